@@ -1,0 +1,36 @@
+/** Exit codes of every command (sysexits where one fits). */
+export const EXIT = { done: 0, failed: 1, usage: 2, tryLater: 75, badConfig: 78 } as const
+
+/** An error that a person can act on: it is printed as one line, without a stack trace. */
+export class UserError extends Error {
+  readonly exitCode: number
+
+  /**
+   * @param message What failed, on what, and what to do about it.
+   * @param exitCode What the command exits with; 1 unless told.
+   */
+  constructor(message: string, exitCode: number = EXIT.failed) {
+    super(message)
+    this.name = 'UserError'
+    this.exitCode = exitCode
+  }
+}
+
+/** The `code` of a system error such as ENOENT, or undefined for any other error. */
+export function codeOf(error: unknown): string | undefined {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
+  return undefined
+}
+
+/**
+ * An error in words for a person, on one line.
+ * Node says `EACCES: permission denied, open '/x'`; a person wants `permission denied: /x`.
+ */
+export function wordsOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const line = error.message.replaceAll(/\s*\n\s*/g, ' ')
+  const system = /^E[A-Z0-9]+: (.+), \w+(?: '(.+?)')?(?: -> '(.+)')?$/.exec(line)
+  if (!system) return line
+  const where = system[2] ? `: ${system[2]}${system[3] ? ` to ${system[3]}` : ''}` : ''
+  return `${system[1]}${where}`
+}

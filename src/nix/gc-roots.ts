@@ -1,0 +1,81 @@
+import { lstatSync, opendirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import { codeOf } from '../config/user-error.ts'
+import { hashOf } from './store-path.ts'
+
+/**
+ * The GC roots of queued jobs: flat symlinks `JOB.HASH` to store paths, in one directory below Nix's `gcroots`.
+ * Flat, because root's hook makes them and an unprivileged daemon removes them: in a directory of its own it may,
+ * in one that root made it may not. One a job and path, because two jobs may hold the same path.
+ */
+export class GcRoots {
+  readonly directory: string | undefined
+
+  /** @param directory Where the roots lie; empty turns roots off. */
+  constructor(directory: string) {
+    this.directory = directory === '' ? undefined : directory
+  }
+
+  /**
+   * Makes the roots that are missing.
+   * @throws A system error where they can't be made (no directory, no permission, name too long).
+   */
+  hold(job: string, storePaths: readonly string[]): void {
+    if (this.directory === undefined) return
+    for (const path of storePaths) {
+      try {
+        symlinkSync(path, join(this.directory, rootName(job, path)))
+      } catch (error) {
+        if (codeOf(error) !== 'EEXIST') throw error
+      }
+    }
+  }
+
+  /** Removes a job's roots; those that are gone already are no error. */
+  release(job: string, storePaths: readonly string[]): void {
+    if (this.directory === undefined) return
+    for (const path of storePaths) {
+      try {
+        unlinkSync(join(this.directory, rootName(job, path)))
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENAMETOOLONG') throw error
+      }
+    }
+  }
+
+  /**
+   * Removes roots that no job needs.
+   * @param isOrphan Whether a job of this name, whose root has this age in ms, needs its roots no longer.
+   * @returns How many were removed.
+   */
+  sweep(isOrphan: (job: string, ageMs: number) => boolean): number {
+    let removed = 0
+    for (const { job, path, ageMs } of this.entries()) {
+      if (!isOrphan(job, ageMs)) continue
+      unlinkSync(path)
+      removed++
+    }
+    return removed
+  }
+
+  /** Streams the roots; foreign files in the directory are passed over. */
+  *entries(): Generator<{ job: string; path: string; target: string; ageMs: number }> {
+    if (this.directory === undefined) return
+    const directory = opendirSync(this.directory, { bufferSize: 256 })
+    try {
+      for (let entry = directory.readSync(); entry; entry = directory.readSync()) {
+        const job = /^(.+)\.[0-9a-z]{32}$/.exec(entry.name)?.[1]
+        if (job === undefined || !entry.isSymbolicLink()) continue
+        const path = join(this.directory, entry.name)
+        const stats = lstatSync(path, { throwIfNoEntry: false })
+        if (stats) yield { job, path, target: readlinkSync(path), ageMs: Date.now() - stats.mtimeMs }
+      }
+    } finally {
+      directory.closeSync()
+    }
+  }
+}
+
+function rootName(job: string, storePath: string): string {
+  return `${job}.${hashOf(storePath)}`
+}

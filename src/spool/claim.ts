@@ -1,0 +1,84 @@
+import { renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { codeOf } from '../config/user-error.ts'
+import type { GcRoots } from '../nix/gc-roots.ts'
+import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
+import type { Spool } from './layout.ts'
+import { mayBeJob, readJob } from './read.ts'
+import { exists, moveJob, unlinkIfThere } from './write.ts'
+
+/** A job that lies in `cur/` and is this process's to deliver. */
+export interface ClaimedJob {
+  readonly name: string
+  job: Job
+}
+
+/** What became of a look at an entry of `new/`. */
+export type Look =
+  | { kind: 'claimed'; claimed: ClaimedJob; rootsError?: unknown }
+  /** Not wanted now, or no job (a dotfile): it stays where it is. */
+  | { kind: 'left' }
+  /** Moved away by somebody before we came. */
+  | { kind: 'gone' }
+  | { kind: 'invalid'; reason: string }
+
+/**
+ * Looks at an entry of `new/` and claims it if it is wanted (docs/SPOOL.md, T2): one rename, which has one winner.
+ * @param wants Whether somebody has work to do for it now.
+ * @throws A system error that is not the job's fault (EMFILE, EIO): the job stays where it is.
+ */
+export function claim(
+  spool: Spool,
+  roots: GcRoots,
+  storeDir: string,
+  name: string,
+  wants: (job: Job) => boolean,
+): Look {
+  if (!mayBeJob(name)) {
+    if (name.endsWith('.reason')) returnNote(spool, name)
+    return { kind: 'left' }
+  }
+  let job: Job | undefined
+  try {
+    job = readJob(join(spool.new, name), storeDir)
+  } catch (error) {
+    if (error instanceof NotAJobError) return { kind: 'invalid', reason: error.message }
+    throw error
+  }
+  if (!job) return { kind: 'gone' }
+  if (isSettled(job)) job = startAfresh(job, new Date())
+  if (!wants(job)) return { kind: 'left' }
+  const target = moveJob(join(spool.new, name), name, spool.cur)
+  if (target === undefined) return { kind: 'gone' }
+  const claimed: ClaimedJob = { name: target, job }
+  dropStaleNote(spool, name)
+  // Jobs put here by hand, and requeued ones, have no roots yet. A job whose roots can't be made is delivered
+  // all the same: the upload is the better protection.
+  try {
+    roots.hold(target, rootedPaths(job))
+  } catch (rootsError) {
+    return { kind: 'claimed', claimed, rootsError }
+  }
+  return { kind: 'claimed', claimed }
+}
+
+/** The paths whose garbage collection would make the job undeliverable. */
+export function rootedPaths(job: Job): string[] {
+  return job.outPaths.length > 0 || job.drvPath === undefined ? job.outPaths : [job.drvPath]
+}
+
+/** A mended file that was rejected before leaves its note behind when it is moved back to `new/`. */
+function dropStaleNote(spool: Spool, name: string): void {
+  const note = join(spool.failed, `${name}.reason`)
+  if (exists(note) && !exists(join(spool.failed, name))) unlinkIfThere(note)
+}
+
+/** `mv failed/* new/` takes the notes along; they go back to where they are read. */
+function returnNote(spool: Spool, name: string): void {
+  if (exists(join(spool.failed, name))) return
+  try {
+    renameSync(join(spool.new, name), join(spool.failed, name))
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
+}

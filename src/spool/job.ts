@@ -1,0 +1,175 @@
+import { splitStorePath } from '../nix/store-path.ts'
+
+/** Where one destination stands with one job. */
+export type DeliveryState = 'waiting' | 'done' | 'skipped' | 'failed'
+
+/** What is known of one job at one destination; written into the job file. */
+export interface DeliveryRecord {
+  state: DeliveryState
+  /** Tries that this job itself is to blame for; a destination that is down costs none. */
+  attempts: number
+  lastAttemptAt?: string
+  settledAt?: string
+  /** The last error, or why it was skipped, in full words. */
+  error?: string
+}
+
+/** What an earlier round came to, before the job was requeued. */
+export interface HistoryEntry {
+  requeuedAt: string
+  destinations: Record<string, DeliveryRecord>
+}
+
+/** A job as the spool holds it. */
+export interface Job {
+  drvPath?: string
+  outPaths: string[]
+  queuedAt?: string
+  destinations: Record<string, DeliveryRecord>
+  history: HistoryEntry[]
+  /** The file's own JSON object: whatever keys we don't know are written back as they came. */
+  raw: Readonly<Record<string, unknown>>
+}
+
+/** A file that is not a valid job; the message says what is wrong with it. */
+export class NotAJobError extends Error {
+  override name = 'NotAJobError'
+}
+
+/** A larger file is no job: a thousand outputs fit into a tenth of this. */
+export const MAX_JOB_BYTES = 1 << 20
+const MAX_HISTORY = 20
+const STATES: ReadonlySet<unknown> = new Set<DeliveryState>(['waiting', 'done', 'skipped', 'failed'])
+
+/**
+ * Reads a job file's content.
+ * @param storeDir Every path must lie directly in it.
+ * @throws {NotAJobError} for anything that is not a valid job, saying why.
+ */
+export function parseJob(bytes: Buffer, storeDir: string): Job {
+  if (bytes.length === 0) throw new NotAJobError('the file is empty')
+  const raw = parseObject(bytes)
+  if (raw.version !== undefined && raw.version !== 1) {
+    throw new NotAJobError(`"version" is ${show(raw.version)}; this nix-upload knows version 1`)
+  }
+  const job: Job = { outPaths: outPathsOf(raw, storeDir), destinations: {}, history: [], raw }
+  const drvPath = raw.drvPath
+  if (drvPath !== undefined && drvPath !== null && drvPath !== '') {
+    job.drvPath = checkStorePath(drvPath, '"drvPath"', storeDir)
+    if (!job.drvPath.endsWith('.drv')) throw new NotAJobError(`"drvPath" is no derivation: ${show(drvPath)}`)
+  }
+  if (job.outPaths.length === 0 && job.drvPath === undefined) {
+    throw new NotAJobError('it names neither "outPaths" nor "drvPath", so there is nothing to upload')
+  }
+  if (typeof raw.queuedAt === 'string' && !Number.isNaN(Date.parse(raw.queuedAt))) {
+    job.queuedAt = raw.queuedAt
+  }
+  job.destinations = recordsOf(raw.destinations)
+  job.history = historyOf(raw.history)
+  return job
+}
+
+/** The job as text for its file: indented, for people; unknown keys kept, ours in a fixed order. */
+export function formatJob(job: Job): string {
+  const { destinations: _, history: __, ...rest } = job.raw
+  const content = {
+    ...rest,
+    ...(job.drvPath === undefined ? {} : { drvPath: job.drvPath }),
+    outPaths: job.outPaths,
+    destinations: job.destinations,
+    ...(job.history.length > 0 ? { history: job.history.slice(-MAX_HISTORY) } : {}),
+  }
+  return `${JSON.stringify(content, null, 2)}\n`
+}
+
+/** True when nothing is left to do for the job at any destination in it: in `new/` that means requeued. */
+export function isSettled(job: Job): boolean {
+  const records = Object.values(job.destinations)
+  return records.length > 0 && records.every((record) => record.state !== 'waiting')
+}
+
+/**
+ * A requeued job made fresh: full budgets, and what it went through moved to its history.
+ * Where it had failed somewhere, what was delivered elsewhere stays; where all was well, somebody wants all of it again.
+ */
+export function startAfresh(job: Job, now: Date): Job {
+  const entry: HistoryEntry = { requeuedAt: now.toISOString(), destinations: job.destinations }
+  const records = Object.entries(job.destinations)
+  const hasFailed = records.some(([, record]) => record.state === 'failed')
+  const kept = hasFailed ? records.filter(([, record]) => record.state !== 'failed') : []
+  return { ...job, destinations: Object.fromEntries(kept), history: [...job.history, entry] }
+}
+
+function parseObject(bytes: Buffer): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    // A file nested so deeply that it can't be written back can't be kept up to date either.
+    JSON.stringify(value)
+  } catch (error) {
+    if (error instanceof RangeError) throw new NotAJobError('it is nested too deeply')
+    if (error instanceof SyntaxError) throw new NotAJobError(`it is not JSON: ${error.message}`)
+    throw new NotAJobError('it is not UTF-8 text')
+  }
+  if (!isObject(value)) throw new NotAJobError(`it should be a JSON object, and is ${show(value)}`)
+  return value
+}
+
+function outPathsOf(raw: Record<string, unknown>, storeDir: string): string[] {
+  const value = raw.outPaths ?? []
+  if (!Array.isArray(value)) {
+    throw new NotAJobError(`"outPaths" should be an array of store paths, and is ${show(value)}`)
+  }
+  const paths = value.map((path, index) => checkStorePath(path, `"outPaths"[${index}]`, storeDir))
+  return [...new Set(paths)]
+}
+
+function checkStorePath(value: unknown, key: string, storeDir: string): string {
+  if (typeof value === 'string' && splitStorePath(value, storeDir)) return value
+  throw new NotAJobError(`${key} should be a store path in ${storeDir}, and is ${show(value)}`)
+}
+
+function recordsOf(value: unknown): Record<string, DeliveryRecord> {
+  if (!isObject(value)) return {}
+  const entries = Object.entries(value).flatMap(([name, record]): [string, DeliveryRecord][] => {
+    const checked = recordOf(record)
+    return checked ? [[name, checked]] : []
+  })
+  return Object.fromEntries(entries)
+}
+
+/** A record that makes no sense was written by nobody we know; the delivery just starts over. */
+function recordOf(value: unknown): DeliveryRecord | undefined {
+  if (!isObject(value) || !isDeliveryState(value.state)) return undefined
+  const attempts = Number.isSafeInteger(value.attempts) ? Math.max(0, Number(value.attempts)) : 0
+  const record: DeliveryRecord = { state: value.state, attempts }
+  for (const key of ['lastAttemptAt', 'settledAt', 'error'] as const) {
+    const text = value[key]
+    if (typeof text === 'string') record[key] = text
+  }
+  return record
+}
+
+function historyOf(value: unknown): HistoryEntry[] {
+  if (!Array.isArray(value)) return []
+  return value.flatMap((entry: unknown) =>
+    isObject(entry) && typeof entry.requeuedAt === 'string'
+      ? [{ requeuedAt: entry.requeuedAt, destinations: recordsOf(entry.destinations) }]
+      : [],
+  )
+}
+
+function isDeliveryState(value: unknown): value is DeliveryState {
+  return STATES.has(value)
+}
+
+/** True for a JSON object: neither null nor an array. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A value in a message: as JSON, which also escapes control characters, and cut when long. */
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 120 ? `${text.slice(0, 117)}…` : text
+}

@@ -1,0 +1,89 @@
+import { lstatSync, mkdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { codeOf, UserError, wordsOf } from '../config/user-error.ts'
+
+/** The four states a job can be in: the directory it lies in. */
+export const STATES = ['new', 'cur', 'done', 'failed'] as const
+export type State = (typeof STATES)[number]
+
+/** Where everything in a spool lies. */
+export interface Spool {
+  root: string
+  tmp: string
+  new: string
+  cur: string
+  done: string
+  failed: string
+  /** Present: nothing is claimed. */
+  pausedFile: string
+  /** What the daemon last said of itself; derived. */
+  reportFile: string
+  lockDir: string
+}
+
+/** The paths of a spool; touches nothing. */
+export function spoolAt(root: string): Spool {
+  return {
+    root,
+    tmp: join(root, 'tmp'),
+    new: join(root, 'new'),
+    cur: join(root, 'cur'),
+    done: join(root, 'done'),
+    failed: join(root, 'failed'),
+    pausedFile: join(root, 'paused'),
+    reportFile: join(root, 'daemon.json'),
+    lockDir: join(root, 'daemon.lock'),
+  }
+}
+
+/**
+ * Opens a spool for a command that needs its directories, making them where they are missing.
+ * @throws {UserError} where they can't be made, are not directories, or lie on different filesystems.
+ */
+export function openSpool(root: string): Spool {
+  const spool = spoolAt(root)
+  // The root may be reached over a symlink; what is in it may not, or a rename could leave the spool.
+  makeDirectory(root, statSync)
+  for (const name of ['tmp', ...STATES] as const) makeDirectory(spool[name], lstatSync)
+  const device = lstatSync(spool.tmp).dev
+  for (const name of STATES) {
+    if (lstatSync(spool[name]).dev !== device) {
+      throw new UserError(
+        `the spool's directories must lie on one filesystem, for a rename between them to be atomic; ` +
+          `${spool[name]} and ${spool.tmp} do not`,
+      )
+    }
+  }
+  return spool
+}
+
+/**
+ * Opens a spool for a command that only looks or moves what is there.
+ * @throws {UserError} where there is none.
+ */
+export function existingSpool(root: string): Spool {
+  const spool = spoolAt(root)
+  try {
+    if (statSync(spool.new).isDirectory()) return spool
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw new UserError(`can't read the spool ${root}: ${wordsOf(error)}`)
+  }
+  throw new UserError(
+    `there is no spool at ${root}; \`nix-upload watch\` or \`nix-upload enqueue\` makes one`,
+  )
+}
+
+function makeDirectory(path: string, look: (path: string) => { isDirectory(): boolean }): void {
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST' || codeOf(error) === 'EROFS') {
+      if (look(path).isDirectory()) return
+      throw new UserError(`${path} is in the way: the spool needs a directory there`)
+    }
+    if (codeOf(error) === 'ENOENT') {
+      throw new UserError(`can't make the spool directory ${path}: ${dirname(path)} does not exist`)
+    }
+    throw new UserError(`can't make the spool directory ${path}: ${wordsOf(error)}`)
+  }
+}

@@ -1,0 +1,66 @@
+import { closeSync, constants, type Dirent, fstatSync, opendirSync, openSync, readSync } from 'node:fs'
+import { codeOf, wordsOf } from '../config/user-error.ts'
+import { type Job, MAX_JOB_BYTES, NotAJobError, parseJob } from './job.ts'
+
+/** True for a directory entry that may be a job: no dotfile, and no note beside a rejected file. */
+export function mayBeJob(name: string): boolean {
+  return !name.startsWith('.') && !name.endsWith('.reason')
+}
+
+/** Streams a directory's entries, however many there are, a few hundred in memory at a time. */
+export function* entriesOf(directory: string): Generator<Dirent> {
+  const stream = opendirSync(directory, { bufferSize: 512 })
+  try {
+    for (let entry = stream.readSync(); entry; entry = stream.readSync()) yield entry
+  } finally {
+    stream.closeSync()
+  }
+}
+
+/**
+ * Reads a job.
+ * @returns The job, or undefined where the file is gone.
+ * @throws {NotAJobError} where it is no valid job: not a regular file, too large, unreadable, or of wrong content.
+ */
+export function readJob(path: string, storeDir: string): Job | undefined {
+  const bytes = readRegularFile(path)
+  return bytes && parseJob(bytes, storeDir)
+}
+
+/** O_NOFOLLOW and O_NONBLOCK: neither a symlink nor a FIFO in the spool may lead or hold up the daemon. */
+function readRegularFile(path: string): Buffer | undefined {
+  let fd: number
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    if (codeOf(error) === 'ELOOP') throw new NotAJobError('it is a symlink, not a regular file')
+    if (codeOf(error) === 'ENXIO') throw new NotAJobError('it is a socket or a FIFO, not a regular file')
+    if (codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM') {
+      throw new NotAJobError(`it cannot be read: ${wordsOf(error)}`)
+    }
+    throw error
+  }
+  try {
+    const stats = fstatSync(fd)
+    if (stats.isDirectory()) throw new NotAJobError('it is a directory, not a regular file')
+    if (!stats.isFile()) throw new NotAJobError('it is not a regular file')
+    if (stats.size > MAX_JOB_BYTES) {
+      throw new NotAJobError(`it is ${stats.size} bytes long; a job has at most ${MAX_JOB_BYTES}`)
+    }
+    return readAll(fd, stats.size)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function readAll(fd: number, size: number): Buffer {
+  const bytes = Buffer.alloc(size)
+  let length = 0
+  while (length < size) {
+    const count = readSync(fd, bytes, length, size - length, length)
+    if (count === 0) break
+    length += count
+  }
+  return bytes.subarray(0, length)
+}

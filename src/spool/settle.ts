@@ -1,0 +1,73 @@
+import { renameSync, unlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import type { GcRoots } from '../nix/gc-roots.ts'
+import { type ClaimedJob, rootedPaths } from './claim.ts'
+import { formatJob } from './job.ts'
+import type { Spool } from './layout.ts'
+import { exists, freeName, fsyncDirectory, moveJob, unlinkIfThere, writeTemporary } from './write.ts'
+
+/**
+ * Notes in a claimed job what happened to it so far (docs/SPOOL.md, T3).
+ * @returns False where somebody moved the job away.
+ */
+export function record(spool: Spool, claimed: ClaimedJob): boolean {
+  const path = join(spool.cur, claimed.name)
+  // The new bytes are synced before they replace the only copy of a job that has not been delivered.
+  const temporary = writeTemporary(spool, formatJob(claimed.job), true)
+  if (!exists(path)) {
+    unlinkSync(temporary)
+    return false
+  }
+  renameSync(temporary, path)
+  return true
+}
+
+/**
+ * Moves a delivered job to `done/`, writes its delivery record there and removes its GC roots (T4).
+ * @returns The name it has there, or undefined where somebody moved it away; then nothing is done.
+ */
+export function settleDone(spool: Spool, roots: GcRoots, claimed: ClaimedJob): string | undefined {
+  const temporary = writeTemporary(spool, formatJob(claimed.job), false)
+  const target = moveJob(join(spool.cur, claimed.name), claimed.name, spool.done)
+  if (target === undefined) {
+    unlinkSync(temporary)
+    return undefined
+  }
+  renameSync(temporary, join(spool.done, target))
+  roots.release(claimed.name, rootedPaths(claimed.job))
+  if (claimed.job.drvPath !== undefined) roots.release(claimed.name, [claimed.job.drvPath])
+  return target
+}
+
+/**
+ * Moves a job that is given up to `failed/`; its record says why, and it keeps its GC roots (T5).
+ * @returns The name it has there, or undefined where somebody moved it away.
+ */
+export function settleFailed(spool: Spool, claimed: ClaimedJob): string | undefined {
+  if (!record(spool, claimed)) return undefined
+  const target = moveJob(join(spool.cur, claimed.name), claimed.name, spool.failed)
+  if (target !== undefined) fsyncDirectory(spool.failed)
+  return target
+}
+
+/** Gives a claimed job back to `new/` (T7). */
+export function release(spool: Spool, name: string): string | undefined {
+  return moveJob(join(spool.cur, name), name, spool.new)
+}
+
+/**
+ * Moves what is no valid job to `failed/` as it is, with a note beside it (T6).
+ * @param reason What is wrong with it, a clause that goes on from "this is no valid job: ".
+ */
+export function reject(spool: Spool, name: string, reason: string): string | undefined {
+  const note =
+    `${name} is no valid job: ${reason}.\n` +
+    `It was moved here from new/ as it was found. Mend it and move it back to new/, or delete it.\n`
+  const target = freeName(spool.failed, name)
+  const temporary = writeTemporary(spool, note, true)
+  renameSync(temporary, join(spool.failed, `${target}.reason`))
+  const moved = moveJob(join(spool.new, name), target, spool.failed)
+  if (moved === undefined) unlinkIfThere(join(spool.failed, `${target}.reason`))
+  fsyncDirectory(spool.failed)
+  return moved
+}

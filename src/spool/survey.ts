@@ -1,0 +1,117 @@
+import { lstatSync } from 'node:fs'
+import { join } from 'node:path'
+import { UserError } from '../config/user-error.ts'
+import { type Job, NotAJobError } from './job.ts'
+import { type Spool, STATES, type State } from './layout.ts'
+import { entriesOf, mayBeJob, readJob } from './read.ts'
+import { exists, readTextIfThere } from './write.ts'
+
+/** How many jobs are in a state and since when the oldest of them was handed over. */
+export interface Count {
+  jobs: number
+  oldest: Date | undefined
+}
+
+/** A name as the hook writes it. A hint for a quick look only: the daemon reads nothing into names. */
+const TIMED_NAME = /^\d{8}T\d{6}Z-/
+
+/**
+ * Counts the jobs in a state. The names alone tell the age of jobs the hook wrote, so that a hundred thousand are
+ * counted in a fraction of a second; only names of another form are asked for their time on disk.
+ */
+export function count(spool: Spool, state: State): Count {
+  let jobs = 0
+  let oldestName: string | undefined
+  let oldestMs = Number.POSITIVE_INFINITY
+  for (const { name } of entriesOf(spool[state])) {
+    if (!mayBeJob(name)) continue
+    jobs++
+    if (TIMED_NAME.test(name)) {
+      if (oldestName === undefined || name < oldestName) oldestName = name
+    } else {
+      const stats = lstatSync(join(spool[state], name), { throwIfNoEntry: false })
+      if (stats) oldestMs = Math.min(oldestMs, stats.mtimeMs)
+    }
+  }
+  if (oldestName !== undefined) oldestMs = Math.min(oldestMs, timeOf(oldestName) ?? oldestMs)
+  return { jobs, oldest: Number.isFinite(oldestMs) ? new Date(oldestMs) : undefined }
+}
+
+function timeOf(name: string): number | undefined {
+  const parts = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z/.exec(name)
+  if (!parts) return undefined
+  const [, year, month, day, hour, minute, second] = parts
+  const time = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+  return Number.isNaN(time) ? undefined : time
+}
+
+/** A job as it lies in the spool, read as far as it can be read. */
+export interface Found {
+  name: string
+  state: State
+  path: string
+  /** Missing where the file is no valid job; then `reason` says why. */
+  job?: Job
+  reason?: string
+}
+
+/** Streams the jobs of the given states. */
+export function* jobsIn(spool: Spool, states: readonly State[], storeDir: string): Generator<Found> {
+  for (const state of states) {
+    for (const { name } of entriesOf(spool[state])) {
+      if (!mayBeJob(name)) continue
+      const found = look(spool, state, name, storeDir)
+      if (found) yield found
+    }
+  }
+}
+
+/**
+ * Finds one job by its name or any unique part of it.
+ * @throws {UserError} where none or several match.
+ */
+export function findJob(
+  spool: Spool,
+  part: string,
+  storeDir: string,
+  states: readonly State[] = STATES,
+): Found {
+  const matches: [State, string][] = []
+  for (const state of states) {
+    if (mayBeJob(part) && !part.includes('/') && exists(join(spool[state], part))) {
+      const exact = look(spool, state, part, storeDir)
+      if (exact) return exact
+    }
+  }
+  for (const state of states) {
+    for (const { name } of entriesOf(spool[state])) {
+      if (mayBeJob(name) && name.includes(part)) matches.push([state, name])
+      if (matches.length > 10) break
+    }
+  }
+  const [first, second] = matches
+  const where = states.length === 1 ? `in ${states[0]}/` : 'in the spool'
+  if (!first)
+    throw new UserError(`no job ${where} has "${part}" in its name; \`nix-upload list\` shows what is there`)
+  if (second) {
+    const names = matches.slice(0, 10).map(([state, name]) => `\n  ${state}/${name}`)
+    throw new UserError(
+      `several jobs ${where} have "${part}" in their names; say more of it:${names.join('')}`,
+    )
+  }
+  const found = look(spool, first[0], first[1], storeDir)
+  if (!found) throw new UserError(`the job ${first[1]} was moved away just now; try again`)
+  return found
+}
+
+function look(spool: Spool, state: State, name: string, storeDir: string): Found | undefined {
+  const path = join(spool[state], name)
+  try {
+    const job = readJob(path, storeDir)
+    return job && { name, state, path, job }
+  } catch (error) {
+    if (!(error instanceof NotAJobError)) throw error
+    const note = readTextIfThere(`${path}.reason`)
+    return { name, state, path, reason: note?.split('\n')[0] ?? error.message }
+  }
+}

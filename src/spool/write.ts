@@ -1,0 +1,98 @@
+import { randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { codeOf } from '../config/user-error.ts'
+import type { Spool } from './layout.ts'
+
+/**
+ * Writes a new file into `tmp/` under a name of its own.
+ * @param sync Whether the bytes must survive a power loss before anything else happens. After a failed fsync the
+ *   file is thrown away: a second fsync of the same file would lie (USENIX ATC 2020).
+ * @returns Its path, for a rename to where it belongs.
+ */
+export function writeTemporary(spool: Spool, content: string, sync: boolean): string {
+  const path = join(spool.tmp, randomUUID())
+  const fd = openSync(path, 'wx', 0o644)
+  try {
+    writeAll(fd, Buffer.from(content))
+    if (sync) fsyncSync(fd)
+  } catch (error) {
+    unlinkIfThere(path)
+    throw error
+  } finally {
+    closeSync(fd)
+  }
+  return path
+}
+
+function writeAll(fd: number, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+}
+
+/** Makes the names in a directory survive a power loss. */
+export function fsyncDirectory(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/**
+ * Renames a job into another directory, never over one that is there.
+ * @returns The name it has there, or undefined where it was gone: somebody moved it, which is legal.
+ */
+export function moveJob(from: string, name: string, toDirectory: string): string | undefined {
+  const target = freeName(toDirectory, name)
+  try {
+    renameSync(from, join(toDirectory, target))
+    return target
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' && !exists(from)) return undefined
+    throw error
+  }
+}
+
+/** The name itself where the directory has none such, or with `~1`, `~2`, … before its ending. */
+export function freeName(directory: string, name: string): string {
+  const [stem, ending] = name.endsWith('.json') ? [name.slice(0, -5), '.json'] : [name, '']
+  let free = name
+  for (let copy = 1; exists(join(directory, free)); copy++) free = `${stem}~${copy}${ending}`
+  return free
+}
+
+/** True where there is something by that name, a dangling symlink included. */
+export function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}
+
+/** Deletes a file that may be gone already. */
+export function unlinkIfThere(path: string): boolean {
+  try {
+    unlinkSync(path)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** A small text file's content, or undefined where there is none. */
+export function readTextIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
