@@ -1,3 +1,4 @@
+import { isObject } from '../config/is-object.ts'
 import { splitStorePath } from '../nix/store-path.ts'
 
 /** Where one destination stands with one job. */
@@ -161,11 +162,6 @@ function historyOf(value: unknown): HistoryEntry[] {
 
 function isDeliveryState(value: unknown): value is DeliveryState {
   return STATES.has(value)
-}
-
-/** True for a JSON object: neither null nor an array. */
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** A value in a message: as JSON, which also escapes control characters, and cut when long. */

@@ -1,5 +1,5 @@
 import { renameSync } from 'node:fs'
-import { isObject } from './job.ts'
+import { isObject } from '../config/is-object.ts'
 import type { Spool } from './layout.ts'
 import { readTextIfThere, writeTemporary } from './write.ts'
 

@@ -1,0 +1,64 @@
+/** A place that every job goes to. */
+export interface Destination {
+  /** What `status`, logs and job files call it. */
+  name: string
+  /** A Nix store URL, as the user wrote it. */
+  to: string
+  /** The key that every path is signed with on its way. */
+  secretKeyFile?: string
+  /** At most so many store paths go out in one `nix copy`. */
+  batchSize: number
+  /** Failures of its own that a job may have before it is given up. */
+  maxAttempts: number
+  /** The first wait after a failure; it doubles up to `retryMaxMs`. */
+  retryMinMs: number
+  retryMaxMs: number
+  /** A copy that shows no sign of life for so long is ended. */
+  progressTimeoutMs: number
+}
+
+/** Everything that can be configured, complete. */
+export interface Config {
+  spool: string
+  /** The GC-root directory; empty turns roots off. */
+  gcroots: string
+  destinations: Destination[]
+  /** How often `new/` is read in case the file watcher missed something. */
+  rescanMs: number
+  /** How long a running copy may go on after SIGTERM. */
+  stopGraceMs: number
+  keepDoneMs: number
+  keepDoneCount: number
+  logLevel: LogLevel
+  /** The file it came from, if any. */
+  source?: string
+}
+
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export const DEFAULT_CONFIG_FILE = '/etc/nix-upload/config.toml'
+
+/** The one place of every default; README and the manual state the same. */
+export const DEFAULTS = {
+  spool: '/var/spool/nix-upload',
+  gcroots: '/nix/var/nix/gcroots/nix-upload',
+  rescanMs: 30_000,
+  stopGraceMs: 60_000,
+  keepDoneMs: 7 * 24 * 3600_000,
+  keepDoneCount: 10_000,
+  logLevel: 'info',
+} as const
+
+export const DESTINATION_DEFAULTS = {
+  batchSize: 500,
+  maxAttempts: 8,
+  retryMinMs: 5_000,
+  retryMaxMs: 5 * 60_000,
+  progressTimeoutMs: 10 * 60_000,
+} as const
+
+/** Where uploads go when nobody says where: a binary cache in a folder beside the spool. */
+export function embeddedDestination(spool: string): string {
+  return `file://${spool}-cache`
+}

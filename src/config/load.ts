@@ -1,0 +1,142 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import {
+  type Config,
+  DEFAULT_CONFIG_FILE,
+  DEFAULTS,
+  DESTINATION_DEFAULTS,
+  type Destination,
+  embeddedDestination,
+} from './config.ts'
+import type { ConfigFile, DestinationSection } from './schema.ts'
+import { storeUrlProblem } from './store-url.ts'
+import { codeOf, EXIT, UserError, wordsOf } from './user-error.ts'
+
+/** What the command line and the environment say about the configuration. */
+export interface Overrides {
+  /** `--config`; without it `/etc/nix-upload/config.toml`, which may be missing. */
+  config?: string | undefined
+  /** `--spool`. */
+  spool?: string | undefined
+  /** `--to`: this one destination instead of the configured ones. */
+  to?: string | undefined
+  /** `--secret-key-file`, for `--to` or the embedded default. */
+  secretKeyFile?: string | undefined
+}
+
+/**
+ * Makes the whole configuration: flags before environment before file before defaults.
+ * @param env Where `NIX_UPLOAD_SPOOL` and `NIX_UPLOAD_GCROOTS` are looked up, as the hook does.
+ * @throws {UserError} with exit code 78 naming the key, what was expected and what came.
+ */
+export async function loadConfig(
+  overrides: Overrides,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Config> {
+  const path = resolve(overrides.config ?? DEFAULT_CONFIG_FILE)
+  const text = readConfigFile(path, overrides.config !== undefined)
+  const file = text === undefined ? undefined : await parseFile(text, path)
+  const spool = resolve(overrides.spool ?? (env.NIX_UPLOAD_SPOOL || file?.spool || DEFAULTS.spool))
+  return {
+    spool,
+    gcroots: env.NIX_UPLOAD_GCROOTS ?? file?.gcroots ?? DEFAULTS.gcroots,
+    destinations: destinationsOf(overrides, file, spool, path),
+    rescanMs: file?.['rescan-interval'] ?? DEFAULTS.rescanMs,
+    stopGraceMs: file?.['stop-grace'] ?? DEFAULTS.stopGraceMs,
+    keepDoneMs: file?.['keep-done'] ?? DEFAULTS.keepDoneMs,
+    keepDoneCount: file?.['keep-done-count'] ?? DEFAULTS.keepDoneCount,
+    logLevel: file?.['log-level'] ?? DEFAULTS.logLevel,
+    ...(file ? { source: path } : {}),
+  }
+}
+
+function readConfigFile(path: string, isRequired: boolean): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' && !isRequired) return undefined
+    throw new UserError(`can't read the configuration: ${wordsOf(error)}`, EXIT.badConfig)
+  }
+}
+
+/** Only who has a config file pays for loading the libraries that read it. */
+async function parseFile(text: string, path: string): Promise<ConfigFile> {
+  const [{ parse, TomlError }, { checkFile }] = await Promise.all([
+    import('smol-toml'),
+    import('./schema.ts'),
+  ])
+  let value: unknown
+  try {
+    value = parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const what = error.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '')
+    throw new UserError(
+      `${path}, line ${error.line}, column ${error.column}: not TOML: ${what}`,
+      EXIT.badConfig,
+    )
+  }
+  const checked = checkFile(value)
+  if ('file' in checked) return checked.file
+  const [first, ...rest] = checked.problems
+  const lines = rest.length === 0 ? ` ${first}` : checked.problems.map((problem) => `\n  ${problem}`).join('')
+  throw new UserError(`${path}:${lines}`, EXIT.badConfig)
+}
+
+function destinationsOf(
+  overrides: Overrides,
+  file: ConfigFile | undefined,
+  spool: string,
+  path: string,
+): Destination[] {
+  const { to, secretKeyFile } = overrides
+  if (to !== undefined) {
+    const problem = storeUrlProblem(to)
+    if (problem !== undefined) throw new UserError(`--to: ${problem}, got "${to}"`, EXIT.usage)
+    return [simpleDestination(to, secretKeyFile)]
+  }
+  const sections = file?.destination ?? []
+  if (sections.length === 0) return [simpleDestination(embeddedDestination(spool), secretKeyFile)]
+  if (secretKeyFile !== undefined) {
+    throw new UserError(
+      `--secret-key-file goes with --to; ${path} has destinations with keys of their own`,
+      EXIT.usage,
+    )
+  }
+  const nameless = sections.findIndex((section) => section.name === undefined)
+  if (sections.length > 1 && nameless !== -1) {
+    throw new UserError(
+      `${path}: destination[${nameless}].name: expected a name, as there are several`,
+      EXIT.badConfig,
+    )
+  }
+  const destinations = sections.map(destinationOf)
+  const names = destinations.map(({ name }) => name)
+  const twice = names.find((name, at) => names.indexOf(name) !== at)
+  if (twice !== undefined) {
+    throw new UserError(
+      `${path}: destination: each needs a name of its own; "${twice}" is there twice`,
+      EXIT.badConfig,
+    )
+  }
+  return destinations
+}
+
+function simpleDestination(to: string, secretKeyFile: string | undefined): Destination {
+  const key = secretKeyFile === undefined ? {} : { secretKeyFile: resolve(secretKeyFile) }
+  return { name: 'default', to, ...key, ...DESTINATION_DEFAULTS }
+}
+
+function destinationOf(section: DestinationSection): Destination {
+  const secretKeyFile = section['secret-key-file']
+  return {
+    name: section.name ?? 'default',
+    to: section.to,
+    ...(secretKeyFile === undefined ? {} : { secretKeyFile }),
+    batchSize: section['batch-size'],
+    maxAttempts: section['max-attempts'],
+    retryMinMs: section['retry-min'],
+    retryMaxMs: section['retry-max'],
+    progressTimeoutMs: section['progress-timeout'],
+  }
+}

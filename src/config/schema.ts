@@ -1,0 +1,150 @@
+import * as z from 'zod/mini'
+import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
+import { parseDuration } from './duration.ts'
+import { storeUrlProblem } from './store-url.ts'
+
+/** A checked value: what is expected is said in words, for the error message. */
+function expected<T>(words: string, read: (value: unknown) => T | undefined) {
+  return z.pipe(
+    z.unknown(),
+    z.transform((value: unknown, context) => {
+      const result = read(value)
+      if (result !== undefined) return result
+      context.issues.push({ code: 'custom', message: `expected ${words}`, input: value })
+      return z.NEVER
+    }),
+  )
+}
+
+const duration = () => expected('a duration such as "30s", "5m", "12h" or "7d"', parseDuration)
+
+const absolutePath = (what: string) =>
+  expected(`${what}, an absolute path`, (value) =>
+    typeof value === 'string' && value.startsWith('/') && !value.includes('\0') ? value : undefined,
+  )
+
+const wholeNumber = (least: number, most: number) =>
+  expected(`a whole number from ${least} to ${most}`, (value) =>
+    typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most
+      ? value
+      : undefined,
+  )
+
+const storeUrl = z.pipe(
+  z.unknown(),
+  z.transform((value: unknown, context) => {
+    const problem =
+      typeof value === 'string' ? storeUrlProblem(value) : 'expected a store URL such as "s3://my-cache"'
+    if (problem === undefined) return String(value)
+    context.issues.push({ code: 'custom', message: problem, input: value })
+    return z.NEVER
+  }),
+)
+
+const destinationName = expected('a name of letters, digits, ".", "-" and "_"', (value) =>
+  typeof value === 'string' && /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value) ? value : undefined,
+)
+
+const gcRootsDirectory = expected('a directory, an absolute path, or "" for no GC roots', (value) =>
+  typeof value === 'string' && (value === '' || value.startsWith('/')) ? value : undefined,
+)
+
+export const destinationSchema = z.strictObject({
+  name: z.optional(destinationName),
+  to: storeUrl,
+  'secret-key-file': z.optional(absolutePath('a file')),
+  'batch-size': z._default(wholeNumber(1, 5000), DESTINATION_DEFAULTS.batchSize),
+  'max-attempts': z._default(wholeNumber(1, 1000), DESTINATION_DEFAULTS.maxAttempts),
+  'retry-min': z._default(duration(), DESTINATION_DEFAULTS.retryMinMs),
+  'retry-max': z._default(duration(), DESTINATION_DEFAULTS.retryMaxMs),
+  'progress-timeout': z._default(duration(), DESTINATION_DEFAULTS.progressTimeoutMs),
+})
+
+export const fileSchema = z.strictObject({
+  spool: z.optional(absolutePath('a directory')),
+  gcroots: z.optional(gcRootsDirectory),
+  destination: z.optional(z.array(destinationSchema)),
+  'rescan-interval': z._default(duration(), DEFAULTS.rescanMs),
+  'stop-grace': z._default(duration(), DEFAULTS.stopGraceMs),
+  'keep-done': z._default(duration(), DEFAULTS.keepDoneMs),
+  'keep-done-count': z._default(wholeNumber(0, 10_000_000), DEFAULTS.keepDoneCount),
+  'log-level': z._default(
+    expected(`one of ${LOG_LEVELS.join(', ')}`, (value) => LOG_LEVELS.find((level) => level === value)),
+    DEFAULTS.logLevel,
+  ),
+})
+export type ConfigFile = z.output<typeof fileSchema>
+export type DestinationSection = z.output<typeof destinationSchema>
+
+const KNOWN_KEYS = {
+  destination: Object.keys(destinationSchema.def.shape),
+  top: Object.keys(fileSchema.def.shape),
+}
+
+/**
+ * Checks what a config file holds.
+ * @param value The parsed TOML.
+ * @returns The values with defaults filled in, or one sentence a problem: the key, what was expected, what came.
+ */
+export function checkFile(value: unknown): { file: ConfigFile } | { problems: string[] } {
+  const result = z.safeParse(fileSchema, value, { reportInput: true })
+  if (result.success) return { file: result.data }
+  return { problems: result.error.issues.flatMap(problemsOf) }
+}
+
+function problemsOf(issue: z.core.$ZodIssue): string[] {
+  const key = keyOf(issue.path)
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map(
+      (unknown) => `unknown key ${keyOf([...issue.path, unknown])}${suggestion(unknown, issue.path)}`,
+    )
+  }
+  const got = issue.input === undefined ? 'nothing' : shown(issue.input)
+  if (issue.code === 'invalid_type' && issue.expected === 'array') {
+    return [`${key}: expected [[destination]] sections (two pairs of brackets), got ${got}`]
+  }
+  const message =
+    issue.code === 'custom'
+      ? issue.message
+      : `expected ${'expected' in issue ? issue.expected : 'something else'}`
+  return [`${key}: ${message}, got ${got}`]
+}
+
+function keyOf(path: readonly PropertyKey[]): string {
+  return path
+    .map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at > 0 ? '.' : ''}${String(part)}`))
+    .join('')
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text
+}
+
+function suggestion(unknown: string, path: readonly PropertyKey[]): string {
+  const known = path[0] === 'destination' ? KNOWN_KEYS.destination : KNOWN_KEYS.top
+  const folded = unknown.toLowerCase().replaceAll('_', '-')
+  const near = known.find((key) => key === folded) ?? known.find((key) => distance(key, folded) <= 2)
+  if (near) return `; did you mean "${near}"?`
+  const elsewhere = path[0] === 'destination' ? KNOWN_KEYS.top : KNOWN_KEYS.destination
+  if (elsewhere.includes(folded)) {
+    return path[0] === 'destination'
+      ? '; it belongs above the first [[destination]]'
+      : '; it belongs into a [[destination]]'
+  }
+  return `; known here: ${known.join(', ')}`
+}
+
+/** Levenshtein's edit distance, for guessing what a typo meant. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...b].entries()) {
+      const substitute = (row[j] ?? 0) + (letter === other ? 0 : 1)
+      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, substitute))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,48 @@
+/** Stores that hold compressed archives and narinfos; signing and compression are set in their URL. */
+const BINARY_CACHES = new Set(['file', 'http', 'https', 's3'])
+const SCHEMES = new Set([...BINARY_CACHES, 'ssh', 'ssh-ng', 'unix', 'local'])
+
+/** The scheme of a store URL: `s3` of `s3://bucket`, `local` of `local?root=/x`. */
+export function schemeOf(url: string): string {
+  return /^([a-z][a-z0-9+-]*)(?=:\/\/|\?|$)/.exec(url)?.[1] ?? ''
+}
+
+/** True for a store that is a binary cache. */
+export function isBinaryCache(url: string): boolean {
+  return BINARY_CACHES.has(schemeOf(url))
+}
+
+/**
+ * Says what is wrong with a store URL.
+ * @returns undefined where it will do; otherwise what was expected, in words.
+ */
+export function storeUrlProblem(url: string): string | undefined {
+  if (url.startsWith('/')) {
+    return `expected a store URL: "file://${url}" for a binary cache, "local?root=${url}" for a Nix store`
+  }
+  const scheme = schemeOf(url)
+  if (!SCHEMES.has(scheme)) {
+    return `expected a store URL: file://, http://, https://, s3://, ssh://, ssh-ng://, unix:// or local?root=`
+  }
+  if (/[\s\0]/.test(url)) return 'expected a store URL without white space (write it as %20)'
+  if (/^https?:\/\/[^/?#]*:[^/?#]*@/.test(url)) {
+    return 'a password does not belong into the URL, where every local user could read it; put it into netrc-file'
+  }
+  return undefined
+}
+
+/** A store URL with parameters added; one that it has already is left as it is. */
+export function withParameters(url: string, parameters: Readonly<Record<string, string>>): string {
+  const [base = '', query = ''] = splitOnce(url, '?')
+  const present = new Set(query.split('&').map((pair) => splitOnce(pair, '=')[0]))
+  const added = Object.entries(parameters)
+    .filter(([key]) => !present.has(key))
+    .map(([key, value]) => `${key}=${encodeURIComponent(value).replaceAll('%2F', '/')}`)
+  const all = [...(query === '' ? [] : [query]), ...added]
+  return all.length === 0 ? base : `${base}?${all.join('&')}`
+}
+
+function splitOnce(text: string, separator: string): [string, string] {
+  const at = text.indexOf(separator)
+  return at === -1 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)]
+}

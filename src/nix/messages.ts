@@ -1,0 +1,37 @@
+import { stripVTControlCharacters } from 'node:util'
+import { isObject } from '../config/is-object.ts'
+
+/** Nix's log levels (nix: src/libutil/logging.hh); errors are 0, warnings 1. */
+const WARNING = 1
+
+/**
+ * Picks what Nix says is wrong out of the lines of `--log-format internal-json`.
+ * @param lines Its stderr. Lines that are not JSON come from what Nix started, such as ssh, and are kept.
+ * @returns The messages in their order, one line each, without colours; Nix's own errors without `error: `.
+ */
+export function messagesOf(lines: readonly string[]): string[] {
+  const messages = lines.flatMap((line) => (line.startsWith('@nix ') ? nixMessage(line) : [line]))
+  return messages.map(oneLine).filter((message) => message !== '')
+}
+
+function nixMessage(line: string): string[] {
+  // Nearly all lines are progress; they are told apart without parsing.
+  if (!line.includes('"action":"msg"')) return []
+  let event: unknown
+  try {
+    event = JSON.parse(line.slice(5))
+  } catch {
+    return []
+  }
+  if (!isObject(event) || typeof event.level !== 'number' || event.level > WARNING) return []
+  const text = event.raw_msg ?? event.msg
+  return typeof text === 'string' ? [text] : []
+}
+
+function oneLine(text: string): string {
+  return stripVTControlCharacters(text)
+    .replaceAll(/\s*\n\s*/g, ' ')
+    .replaceAll(/\p{Cc}/gu, '')
+    .trim()
+    .replace(/^error: /, '')
+}
