@@ -85,7 +85,9 @@ export function debianMirror({ apt = '/etc/apt', osRelease = '/etc/os-release' }
         'releases of Nix from one. Run them on Debian, or add your Debian mirror there.',
     )
   }
-  const keyrings = [...new Set([...found.keyrings, ...FULL_KEYRINGS])].filter((path) => existsSync(path))
+  const keyrings = [...new Set([...found.keyrings, ...FULL_KEYRINGS])].filter(
+    (path) => path.startsWith('/') && existsSync(path),
+  )
   const options = [
     ...(keyrings.length > 0 ? [`signed-by=${keyrings.join(',')}`] : []),
     ...(found.trusted ? ['trusted=yes'] : []),
@@ -139,7 +141,7 @@ function parseStanza(stanza) {
     uri,
     suites: of('suites'),
     components: of('components'),
-    // A key may also be written out here in full; then none of its words is a file and the keyrings above serve.
+    // A key may also be written out here in full; then none of its words is a path and the keyrings above serve.
     keyrings: of('signed-by'),
     trusted: /^yes$/i.test(fields.get('trusted') ?? ''),
   }))

@@ -86,7 +86,8 @@ async function versionOf(bin) {
 
 /** Takes the binary and the libraries out of the packages and makes `made` what is to be renamed to `home`. */
 async function unpack(packages, root, made, home) {
-  for (const dir of [root, join(made, 'bin'), join(made, 'lib')]) fs.mkdirSync(dir, { recursive: true })
+  for (const dir of [root, ...['bin', 'lib', 'libexec/nix'].map((name) => join(made, name))])
+    fs.mkdirSync(dir, { recursive: true })
   for (const file of packages) {
     await exec('sh', ['-c', 'dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2"', 'sh', file, root])
   }
@@ -108,6 +109,8 @@ async function unpack(packages, root, made, home) {
   const rpath = ['--force-rpath', '--set-rpath', '$ORIGIN/../lib']
   await exec('patchelf', ['--set-interpreter', join(home, 'lib', loader), ...rpath, nix])
   for (const name of COMMANDS) fs.symlinkSync('nix', join(made, 'bin', `nix-${name}`))
+  // 2.8 runs this before every build; without `build-hook` in nix.conf it looks for it in /usr/libexec.
+  fs.symlinkSync('../../bin/nix', join(made, 'libexec/nix/build-remote'))
 }
 
 /** `lib/x86_64-linux-gnu` and the like, below `/` (Debian 12) and `/usr`. */
