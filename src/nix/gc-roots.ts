@@ -1,4 +1,4 @@
-import { lstatSync, opendirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
+import { lstatSync, mkdirSync, opendirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { codeOf } from '../config/user-error.ts'
 import { hashOf } from './store-path.ts'
@@ -14,6 +14,12 @@ export class GcRoots {
   /** @param directory Where the roots lie; empty turns roots off. */
   constructor(directory: string) {
     this.directory = directory === '' ? undefined : directory
+  }
+
+  /** Makes the directory where it is missing and Nix's own `gcroots` is there. */
+  prepare(): void {
+    if (this.directory === undefined || lstatSync(this.directory, { throwIfNoEntry: false })) return
+    mkdirSync(this.directory)
   }
 
   /**
@@ -41,21 +47,6 @@ export class GcRoots {
         if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENAMETOOLONG') throw error
       }
     }
-  }
-
-  /**
-   * Removes roots that no job needs.
-   * @param isOrphan Whether a job of this name, whose root has this age in ms, needs its roots no longer.
-   * @returns How many were removed.
-   */
-  sweep(isOrphan: (job: string, ageMs: number) => boolean): number {
-    let removed = 0
-    for (const { job, path, ageMs } of this.entries()) {
-      if (!isOrphan(job, ageMs)) continue
-      unlinkSync(path)
-      removed++
-    }
-    return removed
   }
 
   /** Streams the roots; foreign files in the directory are passed over. */

@@ -63,7 +63,7 @@ export function claim(
 }
 
 /** The paths whose garbage collection would make the job undeliverable. */
-export function rootedPaths(job: Job): string[] {
+export function rootedPaths(job: { outPaths: string[]; drvPath?: string }): string[] {
   return job.outPaths.length > 0 || job.drvPath === undefined ? job.outPaths : [job.drvPath]
 }
 

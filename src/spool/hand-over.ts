@@ -3,6 +3,7 @@ import { renameSync } from 'node:fs'
 import { join } from 'node:path'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { nameOf } from '../nix/store-path.ts'
+import { rootedPaths } from './claim.ts'
 import type { Spool } from './layout.ts'
 import { fsyncDirectory, unlinkIfThere, writeTemporary } from './write.ts'
 
@@ -15,31 +16,48 @@ export interface NewJob {
 /** Job names stay this short so that name and `.HASH` of a GC root fit into a file name (255 bytes). */
 const MAX_NAME = 120
 
+/** What was handed over. */
+export interface HandedOver {
+  /** The jobs' names, in the order they came; all of them are durable. */
+  names: string[]
+  /** Why their paths are not safe from garbage collection, if they aren't: they are queued all the same. */
+  rootsError?: unknown
+}
+
 /**
  * Hands jobs over as the hook does (docs/SPOOL.md, T1), with one fsync a directory for all of them.
- * @returns The jobs' names, in the order of `jobs`; all of them are durable.
  * @throws A system error; then none of them is queued, or, where it came from the last fsync, all may be.
  */
-export function handOver(spool: Spool, roots: GcRoots, jobs: readonly NewJob[], now = new Date()): string[] {
-  const written: { name: string; temporary: string; held: readonly string[] }[] = []
+export function handOver(
+  spool: Spool,
+  roots: GcRoots,
+  jobs: readonly NewJob[],
+  now = new Date(),
+): HandedOver {
+  const written = jobs.map((job) => ({ job, name: jobName(job, now), temporary: '' }))
+  const rootsError = holdRoots(roots, written)
   try {
-    for (const job of jobs) {
-      const name = jobName(job, now)
-      const held = job.outPaths.length > 0 || job.drvPath === undefined ? job.outPaths : [job.drvPath]
-      roots.hold(name, held)
-      written.push({ name, held, temporary: writeTemporary(spool, contentOf(job, now), true) })
-    }
-    if (roots.directory !== undefined) fsyncDirectory(roots.directory)
+    for (const entry of written) entry.temporary = writeTemporary(spool, contentOf(entry.job, now), true)
   } catch (error) {
-    for (const { name, temporary, held } of written) {
-      unlinkIfThere(temporary)
-      roots.release(name, held)
+    for (const { job, name, temporary } of written) {
+      if (temporary !== '') unlinkIfThere(temporary)
+      roots.release(name, rootedPaths(job))
     }
     throw error
   }
   for (const { name, temporary } of written) renameSync(temporary, join(spool.new, name))
   fsyncDirectory(spool.new)
-  return written.map(({ name }) => name)
+  return { names: written.map(({ name }) => name), ...(rootsError === undefined ? {} : { rootsError }) }
+}
+
+function holdRoots(roots: GcRoots, jobs: readonly { job: NewJob; name: string }[]): unknown {
+  try {
+    for (const { job, name } of jobs) roots.hold(name, rootedPaths(job))
+    if (roots.directory !== undefined) fsyncDirectory(roots.directory)
+    return undefined
+  } catch (error) {
+    return error
+  }
 }
 
 function contentOf(job: NewJob, now: Date): string {

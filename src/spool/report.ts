@@ -18,6 +18,8 @@ export interface Report {
   pid: number
   /** Names the process beyond doubt: a process ID is used again, after a reboot at the latest. */
   identity: string
+  /** Names the lock it holds, see `lockIdentity`. */
+  lock: string
   startedAt: string
   destinations: Record<string, DestinationReport>
 }
@@ -37,6 +39,7 @@ export function readReport(spool: Spool): Report | undefined {
     return {
       pid: value.pid,
       identity: String(value.identity),
+      lock: String(value.lock),
       startedAt: String(value.startedAt),
       destinations: Object.fromEntries(
         Object.entries(value.destinations).map(([name, entry]) => [name, destinationReport(entry)]),

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { type ClaimedJob, rootedPaths } from './claim.ts'
 import { formatJob } from './job.ts'
-import type { Spool } from './layout.ts'
+import type { Spool, State } from './layout.ts'
 import { exists, freeName, fsyncDirectory, moveJob, unlinkIfThere, writeTemporary } from './write.ts'
 
 /**
@@ -53,6 +53,13 @@ export function settleFailed(spool: Spool, claimed: ClaimedJob): string | undefi
 /** Gives a claimed job back to `new/` (T7). */
 export function release(spool: Spool, name: string): string | undefined {
   return moveJob(join(spool.cur, name), name, spool.new)
+}
+
+/** Moves a settled job back to `new/` (T8). */
+export function requeue(spool: Spool, state: State, name: string): string | undefined {
+  const target = moveJob(join(spool[state], name), name, spool.new)
+  if (target !== undefined) fsyncDirectory(spool.new)
+  return target
 }
 
 /**

@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { UserError } from '../config/user-error.ts'
+import { ANY_STORE } from '../nix/store-path.ts'
 import { type Job, NotAJobError } from './job.ts'
 import { type Spool, STATES, type State } from './layout.ts'
 import { entriesOf, mayBeJob, readJob } from './read.ts'
@@ -23,8 +24,7 @@ export function count(spool: Spool, state: State): Count {
   let jobs = 0
   let oldestName: string | undefined
   let oldestMs = Number.POSITIVE_INFINITY
-  for (const { name } of entriesOf(spool[state])) {
-    if (!mayBeJob(name)) continue
+  for (const name of namesIn(spool, state)) {
     jobs++
     if (TIMED_NAME.test(name)) {
       if (oldestName === undefined || name < oldestName) oldestName = name
@@ -45,6 +45,11 @@ function timeOf(name: string): number | undefined {
   return Number.isNaN(time) ? undefined : time
 }
 
+/** Streams the names of the jobs in a state. */
+export function* namesIn(spool: Spool, state: State): Generator<string> {
+  for (const { name } of entriesOf(spool[state])) if (mayBeJob(name)) yield name
+}
+
 /** A job as it lies in the spool, read as far as it can be read. */
 export interface Found {
   name: string
@@ -56,11 +61,10 @@ export interface Found {
 }
 
 /** Streams the jobs of the given states. */
-export function* jobsIn(spool: Spool, states: readonly State[], storeDir: string): Generator<Found> {
+export function* jobsIn(spool: Spool, states: readonly State[]): Generator<Found> {
   for (const state of states) {
-    for (const { name } of entriesOf(spool[state])) {
-      if (!mayBeJob(name)) continue
-      const found = look(spool, state, name, storeDir)
+    for (const name of namesIn(spool, state)) {
+      const found = look(spool, state, name)
       if (found) yield found
     }
   }
@@ -70,22 +74,17 @@ export function* jobsIn(spool: Spool, states: readonly State[], storeDir: string
  * Finds one job by its name or any unique part of it.
  * @throws {UserError} where none or several match.
  */
-export function findJob(
-  spool: Spool,
-  part: string,
-  storeDir: string,
-  states: readonly State[] = STATES,
-): Found {
+export function findJob(spool: Spool, part: string, states: readonly State[] = STATES): Found {
   const matches: [State, string][] = []
   for (const state of states) {
     if (mayBeJob(part) && !part.includes('/') && exists(join(spool[state], part))) {
-      const exact = look(spool, state, part, storeDir)
+      const exact = look(spool, state, part)
       if (exact) return exact
     }
   }
   for (const state of states) {
-    for (const { name } of entriesOf(spool[state])) {
-      if (mayBeJob(name) && name.includes(part)) matches.push([state, name])
+    for (const name of namesIn(spool, state)) {
+      if (name.includes(part)) matches.push([state, name])
       if (matches.length > 10) break
     }
   }
@@ -99,15 +98,15 @@ export function findJob(
       `several jobs ${where} have "${part}" in their names; say more of it:${names.join('')}`,
     )
   }
-  const found = look(spool, first[0], first[1], storeDir)
+  const found = look(spool, first[0], first[1])
   if (!found) throw new UserError(`the job ${first[1]} was moved away just now; try again`)
   return found
 }
 
-function look(spool: Spool, state: State, name: string, storeDir: string): Found | undefined {
+function look(spool: Spool, state: State, name: string): Found | undefined {
   const path = join(spool[state], name)
   try {
-    const job = readJob(path, storeDir)
+    const job = readJob(path, ANY_STORE)
     return job && { name, state, path, job }
   } catch (error) {
     if (!(error instanceof NotAJobError)) throw error

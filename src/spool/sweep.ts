@@ -1,5 +1,6 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from './layout.ts'
 import { entriesOf } from './read.ts'
@@ -15,20 +16,23 @@ export interface Retention {
 }
 
 /** Deletes what its writer abandoned in `tmp/` (docs/SPOOL.md, T10). Returns how many files. */
-export function sweepTemporaries(spool: Spool, now = Date.now()): number {
+export async function sweepTemporaries(spool: Spool, now = Date.now()): Promise<number> {
   let deleted = 0
-  for (const { path, mtimeMs } of agesOf(spool.tmp)) {
+  for await (const { path, mtimeMs } of unhurried(agesOf(spool.tmp))) {
     if (now - mtimeMs > ABANDONED_MS && unlinkIfThere(path)) deleted++
   }
   return deleted
 }
 
 /** Removes GC roots whose job needs them no longer, or never came to be (T11). Returns how many. */
-export function sweepRoots(spool: Spool, roots: GcRoots): number {
-  return roots.sweep((job, ageMs) => {
-    if ([spool.new, spool.cur, spool.failed].some((directory) => exists(join(directory, job)))) return false
-    return ageMs > ABANDONED_MS || exists(join(spool.done, job))
-  })
+export async function sweepRoots(spool: Spool, roots: GcRoots): Promise<number> {
+  let removed = 0
+  for await (const { job, path, ageMs } of unhurried(roots.entries())) {
+    if ([spool.new, spool.cur, spool.failed].some((directory) => exists(join(directory, job)))) continue
+    if (ageMs <= ABANDONED_MS && !exists(join(spool.done, job))) continue
+    if (unlinkIfThere(path)) removed++
+  }
+  return removed
 }
 
 /**
@@ -36,18 +40,18 @@ export function sweepRoots(spool: Spool, roots: GcRoots): number {
  * memory that doesn't grow with it: the first counts jobs by the minute they were done in, the second deletes.
  * @returns How many were deleted.
  */
-export function prune(spool: Spool, retention: Retention, now = Date.now()): number {
+export async function prune(spool: Spool, retention: Retention, now = Date.now()): Promise<number> {
   const oldest = now - retention.ageMs
   const perMinute = new Map<number, number>()
   let kept = 0
-  for (const { mtimeMs } of agesOf(spool.done)) {
+  for await (const { mtimeMs } of unhurried(agesOf(spool.done))) {
     if (mtimeMs < oldest) continue
     kept++
     perMinute.set(minuteOf(mtimeMs), (perMinute.get(minuteOf(mtimeMs)) ?? 0) + 1)
   }
   const toDelete = oldestMinutes(perMinute, kept - retention.count)
   let deleted = 0
-  for (const { path, mtimeMs } of agesOf(spool.done)) {
+  for await (const { path, mtimeMs } of unhurried(agesOf(spool.done))) {
     const left = toDelete.get(minuteOf(mtimeMs)) ?? 0
     if (mtimeMs >= oldest && left === 0) continue
     if (mtimeMs >= oldest) toDelete.set(minuteOf(mtimeMs), left - 1)
@@ -78,5 +82,14 @@ function* agesOf(directory: string): Generator<{ path: string; mtimeMs: number }
     const path = join(directory, entry.name)
     const stats = lstatSync(path, { throwIfNoEntry: false })
     if (stats) yield { path, mtimeMs: stats.mtimeMs }
+  }
+}
+
+/** Gives the event loop its turn every few hundred entries: housekeeping must not hold up a delivery. */
+async function* unhurried<T>(entries: Iterable<T>): AsyncGenerator<T> {
+  let count = 0
+  for (const entry of entries) {
+    yield entry
+    if (++count % 200 === 0) await nextTurn()
   }
 }

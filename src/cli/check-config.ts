@@ -1,0 +1,23 @@
+import type { ArgumentsCamelCase, Argv } from 'yargs'
+import { DEFAULT_CONFIG_FILE } from '../config/config.ts'
+import { loadConfig } from '../config/load.ts'
+import { withCommon } from './options.ts'
+import { print } from './print.ts'
+
+export const command = 'check-config [file]'
+export const describe = 'Validate a configuration file; touches nothing else'
+
+export const builder = (yargs: Argv) =>
+  withCommon(yargs).positional('file', {
+    type: 'string',
+    describe: `The file [default: --config or ${DEFAULT_CONFIG_FILE}]`,
+  })
+
+export async function handler(
+  args: ArgumentsCamelCase<{ file: string | undefined; config: string | undefined }>,
+): Promise<void> {
+  const path = args.file ?? args.config ?? DEFAULT_CONFIG_FILE
+  const config = await loadConfig({ config: path }, {})
+  const destinations = config.destinations.map(({ name, to }) => `  ${name}: ${to}\n`)
+  await print(`${path} is valid. Destinations:\n${destinations.join('')}`)
+}

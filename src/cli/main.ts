@@ -1,0 +1,86 @@
+import { readFileSync } from 'node:fs'
+import yargs from 'yargs'
+import { codeOf, EXIT, UserError, wordsOf } from '../config/user-error.ts'
+import * as checkConfig from './check-config.ts'
+import * as drain from './drain.ts'
+import * as enqueue from './enqueue.ts'
+import * as list from './list.ts'
+import * as pause from './pause.ts'
+import { printable, say } from './print.ts'
+import * as prune from './prune.ts'
+import * as requeue from './requeue.ts'
+import * as resume from './resume.ts'
+import * as show from './show.ts'
+import * as status from './status.ts'
+import * as watch from './watch.ts'
+
+/**
+ * Runs the command line; the process's exit code is set, not returned.
+ * @param args Without the program's name.
+ */
+export async function main(args: readonly string[]): Promise<void> {
+  // `nix-upload list | head`: whoever read us has enough.
+  process.stdout.on('error', (error) => {
+    if (codeOf(error) === 'EPIPE') process.exit(EXIT.done)
+    throw error
+  })
+  try {
+    await parser(args).parseAsync()
+  } catch (error) {
+    fail(error)
+  }
+}
+
+function parser(args: readonly string[]) {
+  return yargs([...args])
+    .scriptName('nix-upload')
+    .usage(
+      '$0 <command>\n\nUploads what Nix builds, without making builds wait: the post-build hook writes one file a build',
+    )
+    .command(enqueue)
+    .command(watch)
+    .command(drain)
+    .command(status)
+    .command(list)
+    .command(show)
+    .command(requeue)
+    .command(prune)
+    .command(pause)
+    .command(resume)
+    .command(checkConfig)
+    .completion('completion', 'Print a completion script for bash or zsh')
+    .demandCommand(1, 'which command? `nix-upload --help` shows them')
+    .strict()
+    .version(version())
+    .alias('h', 'help')
+    .epilogue('Exit codes: 0 done, 1 failed, 2 usage, 75 try later, 78 bad configuration')
+    .wrap(Math.min(110, process.stdout.columns || 100))
+    .fail((message, error) => {
+      throw (
+        error ??
+        new UserError(
+          `${message}\nType \`nix-upload --help\` for the commands, or \`… COMMAND --help\``,
+          EXIT.usage,
+        )
+      )
+    })
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return /"version": "(.+)"/.exec(text)?.[1] ?? 'unknown'
+}
+
+function fail(error: unknown): void {
+  if (error instanceof UserError) {
+    say(`nix-upload: ${error.message.split('\n').map(printable).join('\n')}`)
+    process.exitCode = error.exitCode
+  } else if (codeOf(error) !== undefined) {
+    say(`nix-upload: ${printable(wordsOf(error))}`)
+    process.exitCode = EXIT.failed
+  } else {
+    say('nix-upload: this is a bug of nix-upload; no job is lost by it. Please report it with what follows:')
+    say(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    process.exitCode = EXIT.failed
+  }
+}

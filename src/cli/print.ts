@@ -1,0 +1,40 @@
+import { styleText } from 'node:util'
+
+/** Text for a terminal: control characters, which names and errors may hold, are shown and not obeyed. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}|\p{Cf}/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
+}
+
+/** Writes data to stdout; waits where a pipe is full. */
+export async function print(text: string): Promise<void> {
+  if (!process.stdout.write(text)) await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
+}
+
+/** Writes a value to stdout as JSON. */
+export async function printJson(value: unknown): Promise<void> {
+  await print(`${JSON.stringify(value, null, 2)}\n`)
+}
+
+/** Says something on stderr. */
+export function say(text: string): void {
+  process.stderr.write(`${text}\n`)
+}
+
+/** Colours for stdout; none where it is no terminal or NO_COLOR is set. */
+export function colour(style: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text: string): string {
+  return styleText(style, text, { stream: process.stdout })
+}
+
+/** Rows as a table with aligned columns; the last column is left as wide as it is. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = []
+  for (const row of rows) {
+    for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length)
+  }
+  return rows
+    .map((row) =>
+      row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join('  '),
+    )
+    .map((line) => `${line.trimEnd()}\n`)
+    .join('')
+}

@@ -1,0 +1,72 @@
+import { lstatSync } from 'node:fs'
+import { type FSWatcher, watch } from 'chokidar'
+
+/** Above so many names a look at the whole directory is cheaper than a look at each. */
+const NAMES_KEPT = 1000
+
+/**
+ * Rings when something happens to an entry of a directory. It is a doorbell: it may stay silent, since inotify's
+ * queue overflows without a word, so nothing may depend on it but how soon a change is seen.
+ *
+ * chokidar is told to ignore every entry, so that it keeps no list of them and its memory doesn't grow with the
+ * directory; its raw events then come at once and name the entry.
+ */
+export class Bell {
+  readonly directory: string
+  readonly #onRing: (name: string) => void
+  #watcher: FSWatcher | undefined
+  #inode: number | undefined
+  #names = new Set<string>()
+  #hasMissed = false
+
+  /** @param onRing Called with the entry's name, before `takeNames` has it. */
+  constructor(directory: string, onRing: (name: string) => void) {
+    this.directory = directory
+    this.#onRing = onRing
+  }
+
+  /** False too where the directory is another one by now: it was deleted and made again. */
+  get isHung(): boolean {
+    return this.#watcher !== undefined && this.#inode === inodeOf(this.directory)
+  }
+
+  /** Starts listening, again where it did before; resolves when it does. */
+  async hang(): Promise<void> {
+    await this.takeDown()
+    const watcher = watch(this.directory, {
+      depth: 0,
+      ignoreInitial: true,
+      ignored: (path) => path !== this.directory,
+    })
+    this.#watcher = watcher
+    this.#inode = inodeOf(this.directory)
+    watcher.on('raw', (_event, name) => this.#hear(name ?? ''))
+    // Where nothing can be watched (no inotify watches left), the rescan finds everything, if later.
+    watcher.on('error', () => undefined)
+    await new Promise<void>((resolve) => watcher.once('ready', resolve))
+  }
+
+  /** The entries heard of since the last call, or undefined where there were too many to keep. */
+  takeNames(): Set<string> | undefined {
+    const names = this.#hasMissed ? undefined : this.#names
+    this.#names = new Set()
+    this.#hasMissed = false
+    return names
+  }
+
+  async takeDown(): Promise<void> {
+    const watcher = this.#watcher
+    this.#watcher = undefined
+    await watcher?.close()
+  }
+
+  #hear(name: string): void {
+    if (this.#names.size < NAMES_KEPT) this.#names.add(name)
+    else this.#hasMissed = true
+    this.#onRing(name)
+  }
+}
+
+function inodeOf(path: string): number | undefined {
+  return lstatSync(path, { throwIfNoEntry: false })?.ino
+}

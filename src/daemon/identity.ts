@@ -1,0 +1,48 @@
+import { readFileSync, readlinkSync } from 'node:fs'
+import { codeOf } from '../config/user-error.ts'
+import type { Report } from '../spool/report.ts'
+
+/**
+ * Names a process beyond doubt: boot, PID namespace, PID and start time. A PID alone is used again.
+ * @returns undefined where there is no such process, or no /proc to tell.
+ */
+function identityOf(pid: number): string | undefined {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    const namespace = readlinkSync('/proc/self/ns/pid')
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The command's name, in parentheses, may hold anything; start time is the 20th field behind it (proc(5)).
+    const startTime = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    return `${boot} ${namespace} ${pid} ${startTime}`
+  } catch {
+    return undefined
+  }
+}
+
+/** This process's identity; where there is no /proc, its PID. */
+export function ownIdentity(): string {
+  return identityOf(process.pid) ?? `${process.pid}`
+}
+
+/**
+ * Tells whether the process that wrote a report still lives.
+ * @returns `unknown` where it ran in another PID namespace (a container), of which we can't tell.
+ */
+export function lifeOf(report: Report): 'alive' | 'dead' | 'unknown' {
+  const [boot, namespace] = report.identity.split(' ')
+  const [ownBoot, ownNamespace] = ownIdentity().split(' ')
+  if (ownNamespace === undefined || namespace === undefined)
+    return signalReaches(report.pid) ? 'alive' : 'dead'
+  if (boot !== ownBoot) return 'dead'
+  if (namespace !== ownNamespace) return 'unknown'
+  return identityOf(report.pid) === report.identity ? 'alive' : 'dead'
+}
+
+function signalReaches(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return codeOf(error) === 'EPERM'
+  }
+}

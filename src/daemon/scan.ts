@@ -1,0 +1,68 @@
+import { type Dir, opendirSync } from 'node:fs'
+
+/**
+ * Reads `new/` a little at a time, from beginning to end and then from the beginning again, and remembers only where
+ * it stands. A pass that found nothing to take on makes it dry: there is no use in another one before something
+ * changed.
+ */
+export class Scan {
+  readonly #directory: string
+  #stream: Dir | undefined
+  #isDry = false
+  #hasTaken = false
+  #left = 0
+  #leftLastPass = 0
+  #startedAt = 0
+  /** How long the last whole pass took, in ms: the next unasked-for one waits in proportion. */
+  lastPassMs = 0
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  get isDry(): boolean {
+    return this.#isDry
+  }
+
+  /** How many entries the last whole pass left where they are. */
+  get left(): number {
+    return this.#leftLastPass
+  }
+
+  /** Something changed: another pass is worth it. */
+  wet(): void {
+    this.#isDry = false
+  }
+
+  /** The next name, or undefined when dry. */
+  next(): string | undefined {
+    while (!this.#isDry) {
+      this.#stream ??= this.#open()
+      const entry = this.#stream.readSync()
+      if (entry) return entry.name
+      this.close()
+      this.lastPassMs = performance.now() - this.#startedAt
+      this.#leftLastPass = this.#left
+      this.#isDry = !this.#hasTaken
+    }
+    return undefined
+  }
+
+  /** Says what became of the name that `next` gave. */
+  note(became: 'taken' | 'left' | 'gone'): void {
+    if (became === 'taken') this.#hasTaken = true
+    if (became === 'left') this.#left++
+  }
+
+  close(): void {
+    this.#stream?.closeSync()
+    this.#stream = undefined
+  }
+
+  #open(): Dir {
+    this.#hasTaken = false
+    this.#left = 0
+    this.#startedAt = performance.now()
+    return opendirSync(this.#directory, { bufferSize: 512 })
+  }
+}

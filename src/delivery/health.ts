@@ -1,0 +1,57 @@
+import type { DestinationReport } from '../spool/report.ts'
+import { type Backoff, waitAfter } from './backoff.ts'
+
+/** How one destination is: what its copies have come to lately, and when it may be tried again. */
+export class Health {
+  readonly #backoff: Backoff
+  readonly #now: () => number
+  #state: 'ok' | 'down' | 'unknown' = 'unknown'
+  #failures = 0
+  #lastError: string | undefined
+  /** On the monotonic clock, which nobody sets back. */
+  #nextAttempt = 0
+
+  /** @param now Monotonic milliseconds. */
+  constructor(backoff: Backoff, now: () => number = () => performance.now()) {
+    this.#backoff = backoff
+    this.#now = now
+  }
+
+  get isDown(): boolean {
+    return this.#state === 'down'
+  }
+
+  /** How long until the destination may be tried; 0 when it may now. */
+  get waitMs(): number {
+    return Math.max(0, this.#nextAttempt - this.#now())
+  }
+
+  /** A copy went through. Returns true where the destination had been down. */
+  succeeded(): boolean {
+    const wasDown = this.isDown
+    this.#state = 'ok'
+    this.#failures = 0
+    this.#lastError = undefined
+    this.#nextAttempt = 0
+    return wasDown
+  }
+
+  /** A copy failed for a reason of the destination's. Returns how long to wait. */
+  failed(error: string): number {
+    this.#state = 'down'
+    this.#failures++
+    this.#lastError = error
+    const wait = waitAfter(this.#failures, this.#backoff)
+    this.#nextAttempt = this.#now() + wait
+    return wait
+  }
+
+  report(): DestinationReport {
+    return {
+      state: this.#state,
+      failures: this.#failures,
+      ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      ...(this.isDown ? { nextAttemptAt: new Date(Date.now() + this.waitMs).toISOString() } : {}),
+    }
+  }
+}
