@@ -6,16 +6,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import {
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -85,7 +76,7 @@ function build({ mustSucceed }) {
   if (existsSync(mark) && modified(mark) >= newest) return
   say('compiling src/ to dist/')
   // Beside dist/ and then in its place, so that no file stays there whose source is gone.
-  const made = mkdtempSync(join(root, 'node_modules/.dist-'))
+  const made = join(root, `node_modules/.dist-${process.pid}`)
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
   const args = [tsc, '--project', join(root, 'tsconfig.build.json'), '--outDir', made]
   const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] })
@@ -118,7 +109,8 @@ async function provideTestTools() {
     )
   }
   const { ensureNixVersions } = await import('../test/support/nix-versions.mjs')
-  await ensureNixVersions(say)
+  // Without a release the tests that need it fail, and say why; the others are worth running.
+  await ensureNixVersions(say).catch((error) => say(error.message))
 }
 
 function find(command, places) {
