@@ -29,8 +29,9 @@ export function codeOf(error: unknown): string | undefined {
 export function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const line = error.message.replaceAll(/\s*\n\s*/g, ' ')
-  const system = /^E[A-Z0-9]+: (.+), \w+(?: '(.+?)')?(?: -> '(.+)')?$/.exec(line)
-  if (!system) return line
-  const where = system[2] ? `: ${system[2]}${system[3] ? ` to ${system[3]}` : ''}` : ''
-  return `${system[1]}${where}`
+  const [, what] = /^E[A-Z0-9]+: ([^,]+), \w+/.exec(line) ?? []
+  if (what === undefined) return line
+  const path = 'path' in error ? `: ${error.path}` : ''
+  const target = 'dest' in error ? ` to ${error.dest}` : ''
+  return `${what}${path}${target}`
 }

@@ -50,8 +50,9 @@ export class Delivery {
           )
           context.onHealth()
         },
-        onBack: (lane) => {
-          context.log.info({ destination: lane.destination.name }, 'the destination is back')
+        onUp: (lane, before) => {
+          if (before === 'down')
+            context.log.info({ destination: lane.destination.name }, 'the destination is back')
           context.onHealth()
         },
         onChange: () => this.#change(),

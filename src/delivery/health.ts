@@ -26,14 +26,14 @@ export class Health {
     return Math.max(0, this.#nextAttempt - this.#now())
   }
 
-  /** A copy went through. Returns true where the destination had been down. */
-  succeeded(): boolean {
-    const wasDown = this.isDown
+  /** A copy went through. Returns what the destination was before. */
+  succeeded(): 'ok' | 'down' | 'unknown' {
+    const before = this.#state
     this.#state = 'ok'
     this.#failures = 0
     this.#lastError = undefined
     this.#nextAttempt = 0
-    return wasDown
+    return before
   }
 
   /** A copy failed for a reason of the destination's. Returns how long to wait. */

@@ -10,8 +10,8 @@ export interface LaneEvents {
   onOutcome(lane: Lane, claimed: ClaimedJob, outcome: Outcome): void
   /** The destination failed (again); it is left alone for `waitMs`. */
   onDown(lane: Lane, error: string, waitMs: number): void
-  /** A copy went through after the destination had been down. */
-  onBack(lane: Lane): void
+  /** A copy went through, the first one or the first one after the destination had been down. */
+  onUp(lane: Lane, before: 'down' | 'unknown'): void
   /** A batch is through, or a wait is over: there may be something to start or to claim. */
   onChange(): void
 }
@@ -123,9 +123,10 @@ export class Lane {
 
   #noteHealth(outcomes: readonly Outcome[]): void {
     const error = outcomes.map(destinationError).find((message) => message !== undefined)
-    if (error !== undefined) this.#noteDown(error)
-    else if (outcomes.some(({ kind }) => kind === 'delivered') && this.health.succeeded())
-      this.#events.onBack(this)
+    if (error !== undefined) return this.#noteDown(error)
+    if (!outcomes.some(({ kind }) => kind === 'delivered')) return
+    const before = this.health.succeeded()
+    if (before !== 'ok') this.#events.onUp(this, before)
   }
 
   #noteDown(error: string): void {

@@ -109,7 +109,8 @@ function parseObject(bytes: Buffer): Record<string, unknown> {
     JSON.stringify(value)
   } catch (error) {
     if (error instanceof RangeError) throw new NotAJobError('it is nested too deeply')
-    if (error instanceof SyntaxError) throw new NotAJobError(`it is not JSON: ${error.message}`)
+    if (error instanceof SyntaxError)
+      throw new NotAJobError(`it is not JSON: ${error.message.replaceAll(/\p{Cc}/gu, ' ')}`)
     throw new NotAJobError('it is not UTF-8 text')
   }
   if (!isObject(value)) throw new NotAJobError(`it should be a JSON object, and is ${show(value)}`)

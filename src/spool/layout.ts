@@ -59,18 +59,17 @@ export function openSpool(root: string): Spool {
 
 /**
  * Opens a spool for a command that only looks or moves what is there.
- * @throws {UserError} where there is none.
+ * @throws {UserError} where there is none, or a part of it is missing.
  */
 export function existingSpool(root: string): Spool {
   const spool = spoolAt(root)
-  try {
-    if (statSync(spool.new).isDirectory()) return spool
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw new UserError(`can't read the spool ${root}: ${wordsOf(error)}`)
-  }
-  throw new UserError(
-    `there is no spool at ${root}; \`nix-upload watch\` or \`nix-upload enqueue\` makes one`,
-  )
+  const missing = STATES.filter((state) => !lstatSync(spool[state], { throwIfNoEntry: false })?.isDirectory())
+  if (missing.length === 0) return spool
+  const what =
+    missing.length === STATES.length
+      ? `there is no spool at ${root}`
+      : `${spool[missing[0] ?? 'new']} is missing`
+  throw new UserError(`${what}; \`nix-upload watch\` or \`nix-upload enqueue\` makes it`)
 }
 
 function makeDirectory(path: string, look: (path: string) => { isDirectory(): boolean }): void {
