@@ -38,7 +38,7 @@ export function installPackages(names, { say, advice }) {
   const become = asRoot()
   if (!become)
     throw new Error(
-      `${advice}\nInstalling takes root and sudo wants a password here, so type: sudo ${byHand}`,
+      `${advice}\nInstalling takes root, and sudo is not here or wants a password, so type: sudo ${byHand}`,
     )
   say(`installing ${names.join(' ')} (apt-get)`)
   const [command, ...args] = [...become, 'sh', '-c', INSTALL, 'sh', ...names]
