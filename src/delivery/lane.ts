@@ -123,8 +123,11 @@ export class Lane {
 
   #noteHealth(outcomes: readonly Outcome[]): void {
     const error = outcomes.map(destinationError).find((message) => message !== undefined)
-    if (error !== undefined) return this.#noteDown(error)
-    if (!outcomes.some(({ kind }) => kind === 'delivered')) return
+    if (error !== undefined) this.#noteDown(error)
+    else if (outcomes.some(({ kind }) => kind === 'delivered')) this.#noteUp()
+  }
+
+  #noteUp(): void {
     const before = this.health.succeeded()
     if (before !== 'ok') this.#events.onUp(this, before)
   }
