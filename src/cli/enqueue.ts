@@ -30,7 +30,7 @@ export const builder = (yargs: Argv) =>
 
 export async function handler(args: ArgumentsCamelCase<CommonOptions & { path: string[] }>): Promise<void> {
   const config = await configFor(args)
-  const { storeDirectory } = await import('../nix/nix.ts')
+  const { storeDirectory } = await import('../nix/local-store.ts')
   const storeDir = await storeDirectory()
   const spool = openSpool(config.spool)
   const roots = new GcRoots(config.gcroots)

@@ -2,12 +2,18 @@
 export interface Destination {
   /** What `status`, logs and job files call it. */
   name: string
-  /** A Nix store URL, as the user wrote it. */
+  /** A Nix store URL as the user wrote it; for a program of the user's, its command line. */
   to: string
+  /** The program that gets the store paths instead of `nix copy`. */
+  command?: Command
   /** The key that every path is signed with on its way. */
   secretKeyFile?: string
+  /** Credentials for http destinations. */
+  netrcFile?: string
   /** At most so many store paths go out in one `nix copy`. */
   batchSize: number
+  /** So many copies may run side by side. */
+  concurrency: number
   /** Failures of its own that a job may have before it is given up. */
   maxAttempts: number
   /** The first wait after a failure; it doubles up to `retryMaxMs`. */
@@ -15,6 +21,26 @@ export interface Destination {
   retryMaxMs: number
   /** A copy that shows no sign of life for so long is ended. */
   progressTimeoutMs: number
+  /** Globs on names such as `hello-2.12.1`: what is not included, or excluded, is not uploaded. */
+  include: readonly string[]
+  exclude: readonly string[]
+  /** A path with a NAR larger than this many bytes is not uploaded. */
+  maxSize?: number
+  /** Whether the paths' dependencies go along. */
+  closure: boolean
+  /** Whether the derivations that built the paths are uploaded too. */
+  derivations: boolean
+  /** Whether build logs are uploaded too. */
+  logs: boolean
+  /** Whether the destination is read back after each upload: is all there, with our signature? */
+  verify: boolean
+}
+
+/** A program of the user's that uploads. */
+export interface Command {
+  argv: readonly [string, ...string[]]
+  /** How it gets the store paths: appended to its arguments, or one a line on stdin. */
+  paths: 'arguments' | 'stdin'
 }
 
 /** Everything that can be configured, complete. */
@@ -52,10 +78,17 @@ export const DEFAULTS = {
 
 export const DESTINATION_DEFAULTS = {
   batchSize: 500,
+  concurrency: 2,
   maxAttempts: 8,
   retryMinMs: 5_000,
   retryMaxMs: 5 * 60_000,
   progressTimeoutMs: 10 * 60_000,
+  include: [],
+  exclude: [],
+  closure: true,
+  derivations: false,
+  logs: false,
+  verify: false,
 } as const
 
 /** Where uploads go when nobody says where: a binary cache in a folder beside the spool. */

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
 import { parseDuration } from './duration.ts'
+import { parseSize } from './size.ts'
 import { storeUrlProblem } from './store-url.ts'
 
 /** A checked value: what is expected is said in words, for the error message. */
@@ -49,11 +50,42 @@ const gcRootsDirectory = expected('a directory, an absolute path, or "" for no G
   typeof value === 'string' && (value === '' || value.startsWith('/')) ? value : undefined,
 )
 
+const globs = expected('a list of globs such as ["*-source", "nixos-system-*"]', (value) =>
+  Array.isArray(value) && value.every((glob) => typeof glob === 'string' && glob !== '')
+    ? value.map(String)
+    : undefined,
+)
+
+const commandLine = expected('a program and its arguments, such as ["attic", "push", "main"]', (value) => {
+  if (!Array.isArray(value) || !value.every((word) => typeof word === 'string' && !word.includes('\0')))
+    return undefined
+  const [program, ...rest] = value.map(String)
+  const argv: readonly [string, ...string[]] | undefined = program ? [program, ...rest] : undefined
+  return argv
+})
+
+const trueOrFalse = expected('true or false', (value) => (typeof value === 'boolean' ? value : undefined))
+
+const pathsMode = expected('"arguments" or "stdin"', (value) =>
+  (['arguments', 'stdin'] as const).find((mode) => mode === value),
+)
+
 export const destinationSchema = z.strictObject({
   name: z.optional(destinationName),
-  to: storeUrl,
+  to: z.optional(storeUrl),
+  command: z.optional(commandLine),
+  paths: z.optional(pathsMode),
   'secret-key-file': z.optional(absolutePath('a file')),
+  'netrc-file': z.optional(absolutePath('a file')),
+  include: z._default(globs, [...DESTINATION_DEFAULTS.include]),
+  exclude: z._default(globs, [...DESTINATION_DEFAULTS.exclude]),
+  'max-size': z.optional(expected('a size such as "500M" or "2GiB"', parseSize)),
+  closure: z._default(trueOrFalse, DESTINATION_DEFAULTS.closure),
+  derivations: z._default(trueOrFalse, DESTINATION_DEFAULTS.derivations),
+  logs: z._default(trueOrFalse, DESTINATION_DEFAULTS.logs),
+  verify: z._default(trueOrFalse, DESTINATION_DEFAULTS.verify),
   'batch-size': z._default(wholeNumber(1, 5000), DESTINATION_DEFAULTS.batchSize),
+  concurrency: z._default(wholeNumber(1, 64), DESTINATION_DEFAULTS.concurrency),
   'max-attempts': z._default(wholeNumber(1, 1000), DESTINATION_DEFAULTS.maxAttempts),
   'retry-min': z._default(duration(), DESTINATION_DEFAULTS.retryMinMs),
   'retry-max': z._default(duration(), DESTINATION_DEFAULTS.retryMaxMs),

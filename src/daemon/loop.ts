@@ -6,7 +6,7 @@ import { Delivery } from '../delivery/delivery.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { claim } from '../spool/claim.ts'
 import type { Spool } from '../spool/layout.ts'
-import { isPaused } from '../spool/pause.ts'
+import { isPaused, isPauseFile } from '../spool/pause.ts'
 import { recover } from '../spool/recover.ts'
 import { writeReport } from '../spool/report.ts'
 import { reject } from '../spool/settle.ts'
@@ -72,7 +72,7 @@ export class Loop {
     this.#scan = new Scan(spool.new)
     this.#jobBell = new Bell(spool.new, () => this.#ring())
     this.#pauseBell = new Bell(spool.root, (name) => {
-      if (name === 'paused') this.#ring()
+      if (isPauseFile(name)) this.#ring()
     })
     this.#housekeeping = new Housekeeping(context)
   }
@@ -136,6 +136,8 @@ export class Loop {
   #notePause(): void {
     const paused = isPaused(this.#context.spool)
     if (paused !== this.#wasPaused) this.#context.log.info(paused ? 'paused: nothing is claimed' : 'resumed')
+    for (const lane of this.#delivery.lanes)
+      lane.isPaused = isPaused(this.#context.spool, lane.destination.name)
     if (paused) this.#delivery.releaseIdle()
     else if (this.#wasPaused) this.#scan.wet()
     this.#wasPaused = paused

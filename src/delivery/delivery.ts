@@ -10,7 +10,7 @@ import type { DestinationReport } from '../spool/report.ts'
 import { record, release, settleDone, settleFailed } from '../spool/settle.ts'
 import type { Outcome } from './batch.ts'
 import { Lane } from './lane.ts'
-import { senderFor } from './sender.ts'
+import { routeTo } from './routes.ts'
 
 /** What a delivery needs from the one who runs it. */
 export interface DeliveryContext {
@@ -40,7 +40,7 @@ export class Delivery {
   constructor(context: DeliveryContext) {
     this.#context = context
     this.lanes = context.config.destinations.map((destination) => {
-      return new Lane(destination, senderFor(destination, this.#abort.signal), {
+      return new Lane(destination, routeTo(destination), {
         onOutcome: (lane, claimed, outcome) => this.#settle(lane, claimed, outcome),
         onDown: (lane, error, waitMs) => {
           const nextAttemptIn = formatDuration(waitMs)
@@ -106,7 +106,7 @@ export class Delivery {
   releaseIdle(): void {
     for (const lane of this.lanes) lane.clear()
     for (const { claimed } of [...this.#inHand.values()]) {
-      if (!this.lanes.some((lane) => lane.isBusyWith(claimed))) this.#release(claimed)
+      if (!this.lanes.some((lane) => lane.isSending(claimed))) this.#release(claimed)
     }
   }
 
@@ -159,8 +159,14 @@ export class Delivery {
     if (outcome.kind === 'aborted') return false
     if (outcome.kind === 'delivered') {
       const { error: _, ...rest } = before
-      this.#update(claimed, name, { ...rest, state: 'done', settledAt: now })
-      log.info({ paths: claimed.job.outPaths.length }, 'delivered')
+      const note = outcome.note === undefined ? {} : { note: outcome.note }
+      this.#update(claimed, name, { ...rest, state: 'done', settledAt: now, ...note })
+      log.info({ paths: claimed.job.outPaths.length, ...note }, 'delivered')
+      return false
+    }
+    if (outcome.kind === 'skipped') {
+      this.#update(claimed, name, { ...before, state: 'skipped', settledAt: now, note: outcome.reason })
+      log.info({ reason: outcome.reason }, 'skipped')
       return false
     }
     const { blame, permanent, message } = outcome.verdict

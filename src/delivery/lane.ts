@@ -1,9 +1,11 @@
 import type { Destination } from '../config/config.ts'
+import { dependents } from '../nix/local-store.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import { waitAfter } from './backoff.ts'
-import { deliver, type Outcome, type Send } from './batch.ts'
+import { deliver, type Outcome } from './batch.ts'
 import { Health } from './health.ts'
+import type { Route } from './route.ts'
 
 /** What a lane tells the delivery it belongs to. */
 export interface LaneEvents {
@@ -28,18 +30,23 @@ export interface BatchSummary {
 export class Lane {
   readonly destination: Destination
   readonly health: Health
-  readonly #send: Send
+  readonly #route: Route
   readonly #events: LaneEvents
-  readonly #waiting: ClaimedJob[] = []
+  #waiting: ClaimedJob[] = []
   /** Jobs that failed by themselves and wait for their next attempt. */
   readonly #delayed = new Map<ClaimedJob, NodeJS.Timeout>()
-  #running: ClaimedJob[] = []
+  readonly #running = new Set<readonly ClaimedJob[]>()
+  /** Somebody paused it: it takes nothing on and starts nothing. */
+  isPaused = false
+  #isChoosing = false
+  /** All that waits depends on what is running; there is no use in another look before that changes. */
+  #isHeldUp = false
   #wake: NodeJS.Timeout | undefined
 
-  constructor(destination: Destination, send: Send, events: LaneEvents) {
+  constructor(destination: Destination, route: Route, events: LaneEvents) {
     this.destination = destination
     this.health = new Health({ minMs: destination.retryMinMs, maxMs: destination.retryMaxMs })
-    this.#send = send
+    this.#route = route
     this.#events = events
   }
 
@@ -51,17 +58,19 @@ export class Lane {
 
   /** How many more jobs it can do with: the next batch; one for a probe when the destination is down. */
   get room(): number {
+    if (this.isPaused) return 0
     if (this.health.isDown) return this.#waiting.length === 0 && this.health.waitMs === 0 ? 1 : 0
     return this.destination.batchSize - this.#waiting.length
   }
 
   get isRunning(): boolean {
-    return this.#running.length > 0
+    return this.#running.size > 0
   }
 
   /** Queues a job, at the end: after a failure the next probe takes another one. */
   add(claimed: ClaimedJob): void {
     this.#waiting.push(claimed)
+    this.#isHeldUp = false
   }
 
   /** Puts a job aside that failed by itself, until its next attempt. */
@@ -70,7 +79,7 @@ export class Lane {
     const timer = setTimeout(
       () => {
         this.#delayed.delete(claimed)
-        this.#waiting.push(claimed)
+        this.add(claimed)
         this.#events.onChange()
       },
       waitAfter(attempts, { minMs: retryMinMs, maxMs: retryMaxMs }),
@@ -80,12 +89,34 @@ export class Lane {
 
   /** Starts the next batch if there is one and the destination may be tried. */
   start(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
-    if (this.isRunning || this.#waiting.length === 0 || this.health.waitMs > 0 || signal.aborted) return
-    const jobs = this.health.isDown ? this.#waiting.splice(0, 1) : this.#nextBatch()
-    this.#running = jobs
-    void this.#deliver(jobs, signal)
-      .then(onEnd)
-      .finally(() => this.#events.onChange())
+    if (this.isPaused || this.#waiting.length === 0 || this.health.waitMs > 0 || signal.aborted) return
+    if (!this.isRunning) {
+      this.#send(
+        this.#nextBatch(this.health.isDown ? 1 : this.destination.batchSize, this.#waiting),
+        signal,
+        onEnd,
+      )
+    } else if (!this.health.isDown && this.#running.size < this.destination.concurrency) {
+      void this.#startBeside(signal, onEnd)
+    }
+  }
+
+  /**
+   * Starts another batch beside the running ones. What depends on a path under way stays behind: its closure would
+   * be uploaded twice.
+   */
+  async #startBeside(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): Promise<void> {
+    if (this.#isChoosing || this.#isHeldUp) return
+    this.#isChoosing = true
+    const underway = [...this.#running].flat().flatMap(({ job }) => job.outPaths)
+    // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
+    const held = await dependents(underway, signal).catch(() => undefined)
+    this.#isChoosing = false
+    const isFree = ({ job }: ClaimedJob) => held !== undefined && !job.outPaths.some((path) => held.has(path))
+    const free = this.#waiting.filter(isFree)
+    this.#isHeldUp = free.length === 0
+    if (!this.isRunning) this.#events.onChange()
+    else if (free.length > 0) this.#send(this.#nextBatch(this.destination.batchSize, free), signal, onEnd)
   }
 
   /** Forgets all jobs that are not in a running copy, because they go back to `new/`. */
@@ -93,28 +124,38 @@ export class Lane {
     clearTimeout(this.#wake)
     for (const timer of this.#delayed.values()) clearTimeout(timer)
     this.#delayed.clear()
-    this.#waiting.length = 0
+    this.#waiting = []
   }
 
-  isBusyWith(claimed: ClaimedJob): boolean {
-    return this.#running.includes(claimed)
+  isSending(claimed: ClaimedJob): boolean {
+    return [...this.#running].some((batch) => batch.includes(claimed))
   }
 
-  #nextBatch(): ClaimedJob[] {
+  /** Takes a batch of at most `size` store paths out of what waits; `from` is all of it or a part. */
+  #nextBatch(size: number, from: readonly ClaimedJob[]): ClaimedJob[] {
     let paths = 0
-    let jobs = 0
-    for (const { job } of this.#waiting) {
+    const end = from.findIndex(({ job }, at) => {
       paths += Math.max(1, job.outPaths.length)
-      if (jobs > 0 && paths > this.destination.batchSize) break
-      jobs++
-    }
-    return this.#waiting.splice(0, jobs)
+      return at > 0 && paths > size
+    })
+    const batch = end === -1 ? [...from] : from.slice(0, end)
+    const taken = new Set(batch)
+    this.#waiting = this.#waiting.filter((claimed) => !taken.has(claimed))
+    return batch
+  }
+
+  #send(jobs: ClaimedJob[], signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
+    this.#running.add(jobs)
+    void this.#deliver(jobs, signal)
+      .then(onEnd)
+      .finally(() => this.#events.onChange())
   }
 
   async #deliver(jobs: ClaimedJob[], signal: AbortSignal): Promise<BatchSummary> {
     const startedAt = performance.now()
-    const { outcomes, runs } = await deliver(jobs, this.#send, signal)
-    this.#running = []
+    const { outcomes, runs } = await deliver(jobs, this.#route, signal)
+    this.#running.delete(jobs)
+    this.#isHeldUp = false
     this.#noteHealth([...outcomes.values()])
     for (const [claimed, outcome] of outcomes) this.#events.onOutcome(this, claimed, outcome)
     const paths = jobs.reduce((sum, { job }) => sum + job.outPaths.length, 0)

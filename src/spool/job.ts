@@ -11,8 +11,10 @@ export interface DeliveryRecord {
   attempts: number
   lastAttemptAt?: string
   settledAt?: string
-  /** The last error, or why it was skipped, in full words. */
+  /** The last error, in full words. */
   error?: string
+  /** What the destination's policy left out, and why. */
+  note?: string
 }
 
 /** What an earlier round came to, before the job was requeued. */
@@ -145,7 +147,7 @@ function recordOf(value: unknown): DeliveryRecord | undefined {
   if (!isObject(value) || !isDeliveryState(value.state)) return undefined
   const attempts = Number.isSafeInteger(value.attempts) ? Math.max(0, Number(value.attempts)) : 0
   const record: DeliveryRecord = { state: value.state, attempts }
-  for (const key of ['lastAttemptAt', 'settledAt', 'error'] as const) {
+  for (const key of ['lastAttemptAt', 'settledAt', 'error', 'note'] as const) {
     const text = value[key]
     if (typeof text === 'string') record[key] = text
   }

@@ -14,8 +14,6 @@ export interface Spool {
   cur: string
   done: string
   failed: string
-  /** Present: nothing is claimed. */
-  pausedFile: string
   /** What the daemon last said of itself; derived. */
   reportFile: string
   lockDir: string
@@ -30,7 +28,6 @@ export function spoolAt(root: string): Spool {
     cur: join(root, 'cur'),
     done: join(root, 'done'),
     failed: join(root, 'failed'),
-    pausedFile: join(root, 'paused'),
     reportFile: join(root, 'daemon.json'),
     lockDir: join(root, 'daemon.lock'),
   }

@@ -1,18 +1,29 @@
 import { closeSync, openSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Spool } from './layout.ts'
 import { exists, unlinkIfThere } from './write.ts'
 
-/** True while nothing is to be claimed. */
-export function isPaused(spool: Spool): boolean {
-  return exists(spool.pausedFile)
+/** The file whose presence pauses everything, or one destination. */
+function pauseFile(spool: Spool, destination?: string): string {
+  return join(spool.root, destination === undefined ? 'paused' : `paused.${destination}`)
+}
+
+/** True for a name in the spool's root that pausing makes. */
+export function isPauseFile(name: string): boolean {
+  return name === 'paused' || name.startsWith('paused.')
+}
+
+/** True while nothing is to be claimed, or nothing for the destination. */
+export function isPaused(spool: Spool, destination?: string): boolean {
+  return exists(pauseFile(spool, destination))
 }
 
 /** Stops claiming, as `touch paused` does; doing it twice is no error. */
-export function pause(spool: Spool): void {
-  closeSync(openSync(spool.pausedFile, 'a'))
+export function pause(spool: Spool, destination?: string): void {
+  closeSync(openSync(pauseFile(spool, destination), 'a'))
 }
 
 /** Goes on, as `rm paused` does. Returns false where it wasn't paused. */
-export function resume(spool: Spool): boolean {
-  return unlinkIfThere(spool.pausedFile)
+export function resume(spool: Spool, destination?: string): boolean {
+  return unlinkIfThere(pauseFile(spool, destination))
 }

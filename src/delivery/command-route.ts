@@ -1,0 +1,28 @@
+import type { Command, Destination } from '../config/config.ts'
+import { EXIT } from '../config/user-error.ts'
+import { NixFailure } from '../nix/failure.ts'
+import { messagesOf } from '../nix/messages.ts'
+import { run } from '../nix/run.ts'
+import { type Route, SendFailure } from './route.ts'
+
+/**
+ * Uploads with a program of the user's. Its exit status tells: 0 done, 75 (EX_TEMPFAIL) the destination's trouble,
+ * try later, anything else the jobs' own failure.
+ */
+export function commandRoute({ argv, paths: mode }: Command, destination: Destination): Route['send'] {
+  const [program, ...rest] = argv
+  return async (paths, _drvPaths, signal) => {
+    const given =
+      mode === 'arguments' ? { args: [...rest, ...paths] } : { args: rest, input: `${paths.join('\n')}\n` }
+    const { args, ...input } = given
+    const options = { ...input, silenceMs: destination.progressTimeoutMs, signal }
+    const { exitCode, lines, ended } = await run(program, args, options)
+    if (exitCode === 0) return
+    const messages = messagesOf(lines)
+    if (ended) throw new NixFailure(messages, ended)
+    const how = exitCode === undefined ? 'was ended by a signal' : `exited with ${exitCode}`
+    const message = `${program} ${how}: ${messages.slice(-3).join('; ') || 'it said nothing'}`
+    const blame = exitCode === EXIT.tryLater || exitCode === undefined ? 'destination' : 'job'
+    throw new SendFailure({ blame, permanent: false, message })
+  }
+}

@@ -1,0 +1,28 @@
+import type { Destination } from '../config/config.ts'
+import { isBinaryCache } from '../config/store-url.ts'
+import { copy, copyLog, type RemoteStore, signLocally } from '../nix/copy.ts'
+import { invalidPaths } from '../nix/local-store.ts'
+import type { Route } from './route.ts'
+
+/** Uploads with `nix copy`: everything that Nix has a store URL for. */
+export function nixRoute(destination: Destination): Route['send'] {
+  const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
+  const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
+  return async (paths, drvPaths, signal) => {
+    const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
+    const all = [...paths, ...derivations]
+    // A binary cache is signed on the way; other stores keep the signatures that the paths come with.
+    if (secretKeyFile !== undefined && !isBinaryCache(to)) {
+      await signLocally(secretKeyFile, all, closure, silenceMs, signal)
+    }
+    await copy(store, all, closure, signal)
+    if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
+  }
+}
+
+/** Nothing protects a derivation from garbage collection once its outputs are built. */
+async function stillValid(drvPaths: readonly string[], signal: AbortSignal): Promise<string[]> {
+  if (drvPaths.length === 0) return []
+  const invalid = await invalidPaths(drvPaths, signal)
+  return drvPaths.filter((path) => !invalid.has(path))
+}

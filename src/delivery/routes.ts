@@ -1,0 +1,11 @@
+import type { Destination } from '../config/config.ts'
+import { commandRoute } from './command-route.ts'
+import { nixRoute } from './nix-route.ts'
+import { unwanted } from './policy.ts'
+import type { Route } from './route.ts'
+
+/** Chooses the way to a destination. A new kind of destination is added here, see CONTRIBUTING.md. */
+export function routeTo(destination: Destination): Route {
+  const send = destination.command ? commandRoute(destination.command, destination) : nixRoute(destination)
+  return { send, unwanted: (paths, signal) => unwanted(destination, paths, signal) }
+}

@@ -1,0 +1,103 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isBinaryCache, withParameters } from '../config/store-url.ts'
+import { unlessFailed } from './failure.ts'
+import { type RunOptions, type RunResult, run } from './run.ts'
+
+/** Another store, and how to work with it. */
+export interface RemoteStore {
+  /** Its URL, as configured. */
+  to: string
+  /** The key that paths are signed with. */
+  secretKeyFile?: string | undefined
+  /** Credentials for http. */
+  netrcFile?: string | undefined
+  /** A program is ended when it has shown no sign of life for so long. */
+  silenceMs: number
+}
+
+/** Works in every version from 2.4 on, whether nix.conf enables the command or not. */
+const NIX_COMMAND = ['--extra-experimental-features', 'nix-command', '--log-format', 'internal-json']
+
+/**
+ * Options of everything that goes over a network. Substituting is off: a path that isn't here is an error, not a download. Nix's own retries
+ * are few, as ours come on top of them.
+ */
+const REMOTE_OPTIONS = [
+  ['substitute', 'false'],
+  ['connect-timeout', '15'],
+  ['download-attempts', '2'],
+  ['stalled-download-timeout', '120'],
+  // What we knew of a cache is no proof that it still has it.
+  ['narinfo-cache-positive-ttl', '0'],
+  ['narinfo-cache-negative-ttl', '0'],
+].flatMap(([name = '', value = '']) => ['--option', name, value])
+
+/**
+ * Uploads store paths: signed and, where the URL doesn't say otherwise, compressed with zstd (Nix's default, xz, takes
+ * about a hundred times as long).
+ * @param closure Whether their dependencies go along.
+ * @throws {NixFailure} where not all of them are there afterwards.
+ */
+export async function copy(
+  store: RemoteStore,
+  paths: readonly string[],
+  closure: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const parameters: Record<string, string> = {}
+  if (isBinaryCache(store.to)) {
+    parameters.compression = 'zstd'
+    if (store.secretKeyFile !== undefined) parameters['secret-key'] = store.secretKeyFile
+  }
+  const recursive = closure ? [] : ['--no-recursive']
+  await remote(store, ['copy', '--to', withParameters(store.to, parameters), ...recursive, ...paths], signal)
+}
+
+/**
+ * Signs store paths in the local store: for stores that take paths with the signatures they have.
+ * @param closure Whether their dependencies are signed too.
+ */
+export async function signLocally(
+  secretKeyFile: string,
+  paths: readonly string[],
+  closure: boolean,
+  silenceMs: number,
+  signal: AbortSignal,
+): Promise<void> {
+  const recursive = closure ? ['--recursive'] : []
+  const args = [...NIX_COMMAND, 'store', 'sign', '--key-file', secretKeyFile, ...recursive, ...paths]
+  unlessFailed(await run('nix', args, { silenceMs, signal }))
+}
+
+/** Uploads the log of a build. A log that isn't there is no failure: whoever substituted a path has none. */
+export async function copyLog(store: RemoteStore, drvPath: string, signal: AbortSignal): Promise<void> {
+  const result = await runRemote(store, ['store', 'copy-log', '--to', store.to, drvPath], signal)
+  if (!result.lines.some((line) => line.includes('is not available'))) unlessFailed(result)
+}
+
+async function remote(
+  store: RemoteStore,
+  command: readonly string[],
+  signal: AbortSignal,
+): Promise<RunResult> {
+  return unlessFailed(await runRemote(store, command, signal))
+}
+
+async function runRemote(
+  store: RemoteStore,
+  command: readonly string[],
+  signal: AbortSignal,
+): Promise<RunResult> {
+  // Nix remembers there what a cache has, even that it was set up (nix-cache-info): a memory that outlives the
+  // run makes it skip the upload after a cache was wiped.
+  const cache = mkdtempSync(join(tmpdir(), 'nix-upload-'))
+  const netrc = store.netrcFile === undefined ? [] : ['--option', 'netrc-file', store.netrcFile]
+  const options: RunOptions = { env: { XDG_CACHE_HOME: cache }, silenceMs: store.silenceMs, signal }
+  try {
+    return await run('nix', [...NIX_COMMAND, ...REMOTE_OPTIONS, ...netrc, ...command], options)
+  } finally {
+    rmSync(cache, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,22 @@
+import { messagesOf } from './messages.ts'
+import type { RunResult } from './run.ts'
+
+/** How a run of Nix failed, in its own words, one message a line. */
+export class NixFailure extends Error {
+  override name = 'NixFailure'
+  readonly messages: readonly string[]
+  /** Set where it was ended from here. */
+  readonly ended: RunResult['ended']
+
+  constructor(messages: readonly string[], ended: RunResult['ended']) {
+    super(messages.join('; '))
+    this.messages = messages
+    this.ended = ended
+  }
+}
+
+/** The result, unless it says that Nix failed. */
+export function unlessFailed(result: RunResult): RunResult {
+  if (result.exitCode === 0) return result
+  throw new NixFailure(messagesOf(result.lines), result.ended)
+}
