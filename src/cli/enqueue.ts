@@ -7,7 +7,7 @@ import { GcRoots } from '../nix/gc-roots.ts'
 import { splitStorePath } from '../nix/store-path.ts'
 import { handOver } from '../spool/hand-over.ts'
 import { openSpool } from '../spool/layout.ts'
-import { type CommonOptions, configFor, withCommon } from './options.ts'
+import { type CommonOptions, configFor, STDIN, withCommon } from './options.ts'
 import { print, printable, say } from './print.ts'
 
 export const command = 'enqueue <path..>'
@@ -71,7 +71,7 @@ function tryToPrepare(roots: GcRoots): unknown {
 
 async function* pathsGiven(paths: readonly string[]): AsyncGenerator<string> {
   for (const path of paths) {
-    if (path !== '-') yield path
+    if (path !== STDIN) yield path
     else
       for await (const line of createInterface({ input: process.stdin }))
         if (line.trim() !== '') yield line.trim()

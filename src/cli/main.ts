@@ -5,6 +5,7 @@ import * as checkConfig from './check-config.ts'
 import * as drain from './drain.ts'
 import * as enqueue from './enqueue.ts'
 import * as list from './list.ts'
+import { STDIN } from './options.ts'
 import * as pause from './pause.ts'
 import { printable, say } from './print.ts'
 import * as prune from './prune.ts'
@@ -32,7 +33,7 @@ export async function main(args: readonly string[]): Promise<void> {
 }
 
 function parser(args: readonly string[]) {
-  return yargs([...args])
+  return yargs(withStdin(args))
     .scriptName('nix-upload')
     .usage(
       '$0 <command>\n\nUploads what Nix builds, without making builds wait: the post-build hook writes one file a build',
@@ -64,6 +65,12 @@ function parser(args: readonly string[]) {
         )
       )
     })
+}
+
+/** yargs drops a lone `-` without a word. What comes behind `--` is not ours. */
+function withStdin(args: readonly string[]): string[] {
+  const end = args.includes('--') ? args.indexOf('--') : args.length
+  return args.map((arg, at) => (arg === '-' && at < end ? STDIN : arg))
 }
 
 function version(): string {

@@ -2,6 +2,9 @@ import type { Argv } from 'yargs'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 
+/** What `-` on the command line stands for. */
+export const STDIN = '/dev/stdin'
+
 /** What every command takes. */
 export interface CommonOptions {
   spool?: string | undefined
