@@ -1,5 +1,6 @@
 import { renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { codeOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { type ClaimedJob, rootedPaths } from './claim.ts'
 import { formatJob } from './job.ts'
@@ -72,7 +73,13 @@ export function reject(spool: Spool, name: string, reason: string): string | und
     `It was moved here from new/ as it was found. Mend it and move it back to new/, or delete it.\n`
   const target = freeName(spool.failed, name)
   const temporary = writeTemporary(spool, note, true)
-  renameSync(temporary, join(spool.failed, `${target}.reason`))
+  try {
+    renameSync(temporary, join(spool.failed, `${target}.reason`))
+  } catch (error) {
+    unlinkIfThere(temporary)
+    // The name leaves no room for that of a note; whoever lists the file is told what is wrong with it.
+    if (codeOf(error) !== 'ENAMETOOLONG') throw error
+  }
   const moved = moveJob(join(spool.new, name), target, spool.failed)
   if (moved === undefined) unlinkIfThere(join(spool.failed, `${target}.reason`))
   fsyncDirectory(spool.failed)

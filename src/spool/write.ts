@@ -73,7 +73,13 @@ export function freeName(directory: string, name: string): string {
 
 /** True where there is something by that name, a dangling symlink included. */
 export function exists(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+  } catch (error) {
+    // A job's name may be as long as a name can be; then nothing is called that and `.reason`.
+    if (codeOf(error) === 'ENAMETOOLONG') return false
+    throw error
+  }
 }
 
 /** Deletes a file that may be gone already. */
@@ -82,7 +88,7 @@ export function unlinkIfThere(path: string): boolean {
     unlinkSync(path)
     return true
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENAMETOOLONG') return false
     throw error
   }
 }
@@ -92,7 +98,7 @@ export function readTextIfThere(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENAMETOOLONG') return undefined
     throw error
   }
 }
