@@ -1,4 +1,4 @@
-import { renameSync } from 'node:fs'
+import { renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { codeOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
@@ -73,12 +73,17 @@ function dropStaleNote(spool: Spool, name: string): void {
   if (exists(note) && !exists(join(spool.failed, name))) unlinkIfThere(note)
 }
 
-/** `mv failed/* new/` takes the notes along; they go back to where they are read. */
+/**
+ * `mv failed/* new/` takes the notes along; they go back to where they are read. Where the file was looked at before
+ * its note and rejected again, a newer note is there by now, and this one is of no use.
+ */
 function returnNote(spool: Spool, name: string): void {
-  if (exists(join(spool.failed, name))) return
+  const note = join(spool.new, name)
   try {
-    renameSync(join(spool.new, name), join(spool.failed, name))
+    if (exists(join(spool.failed, name))) unlinkSync(note)
+    else renameSync(note, join(spool.failed, name))
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error
+    // EISDIR: a directory of that name is no note of ours, so it stays.
+    if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EISDIR') throw error
   }
 }
