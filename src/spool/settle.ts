@@ -47,7 +47,10 @@ export function settleDone(spool: Spool, roots: GcRoots, claimed: ClaimedJob): s
 export function settleFailed(spool: Spool, claimed: ClaimedJob): string | undefined {
   if (!record(spool, claimed)) return undefined
   const target = moveJob(join(spool.cur, claimed.name), claimed.name, spool.failed)
-  if (target !== undefined) fsyncDirectory(spool.failed)
+  if (target === undefined) return undefined
+  // A note from before this file was mended would say of a valid job that it is none.
+  unlinkIfThere(join(spool.failed, `${target}.reason`))
+  fsyncDirectory(spool.failed)
   return target
 }
 

@@ -107,10 +107,15 @@ function look(spool: Spool, state: State, name: string): Found | undefined {
   const path = join(spool[state], name)
   try {
     const job = readJob(path, ANY_STORE)
-    return job && { name, state, path, job }
+    // What the daemon rejected may look right from here, where any store will do; the note beside it says more.
+    const reason = state === 'failed' ? noteOn(path) : undefined
+    return job && { name, state, path, ...(reason === undefined ? { job } : { reason }) }
   } catch (error) {
     if (!(error instanceof NotAJobError)) throw error
-    const note = readTextIfThere(`${path}.reason`)
-    return { name, state, path, reason: note?.split('\n')[0] ?? error.message }
+    return { name, state, path, reason: noteOn(path) ?? error.message }
   }
+}
+
+function noteOn(path: string): string | undefined {
+  return readTextIfThere(`${path}.reason`)?.split('\n')[0]
 }
