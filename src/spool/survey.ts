@@ -75,6 +75,8 @@ export function* jobsIn(spool: Spool, states: readonly State[]): Generator<Found
  * @throws {UserError} where none or several match.
  */
 export function findJob(spool: Spool, part: string, states: readonly State[] = STATES): Found {
+  // An empty name would be that of the state's directory itself.
+  if (part === '') throw new UserError('which job? Say its name, or any unique part of it')
   const matches: [State, string][] = []
   for (const state of states) {
     if (mayBeJob(part) && !part.includes('/') && exists(join(spool[state], part))) {
