@@ -26,15 +26,16 @@ export function count(spool: Spool, state: State): Count {
   let oldestMs = Number.POSITIVE_INFINITY
   for (const name of namesIn(spool, state)) {
     jobs++
-    if (TIMED_NAME.test(name)) {
-      if (oldestName === undefined || name < oldestName) oldestName = name
-    } else {
-      const stats = lstatSync(join(spool[state], name), { throwIfNoEntry: false })
-      if (stats) oldestMs = Math.min(oldestMs, stats.mtimeMs)
-    }
+    if (oldestName !== undefined && name >= oldestName && TIMED_NAME.test(name)) continue
+    const time = timeOf(name)
+    if (time !== undefined) oldestName = name
+    oldestMs = Math.min(oldestMs, time ?? modified(join(spool[state], name)))
   }
-  if (oldestName !== undefined) oldestMs = Math.min(oldestMs, timeOf(oldestName) ?? oldestMs)
   return { jobs, oldest: Number.isFinite(oldestMs) ? new Date(oldestMs) : undefined }
+}
+
+function modified(path: string): number {
+  return lstatSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY
 }
 
 function timeOf(name: string): number | undefined {
