@@ -4,16 +4,9 @@ import { NixFailure } from '../nix/failure.ts'
 import { invalidPaths, outputsOf } from '../nix/local-store.ts'
 import { NotStartedError } from '../nix/run.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
+import type { Outcome } from './outcome.ts'
 import type { Unwanted } from './policy.ts'
 import { type Route, SendFailure } from './route.ts'
-
-/** What a batch came to for one job. */
-export type Outcome =
-  /** `note` says which of its paths the policy left out. */
-  | { kind: 'delivered'; note?: string }
-  | { kind: 'skipped'; reason: string }
-  | { kind: 'failed'; verdict: Verdict }
-  | { kind: 'aborted' }
 
 /** A job in a batch, and those of its paths that go to this destination. */
 interface Item {

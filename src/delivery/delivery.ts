@@ -1,16 +1,15 @@
 import type { Logger } from 'pino'
-import type { Config } from '../config/config.ts'
+import type { Config, Destination } from '../config/config.ts'
 import { formatDuration } from '../config/duration.ts'
-import { wordsOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { DeliveryRecord, Job } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import type { DestinationReport } from '../spool/report.ts'
-import { record, release, settleDone, settleFailed } from '../spool/settle.ts'
-import type { Outcome } from './batch.ts'
 import { Lane } from './lane.ts'
+import { afterOutcome, type Next, type Outcome } from './outcome.ts'
 import { routeTo } from './routes.ts'
+import { Settlement } from './settlement.ts'
 
 /** What a delivery needs from the one who runs it. */
 export interface DeliveryContext {
@@ -27,37 +26,41 @@ export interface DeliveryContext {
 /** The jobs in hand and the lanes they go out on; settles each job once every lane it was on is through with it. */
 export class Delivery {
   readonly lanes: readonly Lane[]
-  /** How many jobs ended in which way since the start. */
-  readonly tally = { done: 0, failed: 0 }
   readonly #context: DeliveryContext
   /** For each job in hand, the lanes that still have it. */
   readonly #inHand = new Map<string, { claimed: ClaimedJob; lanes: Set<Lane> }>()
-  /** Jobs that know more than their file does. */
-  readonly #unrecorded = new Set<ClaimedJob>()
+  readonly #settlement: Settlement
   readonly #abort = new AbortController()
   #isStopping = false
 
   constructor(context: DeliveryContext) {
     this.#context = context
-    this.lanes = context.config.destinations.map((destination) => {
-      return new Lane(destination, routeTo(destination), {
-        onOutcome: (lane, claimed, outcome) => this.#settle(lane, claimed, outcome),
-        onDown: (lane, error, waitMs) => {
-          const nextAttemptIn = formatDuration(waitMs)
-          context.log.warn(
-            { destination: lane.destination.name, error, nextAttemptIn },
-            'the destination is down',
-          )
-          context.onHealth()
-        },
-        onUp: (lane, before) => {
-          if (before === 'down')
-            context.log.info({ destination: lane.destination.name }, 'the destination is back')
-          context.onHealth()
-        },
-        onChange: () => this.#change(),
-      })
+    this.#settlement = new Settlement(context)
+    this.lanes = context.config.destinations.map((destination) => this.#laneTo(destination))
+  }
+
+  #laneTo(destination: Destination): Lane {
+    const log = this.#context.log.child({ destination: destination.name })
+    return new Lane(destination, routeTo(destination), {
+      onOutcome: (lane, claimed, outcome) => this.#settle(lane, claimed, outcome),
+      onDown: (_lane, error, waitMs) => {
+        log.warn({ error, nextAttemptIn: formatDuration(waitMs) }, 'the destination is down')
+        this.#context.onHealth()
+      },
+      onUp: (_lane, before) => {
+        if (before === 'down') log.info('the destination is back')
+        this.#context.onHealth()
+      },
+      onChange: () => {
+        this.start()
+        this.#context.onChange()
+      },
     })
+  }
+
+  /** How many jobs ended in which way since the start. */
+  get tally(): Readonly<{ done: number; failed: number }> {
+    return this.#settlement.tally
   }
 
   get inHand(): number {
@@ -136,127 +139,51 @@ export class Delivery {
     return this.lanes.filter((lane) => lane.isFor(job))
   }
 
-  #change(): void {
-    this.start()
-    this.#context.onChange()
-  }
-
   #settle(lane: Lane, claimed: ClaimedJob, outcome: Outcome): void {
     const entry = this.#inHand.get(claimed.name)
     if (!entry) return
-    const isStaying = this.#note(lane, claimed, outcome)
-    if (isStaying && !this.#isStopping) return
+    const { name, maxAttempts } = lane.destination
+    const before = claimed.job.destinations[name]
+    const { record, next } = afterOutcome(before, outcome, maxAttempts, new Date())
+    this.#log(claimed, name, record, next)
+    // A destination that stays down says the same at every probe; that is written once, for who reads the job.
+    if (next !== 'wait' || record.error !== before?.error) this.#settlement.update(claimed, name, record)
+    const isStaying = !this.#isStopping && (next === 'retry' || next === 'wait')
+    if (isStaying) {
+      this.#settlement.record(claimed)
+      if (next === 'retry') lane.delay(claimed, record.attempts)
+      else lane.add(claimed)
+      return
+    }
     entry.lanes.delete(lane)
     if (entry.lanes.size === 0) this.#finish(claimed)
   }
 
-  /** Writes an outcome into the job. Returns true where the lane keeps the job for another attempt. */
-  #note(lane: Lane, claimed: ClaimedJob, outcome: Outcome): boolean {
-    const { name } = lane.destination
-    const log = this.#context.log.child({ job: claimed.name, destination: name })
-    const before = claimed.job.destinations[name] ?? { state: 'waiting', attempts: 0 }
-    const now = new Date().toISOString()
-    if (outcome.kind === 'aborted') return false
-    if (outcome.kind === 'delivered') {
-      const { error: _, ...rest } = before
-      const note = outcome.note === undefined ? {} : { note: outcome.note }
-      this.#update(claimed, name, { ...rest, state: 'done', settledAt: now, ...note })
-      log.info({ paths: claimed.job.outPaths.length, ...note }, 'delivered')
-      return false
-    }
-    if (outcome.kind === 'skipped') {
-      this.#update(claimed, name, { ...before, state: 'skipped', settledAt: now, note: outcome.reason })
-      log.info({ reason: outcome.reason }, 'skipped')
-      return false
-    }
-    const { blame, permanent, message } = outcome.verdict
-    if (blame === 'destination') return this.#noteDown(lane, claimed, before, message)
-    const attempts = before.attempts + 1
-    const isGivenUp = permanent || attempts >= lane.destination.maxAttempts
-    const failed: DeliveryRecord = {
-      ...before,
-      attempts,
-      lastAttemptAt: now,
-      error: message,
-      state: 'waiting',
-    }
-    if (isGivenUp) {
-      this.#update(claimed, name, { ...failed, state: 'failed', settledAt: now })
-      log.error({ attempts, error: message }, 'given up')
-      return false
-    }
-    this.#update(claimed, name, failed)
-    if (!this.#isStopping) lane.delay(claimed, attempts)
-    log.warn({ attempts, error: message }, 'failed, will be tried again')
-    this.#record(claimed)
-    return true
+  #log(claimed: ClaimedJob, destination: string, record: DeliveryRecord, next: Next): void {
+    const log = this.#context.log.child({ job: claimed.name, destination })
+    const { attempts, error, note } = record
+    if (next === 'retry') log.warn({ attempts, error }, 'failed, will be tried again')
+    if (next !== 'settled') return
+    if (record.state === 'failed') log.error({ attempts, error }, 'given up')
+    else
+      log.info(
+        { paths: claimed.job.outPaths.length, note },
+        record.state === 'skipped' ? 'skipped' : 'delivered',
+      )
   }
 
-  /** A failure of the destination's costs the job nothing; it is written down once, so that `cat` tells why it waits. */
-  #noteDown(lane: Lane, claimed: ClaimedJob, before: DeliveryRecord, message: string): boolean {
-    const { name } = lane.destination
-    if (before.error !== message) {
-      this.#update(claimed, name, {
-        ...before,
-        state: 'waiting',
-        error: message,
-        lastAttemptAt: new Date().toISOString(),
-      })
-      this.#record(claimed)
-    }
-    if (!this.#isStopping) lane.add(claimed)
-    return true
-  }
-
-  #update(claimed: ClaimedJob, destination: string, delivery: DeliveryRecord): void {
-    claimed.job = { ...claimed.job, destinations: { ...claimed.job.destinations, [destination]: delivery } }
-    this.#unrecorded.add(claimed)
-  }
-
-  #record(claimed: ClaimedJob): void {
-    if (this.#unrecorded.delete(claimed)) this.#write(() => record(this.#context.spool, claimed), claimed)
-  }
-
-  /** Moves a job on that no lane has any more. */
+  /** Moves a job on that no lane has any more: settled, or back to `new/` where a destination still lacks it. */
   #finish(claimed: ClaimedJob): void {
-    const { spool, roots, log } = this.#context
-    const records = Object.values(claimed.job.destinations)
     if (this.#pendingLanes(claimed.job).length > 0) {
       this.#release(claimed)
       return
     }
-    const hasFailed = records.some(({ state }) => state === 'failed')
     this.#inHand.delete(claimed.name)
-    this.#unrecorded.delete(claimed)
-    const settle = () => (hasFailed ? settleFailed(spool, claimed) : settleDone(spool, roots, claimed))
-    const target = this.#write(settle, claimed)
-    if (target === undefined) {
-      log.info({ job: claimed.name }, 'the job was moved away by somebody, so it is left where it is')
-    } else if (target !== false) {
-      this.tally[hasFailed ? 'failed' : 'done']++
-    }
+    this.#settlement.settle(claimed)
   }
 
   #release(claimed: ClaimedJob): void {
-    this.#record(claimed)
     this.#inHand.delete(claimed.name)
-    this.#write(() => release(this.#context.spool, claimed.name), claimed)
-  }
-
-  /**
-   * Does something to a job's file. Where the disk won't have it (full, broken), the job stays where it is, in `cur/`,
-   * nobody's, and the next rescan returns it to `new/`.
-   */
-  #write<T>(act: () => T, claimed: ClaimedJob): T | false {
-    try {
-      return act()
-    } catch (error) {
-      const { log } = this.#context
-      log.error(
-        { job: claimed.name, error: wordsOf(error) },
-        'the spool could not be written; the job stays in cur/',
-      )
-      return false
-    }
+    this.#settlement.release(claimed)
   }
 }

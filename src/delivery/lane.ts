@@ -3,8 +3,9 @@ import { dependents } from '../nix/local-store.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import { waitAfter } from './backoff.ts'
-import { deliver, type Outcome } from './batch.ts'
+import { deliver } from './batch.ts'
 import { Health } from './health.ts'
+import type { Outcome } from './outcome.ts'
 import type { Route } from './route.ts'
 
 /** What a lane tells the delivery it belongs to. */

@@ -1,0 +1,97 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import { wordsOf } from '../config/user-error.ts'
+import type { Delivery } from '../delivery/delivery.ts'
+import type { GcRoots } from '../nix/gc-roots.ts'
+import { claim } from '../spool/claim.ts'
+import type { Spool } from '../spool/layout.ts'
+import { reject } from '../spool/settle.ts'
+import { Scan } from './scan.ts'
+
+/** At most so many jobs are claimed at once; the rest wait in `new/`, where they cost no memory. */
+const MAX_IN_HAND = 1000
+/** The event loop gets its turn after so many looks at files, some milliseconds. */
+const LOOKS_PER_TURN = 200
+/** So many files that can't be moved away are remembered, to warn of each only once. */
+const STUCK_REMEMBERED = 1000
+
+interface ClaimerContext {
+  spool: Spool
+  roots: GcRoots
+  storeDir: string
+  log: Logger
+}
+
+/** Claims jobs for a delivery, as many as it has room for: those somebody named, and those that a scan finds. */
+export class Claimer {
+  readonly scan: Scan
+  readonly #context: ClaimerContext
+  readonly #delivery: Delivery
+  readonly #stuck = new Set<string>()
+  #hadRoom: ReadonlySet<unknown> = new Set()
+
+  constructor(context: ClaimerContext, delivery: Delivery) {
+    this.#context = context
+    this.#delivery = delivery
+    this.scan = new Scan(context.spool.new)
+  }
+
+  /**
+   * Claims until there is no more room, or no more jobs.
+   * @param heard Names that came since the last time; undefined where there were too many to tell.
+   * @param isStopping Asked now and then.
+   */
+  async claim(heard: ReadonlySet<string> | undefined, isStopping: () => boolean): Promise<void> {
+    this.#noteRoom()
+    if (!heard) this.scan.wet()
+    for (const name of heard ?? []) {
+      if (this.#isFull) this.scan.wet()
+      else this.#look(name)
+    }
+    for (let looks = 1; !this.#isFull && !isStopping(); looks++) {
+      const name = this.scan.next()
+      if (name === undefined) return
+      this.scan.note(this.#look(name))
+      if (looks % LOOKS_PER_TURN === 0) await nextTurn()
+    }
+  }
+
+  get #isFull(): boolean {
+    return !this.#delivery.hasRoom || this.#delivery.inHand >= MAX_IN_HAND
+  }
+
+  /** What was left for want of room at a destination is worth another look once that one has room. */
+  #noteRoom(): void {
+    const room = this.#delivery.lanes.filter((lane) => lane.room > 0)
+    if (this.scan.left > 0 && room.some((lane) => !this.#hadRoom.has(lane))) this.scan.wet()
+    this.#hadRoom = new Set(room)
+  }
+
+  #look(name: string): 'taken' | 'left' | 'gone' {
+    const { spool, roots, storeDir, log } = this.#context
+    const look = claim(spool, roots, storeDir, name, (job) => this.#delivery.wants(job))
+    if (look.kind === 'invalid') return this.#reject(name, look.reason)
+    if (look.kind !== 'claimed') return look.kind
+    if (look.rootsError !== undefined) {
+      const message = 'no GC roots: its paths may be collected before the upload'
+      log.warn({ job: name, error: wordsOf(look.rootsError) }, message)
+    }
+    this.#delivery.accept(look.claimed)
+    return 'taken'
+  }
+
+  /** What can't be moved away is left alone, with one warning. */
+  #reject(name: string, reason: string): 'taken' | 'left' {
+    const { spool, log } = this.#context
+    try {
+      reject(spool, name, reason)
+      log.error({ job: name, error: reason }, 'no valid job: moved to failed/')
+      return 'taken'
+    } catch (error) {
+      const message = `no valid job (${reason}), and it can't be moved to failed/, so it is left alone`
+      if (!this.#stuck.has(name)) log.error({ job: name, error: wordsOf(error) }, message)
+      if (this.#stuck.size < STUCK_REMEMBERED) this.#stuck.add(name)
+      return 'left'
+    }
+  }
+}

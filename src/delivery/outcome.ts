@@ -1,0 +1,47 @@
+import type { Verdict } from '../nix/blame.ts'
+import type { DeliveryRecord } from '../spool/job.ts'
+
+/** What a batch came to for one job. */
+export type Outcome =
+  /** `note` says which of its paths the policy left out. */
+  | { kind: 'delivered'; note?: string }
+  | { kind: 'skipped'; reason: string }
+  | { kind: 'failed'; verdict: Verdict }
+  | { kind: 'aborted' }
+
+/** Where a job goes after an outcome: it is through here, is tried again later by itself, or with the destination. */
+export type Next = 'settled' | 'retry' | 'wait' | 'give back'
+
+/**
+ * Turns an outcome into what the job's record says next. Only a failure of the job's own costs an attempt; what the
+ * destination is to blame for costs none, so that a week without network loses nothing.
+ * @param before The record so far, if there is one.
+ */
+export function afterOutcome(
+  before: DeliveryRecord | undefined,
+  outcome: Outcome,
+  maxAttempts: number,
+  now: Date,
+): { record: DeliveryRecord; next: Next } {
+  const record: DeliveryRecord = before ?? { state: 'waiting', attempts: 0 }
+  const at = now.toISOString()
+  switch (outcome.kind) {
+    case 'aborted':
+      return { record, next: 'give back' }
+    case 'skipped':
+      return { record: { ...record, state: 'skipped', settledAt: at, note: outcome.reason }, next: 'settled' }
+    case 'delivered': {
+      const { error: _, ...rest } = record
+      const note = outcome.note === undefined ? {} : { note: outcome.note }
+      return { record: { ...rest, state: 'done', settledAt: at, ...note }, next: 'settled' }
+    }
+    case 'failed': {
+      const { blame, permanent, message: error } = outcome.verdict
+      if (blame === 'destination') return { record: { ...record, error, lastAttemptAt: at }, next: 'wait' }
+      const attempts = record.attempts + 1
+      const failed = { ...record, attempts, error, lastAttemptAt: at }
+      if (!permanent && attempts < maxAttempts) return { record: failed, next: 'retry' }
+      return { record: { ...failed, state: 'failed', settledAt: at }, next: 'settled' }
+    }
+  }
+}

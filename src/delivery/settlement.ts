@@ -1,0 +1,70 @@
+import type { Logger } from 'pino'
+import { wordsOf } from '../config/user-error.ts'
+import type { GcRoots } from '../nix/gc-roots.ts'
+import type { ClaimedJob } from '../spool/claim.ts'
+import type { DeliveryRecord } from '../spool/job.ts'
+import type { Spool } from '../spool/layout.ts'
+import { record, release, settleDone, settleFailed } from '../spool/settle.ts'
+
+interface SettlementContext {
+  spool: Spool
+  roots: GcRoots
+  log: Logger
+}
+
+/** Writes what becomes of the claimed jobs into the spool; every failure to write ends here, in the log. */
+export class Settlement {
+  /** How many jobs ended in which way since the start. */
+  readonly tally = { done: 0, failed: 0 }
+  readonly #context: SettlementContext
+  /** Jobs that know more than their file does. */
+  readonly #unrecorded = new Set<ClaimedJob>()
+
+  constructor(context: SettlementContext) {
+    this.#context = context
+  }
+
+  /** Changes a job's record of one destination, in memory. */
+  update(claimed: ClaimedJob, destination: string, delivery: DeliveryRecord): void {
+    claimed.job = { ...claimed.job, destinations: { ...claimed.job.destinations, [destination]: delivery } }
+    this.#unrecorded.add(claimed)
+  }
+
+  /** Writes a job's records into its file, where it lies in `cur/`. */
+  record(claimed: ClaimedJob): void {
+    if (this.#unrecorded.delete(claimed)) this.#write(claimed, () => record(this.#context.spool, claimed))
+  }
+
+  /** Moves a job to `done/` or `failed/`, as its records say. */
+  settle(claimed: ClaimedJob): void {
+    const { spool, roots, log } = this.#context
+    this.#unrecorded.delete(claimed)
+    const hasFailed = Object.values(claimed.job.destinations).some(({ state }) => state === 'failed')
+    const target = this.#write(claimed, () =>
+      hasFailed ? settleFailed(spool, claimed) : settleDone(spool, roots, claimed),
+    )
+    if (target === undefined)
+      log.info({ job: claimed.name }, 'somebody moved the job away, so it is left where it is')
+    else if (target !== false) this.tally[hasFailed ? 'failed' : 'done']++
+  }
+
+  /** Gives a job back to `new/`, with all that is known of it. */
+  release(claimed: ClaimedJob): void {
+    this.record(claimed)
+    this.#write(claimed, () => release(this.#context.spool, claimed.name))
+  }
+
+  /**
+   * Where the disk won't have it (full, broken), the job stays where it is, in `cur/`, nobody's, and the next rescan
+   * returns it to `new/`.
+   */
+  #write<T>(claimed: ClaimedJob, act: () => T): T | false {
+    try {
+      return act()
+    } catch (error) {
+      const message = 'the spool could not be written; the job stays in cur/ and is taken up again'
+      this.#context.log.error({ job: claimed.name, error: wordsOf(error) }, message)
+      return false
+    }
+  }
+}
