@@ -13,6 +13,7 @@ import * as requeue from './requeue.ts'
 import * as resume from './resume.ts'
 import * as show from './show.ts'
 import * as status from './status.ts'
+import * as wait from './wait.ts'
 import * as watch from './watch.ts'
 
 /**
@@ -45,6 +46,7 @@ function parser(args: readonly string[]) {
     .command(list)
     .command(show)
     .command(requeue)
+    .command(wait)
     .command(prune)
     .command(pause)
     .command(resume)

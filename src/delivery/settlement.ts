@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import { wordsOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
-import type { ClaimedJob } from '../spool/claim.ts'
+import { type ClaimedJob, rootedPaths } from '../spool/claim.ts'
 import type { DeliveryRecord } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import { record, release, settleDone, settleFailed } from '../spool/settle.ts'
@@ -32,7 +32,13 @@ export class Settlement {
 
   /** Writes a job's records into its file, where it lies in `cur/`. */
   record(claimed: ClaimedJob): void {
-    if (this.#unrecorded.delete(claimed)) this.#write(claimed, () => record(this.#context.spool, claimed))
+    if (!this.#unrecorded.delete(claimed)) return
+    const { spool, roots } = this.#context
+    this.#write(claimed, () => {
+      record(spool, claimed)
+      // Outputs that were looked up meanwhile are to be kept from now on.
+      roots.hold(claimed.name, rootedPaths(claimed.job))
+    })
   }
 
   /** Moves a job to `done/` or `failed/`, as its records say. */

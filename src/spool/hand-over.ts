@@ -26,7 +26,8 @@ export interface HandedOver {
 
 /**
  * Hands jobs over as the hook does (docs/SPOOL.md, T1), with one fsync a directory for all of them.
- * @throws A system error; then none of them is queued, or, where it came from the last fsync, all may be.
+ * @throws A system error; then none of them is queued, or, where it came from a rename or the last fsync, those that
+ *   were renamed may be. What was not is taken back.
  */
 export function handOver(
   spool: Spool,
@@ -38,14 +39,14 @@ export function handOver(
   const rootsError = holdRoots(roots, written)
   try {
     for (const entry of written) entry.temporary = writeTemporary(spool, contentOf(entry.job, now), true)
+    for (const { name, temporary } of written) renameSync(temporary, join(spool.new, name))
   } catch (error) {
     for (const { job, name, temporary } of written) {
-      if (temporary !== '') unlinkIfThere(temporary)
-      roots.release(name, rootedPaths(job))
+      const isHandedOver = temporary !== '' && !unlinkIfThere(temporary)
+      if (!isHandedOver) roots.release(name, rootedPaths(job))
     }
     throw error
   }
-  for (const { name, temporary } of written) renameSync(temporary, join(spool.new, name))
   fsyncDirectory(spool.new)
   return { names: written.map(({ name }) => name), ...(rootsError === undefined ? {} : { rootsError }) }
 }

@@ -41,6 +41,8 @@ export class NotAJobError extends Error {
 
 /** A larger file is no job: a thousand outputs fit into a tenth of this. */
 export const MAX_JOB_BYTES = 1 << 20
+/** A file nested more deeply is none either: indented, a few KB of brackets would grow to many MB. */
+const MAX_DEPTH = 64
 const MAX_HISTORY = 20
 const STATES: ReadonlySet<unknown> = new Set<DeliveryState>(['waiting', 'done', 'skipped', 'failed'])
 
@@ -72,17 +74,30 @@ export function parseJob(bytes: Buffer, storeDir: string): Job {
   return job
 }
 
-/** The job as text for its file: indented, for people; unknown keys kept, ours in a fixed order. */
+/**
+ * The job as text for its file: indented, for people; unknown keys kept, ours in a fixed order. What would make it too
+ * large to be read again is left out: first the indentation, then the oldest of its history.
+ */
 export function formatJob(job: Job): string {
+  for (let rounds = MAX_HISTORY; ; rounds = Math.floor(rounds / 2)) {
+    const content = contentOf(job, rounds)
+    for (const indent of [2, 0]) {
+      const text = `${JSON.stringify(content, null, indent)}\n`
+      if (Buffer.byteLength(text) <= MAX_JOB_BYTES || (rounds === 0 && indent === 0)) return text
+    }
+  }
+}
+
+function contentOf(job: Job, rounds: number): object {
   const { destinations: _, history: __, ...rest } = job.raw
-  const content = {
+  const history = rounds === 0 ? [] : job.history.slice(-rounds)
+  return {
     ...rest,
     ...(job.drvPath === undefined ? {} : { drvPath: job.drvPath }),
     outPaths: job.outPaths,
     destinations: job.destinations,
-    ...(job.history.length > 0 ? { history: job.history.slice(-MAX_HISTORY) } : {}),
+    ...(history.length > 0 ? { history } : {}),
   }
-  return `${JSON.stringify(content, null, 2)}\n`
 }
 
 /** True when nothing is left to do for the job at any destination in it: in `new/` that means requeued. */
@@ -107,16 +122,20 @@ function parseObject(bytes: Buffer): Record<string, unknown> {
   let value: unknown
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-    // A file nested so deeply that it can't be written back can't be kept up to date either.
-    JSON.stringify(value)
   } catch (error) {
     if (error instanceof RangeError) throw new NotAJobError('it is nested too deeply')
     if (error instanceof SyntaxError)
       throw new NotAJobError(`it is not JSON: ${error.message.replaceAll(/\p{Cc}/gu, ' ')}`)
     throw new NotAJobError('it is not UTF-8 text')
   }
+  if (isDeeper(value, MAX_DEPTH)) throw new NotAJobError('it is nested too deeply')
   if (!isObject(value)) throw new NotAJobError(`it should be a JSON object, and is ${show(value)}`)
   return value
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1))
 }
 
 function outPathsOf(raw: Record<string, unknown>, storeDir: string): string[] {

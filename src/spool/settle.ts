@@ -28,16 +28,26 @@ export function record(spool: Spool, claimed: ClaimedJob): boolean {
  * @returns The name it has there, or undefined where somebody moved it away; then nothing is done.
  */
 export function settleDone(spool: Spool, roots: GcRoots, claimed: ClaimedJob): string | undefined {
-  const temporary = writeTemporary(spool, formatJob(claimed.job), false)
+  const temporary = tryToWrite(spool, formatJob(claimed.job))
   const target = moveJob(join(spool.cur, claimed.name), claimed.name, spool.done)
   if (target === undefined) {
-    unlinkSync(temporary)
+    if (temporary !== undefined) unlinkIfThere(temporary)
     return undefined
   }
-  renameSync(temporary, join(spool.done, target))
+  if (temporary !== undefined) renameSync(temporary, join(spool.done, target))
   roots.release(claimed.name, rootedPaths(claimed.job))
   if (claimed.job.drvPath !== undefined) roots.release(claimed.name, [claimed.job.drvPath])
   return target
+}
+
+/** A full disk must not keep what was delivered in the queue: it is done, if without its delivery record (C10). */
+function tryToWrite(spool: Spool, content: string): string | undefined {
+  try {
+    return writeTemporary(spool, content, false)
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error
+    return undefined
+  }
 }
 
 /**

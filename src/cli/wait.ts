@@ -1,0 +1,68 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ArgumentsCamelCase, Argv } from 'yargs'
+import { formatDuration, parseDuration } from '../config/duration.ts'
+import { EXIT, UserError } from '../config/user-error.ts'
+import { lifeOf } from '../daemon/identity.ts'
+import { existingSpool, type Spool } from '../spool/layout.ts'
+import { readReport } from '../spool/report.ts'
+import { count, namesIn } from '../spool/survey.ts'
+import { type CommonOptions, configFor, withCommon } from './options.ts'
+import { say } from './print.ts'
+
+export const command = 'wait'
+export const describe = 'Wait until nothing is waiting any more, as in CI'
+
+const POLL_MS = 200
+
+export const builder = (yargs: Argv) =>
+  withCommon(yargs)
+    .option('timeout', {
+      type: 'string',
+      describe: 'Give up after this long, such as 10m',
+      requiresArg: true,
+    })
+    .epilogue('Exits with 0 when nothing waits, 1 when a job failed meanwhile, 75 when the time is over')
+
+export async function handler(
+  args: ArgumentsCamelCase<CommonOptions & { timeout: string | undefined }>,
+): Promise<void> {
+  const config = await configFor(args)
+  const spool = existingSpool(config.spool)
+  const timeoutMs = timeoutOf(args.timeout)
+  const failedBefore = count(spool, 'failed').jobs
+  if (hasWork(spool) && !isDelivering(spool))
+    say('nix-upload: no daemon is running, so nothing may ever move')
+  const deadline = performance.now() + timeoutMs
+  while (hasWork(spool)) {
+    if (performance.now() >= deadline) {
+      const waiting = count(spool, 'new').jobs + count(spool, 'cur').jobs
+      throw new UserError(`${waiting} jobs still wait after ${formatDuration(timeoutMs)}`, EXIT.tryLater)
+    }
+    await sleep(POLL_MS)
+  }
+  const failed = count(spool, 'failed').jobs - failedBefore
+  if (failed > 0) throw new UserError(`${failed} jobs failed; \`nix-upload list failed\` says why`)
+}
+
+function timeoutOf(given: string | undefined): number {
+  if (given === undefined) return Number.POSITIVE_INFINITY
+  const ms = parseDuration(/^\d+$/.test(given) ? Number(given) : given)
+  if (ms === undefined)
+    throw new UserError(`--timeout: expected a duration such as "10m", got "${given}"`, EXIT.usage)
+  return ms
+}
+
+/** A job on its way from `new/` to `cur/` is looked for in the order it goes. */
+function hasWork(spool: Spool): boolean {
+  return !isEmpty(namesIn(spool, 'new')) || !isEmpty(namesIn(spool, 'cur')) || !isEmpty(namesIn(spool, 'new'))
+}
+
+function isEmpty(names: Iterable<string>): boolean {
+  for (const _ of names) return false
+  return true
+}
+
+function isDelivering(spool: Spool): boolean {
+  const report = readReport(spool)
+  return report !== undefined && lifeOf(report) !== 'dead'
+}
