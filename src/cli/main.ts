@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import yargs from 'yargs'
 import { codeOf, EXIT, UserError, wordsOf } from '../config/user-error.ts'
+import * as backfill from './backfill.ts'
 import * as checkConfig from './check-config.ts'
 import * as drain from './drain.ts'
 import * as enqueue from './enqueue.ts'
@@ -47,6 +48,7 @@ function parser(args: readonly string[]) {
     .command(show)
     .command(requeue)
     .command(wait)
+    .command(backfill)
     .command(prune)
     .command(pause)
     .command(resume)

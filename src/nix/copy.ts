@@ -21,8 +21,8 @@ export interface RemoteStore {
 const NIX_COMMAND = ['--extra-experimental-features', 'nix-command', '--log-format', 'internal-json']
 
 /**
- * Options of everything that goes over a network. Substituting is off: a path that isn't here is an error, not a download. Nix's own retries
- * are few, as ours come on top of them.
+ * Options of everything that goes over a network. Substituting is off: a path that isn't here is an error, not a
+ * download. Nix's own retries are few, as ours come on top of them.
  */
 const REMOTE_OPTIONS = [
   ['substitute', 'false'],
@@ -52,7 +52,8 @@ export async function copy(
     if (store.secretKeyFile !== undefined) parameters['secret-key'] = store.secretKeyFile
   }
   const recursive = closure ? [] : ['--no-recursive']
-  await remote(store, ['copy', '--to', withParameters(store.to, parameters), ...recursive, ...paths], signal)
+  const args = [...NIX_COMMAND, 'copy', '--to', withParameters(store.to, parameters), ...recursive, ...paths]
+  unlessFailed(await runRemote('nix', store, args, signal))
 }
 
 /**
@@ -73,21 +74,33 @@ export async function signLocally(
 
 /** Uploads the log of a build. A log that isn't there is no failure: whoever substituted a path has none. */
 export async function copyLog(store: RemoteStore, drvPath: string, signal: AbortSignal): Promise<void> {
-  const result = await runRemote(store, ['store', 'copy-log', '--to', store.to, drvPath], signal)
+  const result = await runRemote(
+    'nix',
+    store,
+    [...NIX_COMMAND, 'store', 'copy-log', '--to', store.to, drvPath],
+    signal,
+  )
   if (!result.lines.some((line) => line.includes('is not available'))) unlessFailed(result)
 }
 
-async function remote(
+/**
+ * Tells which store paths another store lacks. `nix-store`, since `nix path-info` up to 2.8 fails for one of them.
+ * @throws {NixFailure} where it can't be asked.
+ */
+export async function missingAt(
   store: RemoteStore,
-  command: readonly string[],
+  paths: readonly string[],
   signal: AbortSignal,
-): Promise<RunResult> {
-  return unlessFailed(await runRemote(store, command, signal))
+): Promise<Set<string>> {
+  const args = ['--store', store.to, '--check-validity', '--print-invalid', ...paths]
+  const { stdout } = unlessFailed(await runRemote('nix-store', store, args, signal))
+  return new Set(stdout.split('\n').filter((line) => line !== ''))
 }
 
 async function runRemote(
+  program: 'nix' | 'nix-store',
   store: RemoteStore,
-  command: readonly string[],
+  args: readonly string[],
   signal: AbortSignal,
 ): Promise<RunResult> {
   // Nix remembers there what a cache has, even that it was set up (nix-cache-info): a memory that outlives the
@@ -96,7 +109,7 @@ async function runRemote(
   const netrc = store.netrcFile === undefined ? [] : ['--option', 'netrc-file', store.netrcFile]
   const options: RunOptions = { env: { XDG_CACHE_HOME: cache }, silenceMs: store.silenceMs, signal }
   try {
-    return await run('nix', [...NIX_COMMAND, ...REMOTE_OPTIONS, ...netrc, ...command], options)
+    return await run(program, [...args, ...REMOTE_OPTIONS, ...netrc], options)
   } finally {
     rmSync(cache, { recursive: true, force: true })
   }

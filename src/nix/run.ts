@@ -13,6 +13,8 @@ export interface RunOptions {
   silenceMs?: number
   /** Called with each line the program writes to stderr. */
   onLine?: (line: string) => void
+  /** Bytes of stdout to take at most. */
+  stdoutMax?: number
   /** Written to the program's stdin, which is empty otherwise. */
   input?: string
 }
@@ -53,7 +55,7 @@ export async function run(
     killDescendants: true,
     reject: false,
     buffer: { stdout: true, stderr: false },
-    maxBuffer: { stdout: STDOUT_MAX },
+    maxBuffer: { stdout: options.stdoutMax ?? STDOUT_MAX },
     stripFinalNewline: false,
     ...(options.input === undefined ? { stdin: 'ignore' } : { input: options.input }),
   })

@@ -1,0 +1,100 @@
+import type { ArgumentsCamelCase, Argv } from 'yargs'
+import type { Config } from '../config/config.ts'
+import { parseDuration } from '../config/duration.ts'
+import { EXIT, UserError } from '../config/user-error.ts'
+import { GcRoots } from '../nix/gc-roots.ts'
+import type { PathInfo } from '../nix/path-info.ts'
+import { handOver, type NewJob } from '../spool/hand-over.ts'
+import { openSpool, type Spool } from '../spool/layout.ts'
+import { jobsIn } from '../spool/survey.ts'
+import { configFor, type DestinationOptions, withDestination } from './options.ts'
+import { print, printable, say } from './print.ts'
+
+export const command = 'backfill'
+export const describe = 'Queue what was built here, is at not all destinations, and was never queued'
+
+export const builder = (yargs: Argv) =>
+  withDestination(yargs)
+    .option('since', {
+      type: 'string',
+      demandOption: true,
+      describe: 'How far back to look, such as 2d; only what came into the store since',
+      requiresArg: true,
+    })
+    .option('dry-run', { type: 'boolean', default: false, describe: 'Only print the store paths' })
+
+/** How many paths a destination is asked of at once. */
+const CHUNK = 500
+
+export async function handler(
+  args: ArgumentsCamelCase<DestinationOptions & { since: string; 'dry-run': boolean }>,
+): Promise<void> {
+  const config = await configFor(args)
+  const sinceMs = parseDuration(args.since)
+  if (sinceMs === undefined) {
+    throw new UserError(`--since: expected a duration such as "2d", got "${args.since}"`, EXIT.usage)
+  }
+  const { allPathInfos } = await import('../nix/path-info.ts')
+  const spool = openSpool(config.spool)
+  const built = builtSince(await allPathInfos(), new Date(Date.now() - sinceMs))
+  const queued = pathsQueued(spool)
+  const candidates = built.filter(({ path }) => !queued.has(path))
+  const missing = await missingSomewhere(
+    config,
+    candidates.map(({ path }) => path),
+  )
+  const jobs = jobsFor(candidates.filter(({ path }) => missing.has(path)))
+  if (args['dry-run']) {
+    await print(jobs.flatMap(({ outPaths }) => outPaths.map((path) => `${path}\n`)).join(''))
+    return
+  }
+  const roots = new GcRoots(config.gcroots)
+  roots.prepare()
+  for (let at = 0; at < jobs.length; at += CHUNK) {
+    const { names } = handOver(spool, roots, jobs.slice(at, at + CHUNK))
+    await print(names.map((name) => `${name}\n`).join(''))
+  }
+  say(`nix-upload: ${jobs.length} jobs queued; ${built.length} paths were built here in that time`)
+}
+
+/** Outputs of builds; a derivation itself is written here but not built. */
+function builtSince(infos: readonly PathInfo[], since: Date): PathInfo[] {
+  return infos.filter(({ path, ultimate, registeredAt }) => {
+    return ultimate && registeredAt >= since && !path.endsWith('.drv')
+  })
+}
+
+function pathsQueued(spool: Spool): Set<string> {
+  const jobs = [...jobsIn(spool, ['new', 'cur', 'failed'])]
+  return new Set(jobs.flatMap(({ job }) => job?.outPaths ?? []))
+}
+
+/** The paths that some destination lacks. One that can't be asked is taken to lack them all: it is asked again later. */
+async function missingSomewhere(config: Config, paths: readonly string[]): Promise<Set<string>> {
+  const { missingAt } = await import('../nix/copy.ts')
+  const missing = new Set<string>()
+  for (const { name, to, netrcFile, command: program, progressTimeoutMs: silenceMs } of config.destinations) {
+    if (program) return new Set(paths)
+    for (let at = 0; at < paths.length; at += CHUNK) {
+      const chunk = paths.slice(at, at + CHUNK)
+      try {
+        const lacking = await missingAt({ to, netrcFile, silenceMs }, chunk, new AbortController().signal)
+        for (const path of lacking) missing.add(path)
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error)
+        say(`nix-upload: ${name} can't be asked what it has, so everything is queued: ${printable(why)}`)
+        return new Set(paths)
+      }
+    }
+  }
+  return missing
+}
+
+/** A job for each derivation, as the hook would have written it. */
+function jobsFor(infos: readonly PathInfo[]): NewJob[] {
+  const byDeriver = Map.groupBy(infos, ({ deriver, path }) => deriver ?? path)
+  return [...byDeriver.values()].map((outputs) => {
+    const drvPath = outputs[0]?.deriver
+    return { ...(drvPath === undefined ? {} : { drvPath }), outPaths: outputs.map(({ path }) => path) }
+  })
+}
