@@ -113,9 +113,22 @@ async function sendOrSplit(batch: Batch, items: Item[]): Promise<void> {
     const outcome = outcomeOf(error)
     if (outcome.kind !== 'failed' || outcome.verdict.blame === 'destination') throw error
     const [only] = items
-    if (items.length === 1 && only) batch.outcomes.set(only.claimed, outcome)
+    if (items.length === 1 && only) batch.outcomes.set(only.claimed, await probed(batch, only, outcome))
     else for (const part of split(items, outcome.verdict.path)) await sendOrSplit(batch, part)
     blameDestinationIfAllFailed(batch, items, outcome.verdict)
+  }
+}
+
+/** An error we don't know is not the job's where the destination doesn't answer a harmless question either. */
+async function probed(batch: Batch, { paths }: Item, outcome: Outcome): Promise<Outcome> {
+  if (outcome.kind !== 'failed' || outcome.verdict.blame !== 'unknown') return outcome
+  try {
+    await batch.route.probe(paths, batch.signal)
+    return outcome
+  } catch (error) {
+    const probe = outcomeOf(error)
+    if (probe.kind !== 'failed') return probe
+    return { kind: 'failed', verdict: { ...outcome.verdict, blame: 'destination' } }
   }
 }
 

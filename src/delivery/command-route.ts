@@ -9,9 +9,12 @@ import { type Route, SendFailure } from './route.ts'
  * Uploads with a program of the user's. Its exit status tells: 0 done, 75 (EX_TEMPFAIL) the destination's trouble,
  * try later, anything else the jobs' own failure.
  */
-export function commandRoute({ argv, paths: mode }: Command, destination: Destination): Route['send'] {
+export function commandRoute(
+  { argv, paths: mode }: Command,
+  destination: Destination,
+): Pick<Route, 'send' | 'probe'> {
   const [program, ...rest] = argv
-  return async (paths, _drvPaths, signal) => {
+  const send: Route['send'] = async (paths, _drvPaths, signal) => {
     const given =
       mode === 'arguments' ? { args: [...rest, ...paths] } : { args: rest, input: `${paths.join('\n')}\n` }
     const { args, ...input } = given
@@ -24,5 +27,6 @@ export function commandRoute({ argv, paths: mode }: Command, destination: Destin
     const message = `${program} ${how}: ${messages.slice(-3).join('; ') || 'it said nothing'}`
     const blame = exitCode === EXIT.tryLater || exitCode === undefined ? 'destination' : 'job'
     throw new SendFailure({ blame, permanent: false, message })
-  }
+  } // There is nothing harmless to ask of a program that we don't know; its exit status told all it could.
+  return { send, probe: () => Promise.resolve() }
 }

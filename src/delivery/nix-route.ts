@@ -1,14 +1,14 @@
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache } from '../config/store-url.ts'
-import { copy, copyLog, type RemoteStore, signLocally } from '../nix/copy.ts'
+import { copy, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
 import { invalidPaths } from '../nix/local-store.ts'
 import type { Route } from './route.ts'
 
 /** Uploads with `nix copy`: everything that Nix has a store URL for. */
-export function nixRoute(destination: Destination): Route['send'] {
+export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'> {
   const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
   const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
-  return async (paths, drvPaths, signal) => {
+  const send: Route['send'] = async (paths, drvPaths, signal) => {
     const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
     const all = [...paths, ...derivations]
     // A binary cache is signed on the way; other stores keep the signatures that the paths come with.
@@ -18,6 +18,7 @@ export function nixRoute(destination: Destination): Route['send'] {
     await copy(store, all, closure, signal)
     if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
   }
+  return { send, probe: (paths, signal) => missingAt(store, paths, signal) }
 }
 
 /** Nothing protects a derivation from garbage collection once its outputs are built. */

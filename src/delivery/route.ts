@@ -5,6 +5,8 @@ import type { Unwanted } from './policy.ts'
 export interface Route {
   /** Which of these valid store paths the destination doesn't want, and why. */
   unwanted(paths: readonly string[], signal: AbortSignal): Promise<Unwanted>
+  /** Asks the destination something harmless; throws as `send` does where it doesn't answer. */
+  probe(paths: readonly string[], signal: AbortSignal): Promise<unknown>
   /**
    * Uploads store paths; when it returns, the destination has them all.
    * @param drvPaths The derivations that built them, as far as the jobs say.

@@ -6,6 +6,6 @@ import type { Route } from './route.ts'
 
 /** Chooses the way to a destination. A new kind of destination is added here, see CONTRIBUTING.md. */
 export function routeTo(destination: Destination): Route {
-  const send = destination.command ? commandRoute(destination.command, destination) : nixRoute(destination)
-  return { send, unwanted: (paths, signal) => unwanted(destination, paths, signal) }
+  const way = destination.command ? commandRoute(destination.command, destination) : nixRoute(destination)
+  return { ...way, unwanted: (paths, signal) => unwanted(destination, paths, signal) }
 }
