@@ -1,0 +1,119 @@
+import { describe, expect, test } from 'vitest'
+import type { ClaimedJob } from '../../src/spool/claim.ts'
+import { record, settleDone, settleFailed } from '../../src/spool/settle.ts'
+import {
+  claimIt,
+  contentOf,
+  DELIVERED,
+  frozen,
+  GIVEN_UP,
+  jobText,
+  put,
+  rooted,
+  storePath,
+  type TempSpool,
+  tempSpool,
+  tree,
+} from './temp-spool.ts'
+
+/** A spool with one claimed job that has come to something. */
+function withClaimed(destinations: ClaimedJob['job']['destinations'], text = jobText()) {
+  const temp = tempSpool()
+  put(temp.spool, 'new', 'X.json', text)
+  const claimed = claimIt(temp, 'X.json')
+  claimed.job = { ...claimed.job, destinations }
+  return { ...temp, temp, claimed }
+}
+
+const destinationsIn = (temp: TempSpool, state: 'cur' | 'done' | 'failed', name = 'X.json') =>
+  JSON.parse(contentOf(temp.spool, state, name)).destinations
+
+test('T3: a record replaces the job in cur/ by what is known of it now', () => {
+  const waiting = { s3: { state: 'waiting', attempts: 1, error: 'reset' } } as const
+  const { temp, spool, claimed } = withClaimed(waiting)
+  expect(record(spool, claimed)).toBe(true)
+  expect(tree(spool)).toEqual({ cur: ['X.json'] })
+  expect(destinationsIn(temp, 'cur')).toEqual(waiting)
+})
+
+describe('T4: a delivered job', () => {
+  test('S4: lies in done/ with its delivery record, and its GC roots are gone', () => {
+    const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
+    expect(settleDone(spool, roots, claimed)).toBe('X.json')
+    expect(tree(spool)).toEqual({ done: ['X.json'] })
+    expect(destinationsIn(temp, 'done')).toEqual({ s3: DELIVERED })
+    expect(rooted(temp)).toEqual([])
+  })
+
+  test('whose outputs were looked up from its derivation gives that one’s root back too', () => {
+    const drv = { drvPath: storePath('hello.drv'), outPaths: [] }
+    const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED }, JSON.stringify(drv))
+    expect(rooted(temp)).toEqual(['X.json'])
+    claimed.job = { ...claimed.job, outPaths: [storePath('hello')] }
+    settleDone(spool, roots, claimed)
+    expect(rooted(temp)).toEqual([])
+  })
+
+  test('takes no root of another job that holds the same path', () => {
+    const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
+    put(spool, 'new', 'Y.json')
+    claimIt(temp, 'Y.json')
+    settleDone(spool, roots, claimed)
+    expect(rooted(temp)).toEqual(['Y.json'])
+  })
+
+  test('does not lie over an older one of its name', () => {
+    const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
+    put(spool, 'done', 'X.json', 'older')
+    expect(settleDone(spool, roots, claimed)).toBe('X~1.json')
+    expect(contentOf(spool, 'done', 'X.json')).toBe('older')
+    expect(destinationsIn(temp, 'done', 'X~1.json')).toEqual({ s3: DELIVERED })
+  })
+
+  test('C9: that is stopped before it is moved is in cur/ as it was, with its roots', () => {
+    const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
+    expect(() => frozen(temp, spool.done, () => settleDone(spool, roots, claimed))).toThrow('EACCES')
+    expect(tree(spool)).toEqual({ tmp: [expect.any(String)], cur: ['X.json'] })
+    expect(contentOf(spool, 'cur', 'X.json')).toBe(jobText())
+    expect(rooted(temp)).toEqual(['X.json'])
+  })
+})
+
+describe('T5: a job that is given up', () => {
+  test('S5: lies in failed/, says why, and keeps its GC roots', () => {
+    const { temp, spool, claimed } = withClaimed({ s3: GIVEN_UP })
+    expect(settleFailed(spool, claimed)).toBe('X.json')
+    expect(tree(spool)).toEqual({ failed: ['X.json'] })
+    expect(destinationsIn(temp, 'failed')).toEqual({ s3: GIVEN_UP })
+    expect(rooted(temp)).toEqual(['X.json'])
+  })
+
+  test('does not lie over an older one of its name', () => {
+    const { temp, spool, claimed } = withClaimed({ s3: GIVEN_UP })
+    put(spool, 'failed', 'X.json', 'older')
+    expect(settleFailed(spool, claimed)).toBe('X~1.json')
+    expect(contentOf(spool, 'failed', 'X.json')).toBe('older')
+    expect(destinationsIn(temp, 'failed', 'X~1.json')).toEqual({ s3: GIVEN_UP })
+  })
+
+  test('leaves no note there that says it was no job', () => {
+    const { spool, claimed } = withClaimed({ s3: GIVEN_UP })
+    put(spool, 'failed', 'X.json.reason', 'of long ago')
+    settleFailed(spool, claimed)
+    expect(tree(spool)).toEqual({ failed: ['X.json'] })
+  })
+
+  test('C7: says why before it is in failed/: one that is stopped before it is moved says so in cur/', () => {
+    const { temp, spool, claimed } = withClaimed({ s3: GIVEN_UP })
+    expect(() => frozen(temp, spool.failed, () => settleFailed(spool, claimed))).toThrow('EACCES')
+    expect(tree(spool)).toEqual({ cur: ['X.json'] })
+    expect(destinationsIn(temp, 'cur')).toEqual({ s3: GIVEN_UP })
+  })
+
+  test('C6: that is stopped before it is written is in cur/ as it was', () => {
+    const { temp, spool, claimed } = withClaimed({ s3: GIVEN_UP })
+    expect(() => frozen(temp, spool.cur, () => settleFailed(spool, claimed))).toThrow('EACCES')
+    expect(tree(spool)).toEqual({ tmp: [expect.any(String)], cur: ['X.json'] })
+    expect(contentOf(spool, 'cur', 'X.json')).toBe(jobText())
+  })
+})
