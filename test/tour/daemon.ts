@@ -1,0 +1,56 @@
+// The real daemon, started as a service manager would start it.
+
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { execa } from 'execa'
+import { CHECKOUT, type Folder } from './folder.ts'
+
+/** A daemon that runs; `stop` it. */
+export interface Daemon {
+  /** Asks it to stop with SIGTERM and waits until it has. */
+  stop(): Promise<void>
+}
+
+/** Where there is a configuration on this machine, the tour's daemon is not to follow it. */
+export function unconfigured(): string[] {
+  return existsSync('/etc/nix-upload/config.toml') ? ['--config', '/dev/null'] : []
+}
+
+/** Starts `nix-upload watch`; resolves when it is at work. */
+export async function startDaemon(folder: Folder): Promise<Daemon> {
+  const args = ['watch', '--secret-key-file', folder.secretKey, ...unconfigured()]
+  // A file of its own and no pipe, which would end with the tour if somebody killed that.
+  const log = openSync(folder.log, 'a')
+  const child = execa(join(CHECKOUT, 'bin/nix-upload'), args, {
+    env: folder.env,
+    extendEnv: false,
+    stdin: 'ignore',
+    stdout: 'ignore',
+    stderr: log,
+    reject: false,
+  })
+  closeSync(log)
+  let hasEnded = false
+  void child.finally(() => {
+    hasEnded = true
+  })
+  // Its report, which is the first thing that it writes into the spool.
+  while (!existsSync(join(folder.spool, 'daemon.json'))) {
+    if (hasEnded) throw new Error('nix-upload watch ended at once')
+    await sleep(10)
+  }
+  return {
+    async stop() {
+      child.kill('SIGTERM')
+      const { exitCode } = await child
+      if (exitCode !== 0) throw new Error(`nix-upload watch exited with ${exitCode}`)
+    },
+  }
+}
+
+/** The end of the daemon's log, to be put behind an error. */
+export function logEnd({ log, short }: Folder): string {
+  const lines = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n').slice(-3) : []
+  return lines.length > 0 ? `\nThe end of ${short(log)}:\n${lines.join('\n')}` : ''
+}
