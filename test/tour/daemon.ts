@@ -1,6 +1,7 @@
 // The real daemon, started as a service manager would start it.
 
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { createWriteStream, existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
@@ -20,8 +21,9 @@ export function unconfigured(): string[] {
 /** Starts `nix-upload watch`; resolves when it is at work. */
 export async function startDaemon(folder: Folder): Promise<Daemon> {
   const args = ['watch', '--secret-key-file', folder.secretKey, ...unconfigured()]
-  // A file of its own and no pipe, which would end with the tour if somebody killed that.
-  const log = openSync(folder.log, 'a')
+  // A file, and no pipe through here, which would end with the tour if somebody killed that.
+  const log = createWriteStream(folder.log)
+  await once(log, 'open')
   const child = execa(join(CHECKOUT, 'bin/nix-upload'), args, {
     env: folder.env,
     extendEnv: false,
@@ -30,7 +32,7 @@ export async function startDaemon(folder: Folder): Promise<Daemon> {
     stderr: log,
     reject: false,
   })
-  closeSync(log)
+  log.destroy()
   let hasEnded = false
   void child.finally(() => {
     hasEnded = true
