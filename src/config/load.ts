@@ -9,7 +9,7 @@ import {
   embeddedDestination,
 } from './config.ts'
 import type { ConfigFile, DestinationSection } from './schema.ts'
-import { isBinaryCache, storeUrlProblem } from './store-url.ts'
+import { isBinaryCache, storeUrlProblem, withoutPassword } from './store-url.ts'
 import { codeOf, EXIT, UserError, wordsOf } from './user-error.ts'
 
 /** What the command line and the environment say about the configuration. */
@@ -92,7 +92,8 @@ function destinationsOf(
   const { to, secretKeyFile } = overrides
   if (to !== undefined) {
     const problem = storeUrlProblem(to)
-    if (problem !== undefined) throw new UserError(`--to: ${problem}, got "${to}"`, EXIT.usage)
+    if (problem !== undefined)
+      throw new UserError(`--to: ${problem}, got "${withoutPassword(to)}"`, EXIT.usage)
     return [simpleDestination(to, secretKeyFile)]
   }
   const sections = file?.destination ?? []

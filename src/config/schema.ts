@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
 import { parseDuration } from './duration.ts'
 import { parseSize } from './size.ts'
-import { storeUrlProblem } from './store-url.ts'
+import { storeUrlProblem, withoutPassword } from './store-url.ts'
 
 /** A checked value: what is expected is said in words, for the error message. */
 function expected<T>(words: string, read: (value: unknown) => T | undefined) {
@@ -149,7 +149,7 @@ function keyOf(path: readonly PropertyKey[]): string {
 }
 
 function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+  const text = withoutPassword(JSON.stringify(value) ?? String(value))
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
 

@@ -31,6 +31,11 @@ export function storeUrlProblem(url: string): string | undefined {
   return undefined
 }
 
+/** Text as it may be shown: with `…` for the password of a URL in it. */
+export function withoutPassword(text: string): string {
+  return text.replaceAll(/(:\/\/[^/?#:@\s]*:)[^/?#\s]*@/g, '$1…@')
+}
+
 /** A store URL with parameters added; one that it has already is left as it is. */
 export function withParameters(url: string, parameters: Readonly<Record<string, string>>): string {
   const [base = '', query = ''] = splitOnce(url, '?')
