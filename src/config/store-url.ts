@@ -25,6 +25,9 @@ export function storeUrlProblem(url: string): string | undefined {
     return `expected a store URL: file://, http://, https://, s3://, ssh://, ssh-ng://, unix:// or local?root=`
   }
   if (/[\s\0]/.test(url)) return 'expected a store URL without white space (write it as %20)'
+  if (scheme !== 'local' && scheme !== 'unix' && !/:\/\/[^?#]/.test(url)) {
+    return `expected a place behind "${scheme}://"`
+  }
   if (/^https?:\/\/[^/?#]*:[^/?#]*@/.test(url)) {
     return 'a password does not belong into the URL, where every local user could read it; put it into netrc-file'
   }
