@@ -17,7 +17,18 @@ function expected<T>(words: string, read: (value: unknown) => T | undefined) {
   )
 }
 
-const duration = () => expected('a duration such as "30s", "5m", "12h" or "7d"', parseDuration)
+const DURATION = 'a duration such as "30s", "5m", "12h" or "7d"'
+const duration = () => expected(DURATION, parseDuration)
+
+/** Node's timers run for 24 days at the most, and what is longer than that not at all. */
+const LONGEST_WAIT_MS = 14 * 24 * 3600_000
+
+/** A duration that a timer is set to. */
+const wait = (leastMs: number) =>
+  expected(`${DURATION}, from ${leastMs}ms to 14d`, (value) => {
+    const ms = parseDuration(value)
+    return ms !== undefined && ms >= leastMs && ms <= LONGEST_WAIT_MS ? ms : undefined
+  })
 
 const absolutePath = (what: string) =>
   expected(`${what}, an absolute path`, (value) =>
@@ -87,17 +98,17 @@ export const destinationSchema = z.strictObject({
   'batch-size': z._default(wholeNumber(1, 5000), DESTINATION_DEFAULTS.batchSize),
   concurrency: z._default(wholeNumber(1, 64), DESTINATION_DEFAULTS.concurrency),
   'max-attempts': z._default(wholeNumber(1, 1000), DESTINATION_DEFAULTS.maxAttempts),
-  'retry-min': z._default(duration(), DESTINATION_DEFAULTS.retryMinMs),
-  'retry-max': z._default(duration(), DESTINATION_DEFAULTS.retryMaxMs),
-  'progress-timeout': z._default(duration(), DESTINATION_DEFAULTS.progressTimeoutMs),
+  'retry-min': z._default(wait(1), DESTINATION_DEFAULTS.retryMinMs),
+  'retry-max': z._default(wait(1), DESTINATION_DEFAULTS.retryMaxMs),
+  'progress-timeout': z._default(wait(1), DESTINATION_DEFAULTS.progressTimeoutMs),
 })
 
 export const fileSchema = z.strictObject({
   spool: z.optional(absolutePath('a directory')),
   gcroots: z.optional(gcRootsDirectory),
   destination: z.optional(z.array(destinationSchema)),
-  'rescan-interval': z._default(duration(), DEFAULTS.rescanMs),
-  'stop-grace': z._default(duration(), DEFAULTS.stopGraceMs),
+  'rescan-interval': z._default(wait(1), DEFAULTS.rescanMs),
+  'stop-grace': z._default(wait(0), DEFAULTS.stopGraceMs),
   'keep-done': z._default(duration(), DEFAULTS.keepDoneMs),
   'keep-done-count': z._default(wholeNumber(0, 10_000_000), DEFAULTS.keepDoneCount),
   'log-level': z._default(
