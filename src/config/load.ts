@@ -33,6 +33,7 @@ export async function loadConfig(
   overrides: Overrides,
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Config> {
+  refuseEmpty(overrides)
   const path = resolve(overrides.config ?? DEFAULT_CONFIG_FILE)
   const text = readConfigFile(path, overrides.config !== undefined)
   const file = text === undefined ? undefined : await parseFile(text, path)
@@ -50,12 +51,21 @@ export async function loadConfig(
   }
 }
 
+/** `--spool "$UNSET"` means no spool, and least of all the working directory. */
+function refuseEmpty({ config, spool, secretKeyFile }: Overrides): void {
+  const flags = { '--config': config, '--spool': spool, '--secret-key-file': secretKeyFile }
+  for (const [flag, value] of Object.entries(flags)) {
+    if (value === '') throw new UserError(`${flag}: expected a path, got ""`, EXIT.usage)
+  }
+}
+
 function readConfigFile(path: string, isRequired: boolean): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
     if (codeOf(error) === 'ENOENT' && !isRequired) return undefined
-    throw new UserError(`can't read the configuration: ${wordsOf(error)}`, EXIT.badConfig)
+    const words = codeOf(error) === 'EISDIR' ? `it is a directory: ${path}` : wordsOf(error)
+    throw new UserError(`can't read the configuration: ${words}`, EXIT.badConfig)
   }
 }
 
@@ -176,7 +186,7 @@ function refuseMeaningless(
       '"verify" can\'t read back what a "command" uploaded',
     ],
     [
-      !destination.closure && isBinaryCache(destination.to),
+      !destination.closure && !destination.command && isBinaryCache(destination.to),
       '"closure = false" is refused by binary caches, which must hold every dependency',
     ],
   ]
