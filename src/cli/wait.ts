@@ -5,7 +5,7 @@ import { EXIT, UserError } from '../config/user-error.ts'
 import { lifeOf } from '../daemon/identity.ts'
 import { existingSpool, type Spool } from '../spool/layout.ts'
 import { readReport } from '../spool/report.ts'
-import { count, namesIn } from '../spool/survey.ts'
+import { count, hasWork } from '../spool/survey.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { say } from './print.ts'
 
@@ -50,16 +50,6 @@ function timeoutOf(given: string | undefined): number {
   if (ms === undefined)
     throw new UserError(`--timeout: expected a duration such as "10m", got "${given}"`, EXIT.usage)
   return ms
-}
-
-/** A job on its way from `new/` to `cur/` is looked for in the order it goes. */
-function hasWork(spool: Spool): boolean {
-  return !isEmpty(namesIn(spool, 'new')) || !isEmpty(namesIn(spool, 'cur')) || !isEmpty(namesIn(spool, 'new'))
-}
-
-function isEmpty(names: Iterable<string>): boolean {
-  for (const _ of names) return false
-  return true
 }
 
 function isDelivering(spool: Spool): boolean {

@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { wordsOf } from '../config/user-error.ts'
+import { codeOf, wordsOf } from '../config/user-error.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
-import { claim } from '../spool/claim.ts'
+import { claim, type Look } from '../spool/claim.ts'
 import type { Spool } from '../spool/layout.ts'
 import { reject } from '../spool/settle.ts'
 import { Scan } from './scan.ts'
@@ -14,6 +14,8 @@ const MAX_IN_HAND = 1000
 const LOOKS_PER_TURN = 200
 /** So many files that can't be moved away are remembered, to warn of each only once. */
 const STUCK_REMEMBERED = 1000
+/** Errors that are no single file's: no handles, no memory or no room left, the disk remounted read-only. */
+const NOT_THE_FILES = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'EDQUOT', 'EROFS'])
 
 interface ClaimerContext {
   spool: Spool
@@ -25,6 +27,8 @@ interface ClaimerContext {
 /** Claims jobs for a delivery, as many as it has room for: those somebody named, and those that a scan finds. */
 export class Claimer {
   readonly scan: Scan
+  /** How many files were no valid jobs. */
+  rejected = 0
   readonly #context: ClaimerContext
   readonly #delivery: Delivery
   readonly #stuck = new Set<string>()
@@ -45,10 +49,10 @@ export class Claimer {
     this.#noteRoom()
     if (!heard) this.scan.wet()
     for (const name of heard ?? []) {
-      if (this.#isFull) this.scan.wet()
+      if (this.isFull) this.scan.wet()
       else this.#look(name)
     }
-    for (let looks = 1; !this.#isFull && !isStopping(); looks++) {
+    for (let looks = 1; !this.isFull && !isStopping(); looks++) {
       const name = this.scan.next()
       if (name === undefined) return
       this.scan.note(this.#look(name))
@@ -56,7 +60,8 @@ export class Claimer {
     }
   }
 
-  get #isFull(): boolean {
+  /** True while there is no room for another job. */
+  get isFull(): boolean {
     return !this.#delivery.hasRoom || this.#delivery.inHand >= MAX_IN_HAND
   }
 
@@ -68,8 +73,8 @@ export class Claimer {
   }
 
   #look(name: string): 'taken' | 'left' | 'gone' {
-    const { spool, roots, storeDir, log } = this.#context
-    const look = claim(spool, roots, storeDir, name, (job) => this.#delivery.wants(job))
+    const { log } = this.#context
+    const look = this.#claim(name)
     if (look.kind === 'invalid') return this.#reject(name, look.reason)
     if (look.kind !== 'claimed') return look.kind
     if (look.rootsError !== undefined) {
@@ -80,18 +85,37 @@ export class Claimer {
     return 'taken'
   }
 
-  /** What can't be moved away is left alone, with one warning. */
-  #reject(name: string, reason: string): 'taken' | 'left' {
+  /** A file that can't be read or moved (a bad sector, an immutable file) is no reason to keep others waiting. */
+  #claim(name: string): Look {
+    const { spool, roots, storeDir } = this.#context
+    try {
+      return claim(spool, roots, storeDir, name, (job) => this.#delivery.wants(job))
+    } catch (error) {
+      const code = codeOf(error)
+      if (code === undefined || NOT_THE_FILES.has(code)) throw error
+      this.#warnOnce(name, error, 'the job cannot be claimed, so it is left alone')
+      return { kind: 'left' }
+    }
+  }
+
+  /** What can't be moved away is left alone. */
+  #reject(name: string, reason: string): 'taken' | 'left' | 'gone' {
     const { spool, log } = this.#context
     try {
-      reject(spool, name, reason)
+      if (reject(spool, name, reason) === undefined) return 'gone'
+      this.rejected++
       log.error({ job: name, error: reason }, 'no valid job: moved to failed/')
       return 'taken'
     } catch (error) {
       const message = `no valid job (${reason}), and it can't be moved to failed/, so it is left alone`
-      if (!this.#stuck.has(name)) log.error({ job: name, error: wordsOf(error) }, message)
-      if (this.#stuck.size < STUCK_REMEMBERED) this.#stuck.add(name)
+      this.#warnOnce(name, error, message)
       return 'left'
     }
+  }
+
+  #warnOnce(name: string, error: unknown, message: string): void {
+    if (this.#stuck.has(name) || this.#stuck.size >= STUCK_REMEMBERED) return
+    this.#stuck.add(name)
+    this.#context.log.error({ job: name, error: wordsOf(error) }, message)
   }
 }

@@ -7,6 +7,7 @@ import type { Spool } from '../spool/layout.ts'
 import { isPaused, isPauseFile } from '../spool/pause.ts'
 import { recover } from '../spool/recover.ts'
 import { writeReport } from '../spool/report.ts'
+import { hasWork } from '../spool/survey.ts'
 import { Bell } from './bell.ts'
 import { Claimer } from './claimer.ts'
 import { Housekeeping } from './housekeeping.ts'
@@ -93,9 +94,9 @@ export class Loop {
       await this.#sleep()
     }
     clearInterval(rescan)
-    const isWaiting = this.#wasPaused || this.#delivery.inHand > 0 || this.#claimer.scan.left > 0
     await this.#close()
-    return { ...this.#delivery.tally, isWaiting }
+    const { done, failed } = this.#delivery.tally
+    return { done, failed: failed + this.#claimer.rejected, isWaiting: hasWork(this.#context.spool) }
   }
 
   async #close(): Promise<void> {
@@ -157,8 +158,10 @@ export class Loop {
     this.#ring()
   }
 
+  /** Nothing is under way, and nothing more can be taken on: there is nothing, or no destination has room. */
   #isThrough(): boolean {
-    return this.#wasPaused || (this.#claimer.scan.isDry && !this.#delivery.isRunning)
+    if (this.#wasPaused) return true
+    return !this.#delivery.isRunning && (this.#claimer.scan.isDry || this.#claimer.isFull)
   }
 
   async #hangBell(): Promise<void> {

@@ -1,4 +1,4 @@
-import { codeOf, wordsOf } from '../config/user-error.ts'
+import { codeOf, UserError, wordsOf } from '../config/user-error.ts'
 import { judge, type Verdict } from '../nix/blame.ts'
 import { NixFailure } from '../nix/failure.ts'
 import { invalidPaths, outputsOf } from '../nix/local-store.ts'
@@ -167,7 +167,7 @@ function outcomeOf(error: unknown): Outcome {
     return failedAtDestination(`${error.message}; install it or put it on the PATH of this service`)
   }
   // No file handles left, no room for temporary files: not the job's fault.
-  if (codeOf(error) !== undefined) return failedAtDestination(wordsOf(error))
+  if (codeOf(error) !== undefined || error instanceof UserError) return failedAtDestination(wordsOf(error))
   throw error
 }
 

@@ -2,7 +2,8 @@ import type { Destination } from '../config/config.ts'
 import { isBinaryCache } from '../config/store-url.ts'
 import { copy, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
 import { invalidPaths } from '../nix/local-store.ts'
-import type { Route } from './route.ts'
+import { publicKeyOf, signAt, untrustedAt } from '../nix/verify.ts'
+import { type Route, SendFailure } from './route.ts'
 
 /** Uploads with `nix copy`: everything that Nix has a store URL for. */
 export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'> {
@@ -16,9 +17,31 @@ export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'
       await signLocally(secretKeyFile, all, closure, silenceMs, signal)
     }
     await copy(store, all, closure, signal)
+    if (destination.verify) await readBack(store, all, closure, signal)
     if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
   }
   return { send, probe: (paths, signal) => missingAt(store, paths, signal) }
+}
+
+/**
+ * Makes sure that the destination has what it was given, with our signature on all of it. What stood there unsigned
+ * before is signed in its place.
+ */
+async function readBack(
+  store: RemoteStore,
+  paths: readonly string[],
+  closure: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const { secretKeyFile } = store
+  const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
+  const unsigned = await untrustedAt(store, paths, publicKey, closure, signal)
+  if (unsigned.length === 0 || secretKeyFile === undefined) return
+  await signAt(store, secretKeyFile, unsigned, signal)
+  const left = await untrustedAt(store, paths, publicKey, closure, signal)
+  if (left.length === 0) return
+  const message = `uploaded, but the destination does not keep our signature on: ${left.slice(0, 5).join(' ')}`
+  throw new SendFailure({ blame: 'destination', permanent: false, message })
 }
 
 /** Nothing protects a derivation from garbage collection once its outputs are built. */

@@ -18,7 +18,7 @@ export interface RemoteStore {
 }
 
 /** Works in every version from 2.4 on, whether nix.conf enables the command or not. */
-const NIX_COMMAND = ['--extra-experimental-features', 'nix-command', '--log-format', 'internal-json']
+export const NIX_COMMAND = ['--extra-experimental-features', 'nix-command', '--log-format', 'internal-json']
 
 /**
  * Options of everything that goes over a network. Substituting is off: a path that isn't here is an error, not a
@@ -97,17 +97,27 @@ export async function missingAt(
   return new Set(stdout.split('\n').filter((line) => line !== ''))
 }
 
-async function runRemote(
+/**
+ * Runs Nix on another store.
+ * @param onLine Called with each line it writes to stderr.
+ */
+export async function runRemote(
   program: 'nix' | 'nix-store',
   store: RemoteStore,
   args: readonly string[],
   signal: AbortSignal,
+  onLine?: (line: string) => void,
 ): Promise<RunResult> {
   // Nix remembers there what a cache has, even that it was set up (nix-cache-info): a memory that outlives the
   // run makes it skip the upload after a cache was wiped.
   const cache = mkdtempSync(join(tmpdir(), 'nix-upload-'))
   const netrc = store.netrcFile === undefined ? [] : ['--option', 'netrc-file', store.netrcFile]
-  const options: RunOptions = { env: { XDG_CACHE_HOME: cache }, silenceMs: store.silenceMs, signal }
+  const options: RunOptions = {
+    env: { XDG_CACHE_HOME: cache },
+    silenceMs: store.silenceMs,
+    signal,
+    ...(onLine ? { onLine } : {}),
+  }
   try {
     return await run(program, [...args, ...REMOTE_OPTIONS, ...netrc], options)
   } finally {

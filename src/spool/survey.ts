@@ -51,6 +51,12 @@ export function* namesIn(spool: Spool, state: State): Generator<string> {
   for (const { name } of entriesOf(spool[state])) if (mayBeJob(name)) yield name
 }
 
+/** True where some job is not settled. One on its way from `new/` to `cur/` is looked for in the order it goes. */
+export function hasWork(spool: Spool): boolean {
+  for (const state of ['new', 'cur', 'new'] as const) for (const _ of namesIn(spool, state)) return true
+  return false
+}
+
 /** A job as it lies in the spool, read as far as it can be read. */
 export interface Found {
   name: string
