@@ -1,0 +1,63 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { loadConfig, type Overrides } from '../../src/config/load.ts'
+import { EXIT } from '../../src/config/user-error.ts'
+import { tempDir, unprivileged } from '../spool/temp-spool.ts'
+import { complaint, complaintOf } from './complaint.ts'
+
+const S3 = '[[destination]]\nto = "s3://cache"\n'
+
+describe('a file that can’t be read (exit 78)', () => {
+  test('that is not TOML is said with line and column', async () => {
+    expect(await complaint('spool = "/x"\nlog-level = info\n')).toMatch(
+      /^FILE, line 2, column \d+: not TOML: \w/,
+    )
+    expect(await complaint('spool = "/x"\nspool = "/y"\n')).toMatch(/^FILE, line 2, column \d+: not TOML: \w/)
+  })
+
+  test('that was asked for and is missing, or is no file, or may not be read', async () => {
+    const dir = tempDir()
+    const config = join(dir, 'config.toml')
+    const load = () => loadConfig({ config }, {})
+    expect(await complaintOf(load)).toBe(`can't read the configuration: no such file or directory: ${config}`)
+    writeFileSync(config, '')
+    chmodSync(config, 0o000)
+    expect(await complaintOf(() => unprivileged(dir, load))).toBe(
+      `can't read the configuration: permission denied: ${config}`,
+    )
+    mkdirSync(join(dir, 'directory'))
+    const directory = await complaintOf(() => loadConfig({ config: join(dir, 'directory') }, {}))
+    expect(directory).toMatch(/^can't read the configuration: it is a directory: .*\/directory$/)
+  })
+})
+
+describe('flags that will not do (exit 2)', () => {
+  test.each<[flags: Overrides, message: RegExp]>([
+    [{ to: 'ftp://x' }, /^--to: expected a store URL: .*, got "ftp:\/\/x"$/],
+    [{ to: '' }, /^--to: expected a store URL: .*, got ""$/],
+    [{ to: '/srv/cache' }, /^--to: expected a store URL: "file:\/\/\/srv\/cache" for a binary cache, .*/],
+    [
+      { secretKeyFile: '/key' },
+      /^--secret-key-file goes with --to; FILE has destinations with keys of their own$/,
+    ],
+    [{ spool: '' }, /^--spool: expected a path, got ""$/],
+    [{ to: 's3://x', secretKeyFile: '' }, /^--secret-key-file: expected a path, got ""$/],
+    [{ config: '' }, /^--config: expected a path, got ""$/],
+  ])('%o', async (flags, message) => {
+    expect(await complaint(S3, flags, EXIT.usage)).toMatch(message)
+  })
+})
+
+test('a password in a URL is refused, and not repeated for whoever reads the log', async () => {
+  const url = 'https://me:hunter2@cache.example/x'
+  const refusals = [
+    await complaint(`[[destination]]\nto = "${url}"`),
+    await complaint('', { to: url }, EXIT.usage),
+  ]
+  for (const refusal of refusals) {
+    expect(refusal).toMatch(
+      /a password does not belong into the URL, .*, got "https:\/\/me:…@cache\.example\/x"$/,
+    )
+  }
+})

@@ -1,0 +1,74 @@
+import { describe, expect, test } from 'vitest'
+import { isBinaryCache, schemeOf, storeUrlProblem, withParameters } from '../../src/config/store-url.ts'
+
+describe('a store URL', () => {
+  test.each<[url: string, scheme: string, isCache: boolean]>([
+    ['file:///var/cache', 'file', true],
+    ['http://cache.example:8080/nix', 'http', true],
+    ['https://cache.example', 'https', true],
+    ['https://user@cache.example/a:b@c', 'https', true],
+    ['s3://bucket?region=eu-west-1&profile=x', 's3', true],
+    ['ssh://builder', 'ssh', false],
+    ['ssh-ng://root@builder?compress=true', 'ssh-ng', false],
+    ['unix:///run/nix/socket', 'unix', false],
+    ['unix://', 'unix', false],
+    ['local?root=/mnt', 'local', false],
+    ['local', 'local', false],
+  ])('%s will do', (url, scheme, isCache) => {
+    expect(storeUrlProblem(url)).toBeUndefined()
+    expect(schemeOf(url)).toBe(scheme)
+    expect(isBinaryCache(url)).toBe(isCache)
+  })
+
+  const KINDS =
+    'expected a store URL: file://, http://, https://, s3://, ssh://, ssh-ng://, unix:// or local?root='
+  test.each<[url: string, problem: string]>([
+    ['', KINDS],
+    ['cache.example', KINDS],
+    ['ftp://cache.example', KINDS],
+    ['S3://bucket', KINDS],
+    ['https:/cache.example', KINDS],
+    ['--store', KINDS],
+    [
+      '/var/cache',
+      'expected a store URL: "file:///var/cache" for a binary cache, "local?root=/var/cache" for',
+    ],
+    ['s3', 'expected a place behind "s3://"'],
+    ['s3://', 'expected a place behind "s3://"'],
+    ['s3://?region=eu-west-1', 'expected a place behind "s3://"'],
+    ['file?x=y', 'expected a place behind "file://"'],
+    ['https://', 'expected a place behind "https://"'],
+    ['file:///my cache', 'expected a store URL without white space'],
+    ['s3://bucket\n', 'expected a store URL without white space'],
+    ['s3://bucket\0', 'expected a store URL without white space'],
+    ['https://me:secret@cache.example', 'a password does not belong into the URL'],
+    ['http://me:@cache.example/x', 'a password does not belong into the URL'],
+  ])('%j will not, and it is said why', (url, problem) => {
+    expect(storeUrlProblem(url)).toContain(problem)
+  })
+
+  test.each(['', 'x y', '://', 'cache.example:80', 'S3://bucket'])('%j has no scheme', (url) => {
+    expect(schemeOf(url)).toBe('')
+    expect(isBinaryCache(url)).toBe(false)
+  })
+})
+
+describe('parameters are added to a store URL', () => {
+  const ZSTD = { compression: 'zstd' }
+
+  test.each<[url: string, parameters: Record<string, string>, result: string]>([
+    ['file:///c', ZSTD, 'file:///c?compression=zstd'],
+    ['file:///c?', ZSTD, 'file:///c?compression=zstd'],
+    ['file:///c?a=b', ZSTD, 'file:///c?a=b&compression=zstd'],
+    ['file:///c?compression=xz', ZSTD, 'file:///c?compression=xz'],
+    ['file:///c?compression=', ZSTD, 'file:///c?compression='],
+    ['file:///c?compression-level=3', ZSTD, 'file:///c?compression-level=3&compression=zstd'],
+    ['local', { root: '/mnt' }, 'local?root=/mnt'],
+    ['file:///c', {}, 'file:///c'],
+    ['file:///c?a=b', {}, 'file:///c?a=b'],
+    ['file:///c', { 'secret-key': '/etc/my key&more' }, 'file:///c?secret-key=/etc/my%20key%26more'],
+    ['file:///c', { a: '1', b: '2' }, 'file:///c?a=1&b=2'],
+  ])('%s with %o is %s', (url, parameters, result) => {
+    expect(withParameters(url, parameters)).toBe(result)
+  })
+})
