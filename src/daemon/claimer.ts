@@ -89,13 +89,16 @@ export class Claimer {
   #claim(name: string): Look {
     const { spool, roots, storeDir } = this.#context
     try {
-      return claim(spool, roots, storeDir, name, (job) => this.#delivery.wants(job))
+      const look = claim(spool, roots, storeDir, name, (job) => this.#delivery.wants(job))
+      // Node puts U+FFFD for what is no UTF-8, and then finds no file of that name.
+      if (look.kind !== 'gone' || !name.includes('\u{FFFD}')) return look
+      this.#warnOnce(name, 'its name is not UTF-8 text', 'the job cannot be claimed until it is renamed')
     } catch (error) {
       const code = codeOf(error)
       if (code === undefined || NOT_THE_FILES.has(code)) throw error
       this.#warnOnce(name, error, 'the job cannot be claimed, so it is left alone')
-      return { kind: 'left' }
     }
+    return { kind: 'left' }
   }
 
   /** What can't be moved away is left alone. */
