@@ -132,7 +132,6 @@ describe('flags come before the environment, that before the file, and that befo
 
 test('where a file was read, it is known which', async () => {
   expect((await load('')).source).toMatch(/\/config\.toml$/)
-  expect(await loadConfig({}, {})).not.toHaveProperty('source')
 })
 
 test('several destinations keep their order and their own settings', async () => {
