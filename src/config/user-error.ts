@@ -22,6 +22,11 @@ export function codeOf(error: unknown): string | undefined {
   return undefined
 }
 
+/** Adds to a system error which file it is about, where Node leaves that out: of `opendir`, `write` and `fsync`. */
+export function naming(path: string, error: unknown): unknown {
+  return error instanceof Error && !('path' in error) ? Object.assign(error, { path }) : error
+}
+
 /**
  * An error in words for a person, on one line.
  * Node says `EACCES: permission denied, open '/x'`; a person wants `permission denied: /x`.

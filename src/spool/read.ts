@@ -1,5 +1,14 @@
-import { closeSync, constants, type Dirent, fstatSync, opendirSync, openSync, readSync } from 'node:fs'
-import { codeOf, wordsOf } from '../config/user-error.ts'
+import {
+  closeSync,
+  constants,
+  type Dir,
+  type Dirent,
+  fstatSync,
+  opendirSync,
+  openSync,
+  readSync,
+} from 'node:fs'
+import { codeOf, naming, wordsOf } from '../config/user-error.ts'
 import { type Job, MAX_JOB_BYTES, NotAJobError, parseJob } from './job.ts'
 
 /** True for a directory entry that may be a job: no dotfile, and no note beside a rejected file. */
@@ -9,11 +18,19 @@ export function mayBeJob(name: string): boolean {
 
 /** Streams a directory's entries, however many there are, a few hundred in memory at a time. */
 export function* entriesOf(directory: string): Generator<Dirent> {
-  const stream = opendirSync(directory, { bufferSize: 512 })
+  const stream = openDirectory(directory)
   try {
     for (let entry = stream.readSync(); entry; entry = stream.readSync()) yield entry
   } finally {
     stream.closeSync()
+  }
+}
+
+function openDirectory(path: string): Dir {
+  try {
+    return opendirSync(path, { bufferSize: 512 })
+  } catch (error) {
+    throw naming(path, error)
   }
 }
 

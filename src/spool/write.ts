@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { codeOf } from '../config/user-error.ts'
+import { codeOf, naming } from '../config/user-error.ts'
 import type { Spool } from './layout.ts'
 
 /**
@@ -27,7 +27,7 @@ export function writeTemporary(spool: Spool, content: string, sync: boolean): st
     if (sync) fsyncSync(fd)
   } catch (error) {
     unlinkIfThere(path)
-    throw error
+    throw naming(path, error)
   } finally {
     closeSync(fd)
   }
@@ -43,6 +43,8 @@ export function fsyncDirectory(path: string): void {
   const fd = openSync(path, 'r')
   try {
     fsyncSync(fd)
+  } catch (error) {
+    throw naming(path, error)
   } finally {
     closeSync(fd)
   }
