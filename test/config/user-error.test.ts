@@ -1,6 +1,6 @@
-import { readFileSync, renameSync } from 'node:fs'
+import { opendirSync, readFileSync, renameSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { codeOf, EXIT, UserError, wordsOf } from '../../src/config/user-error.ts'
+import { codeOf, EXIT, naming, UserError, wordsOf } from '../../src/config/user-error.ts'
 
 describe('an error for a person', () => {
   test('exits with 1 unless told otherwise', () => {
@@ -16,6 +16,26 @@ describe('an error for a person', () => {
     ['lines', () => JSON.parse('{"a":\n  x}'), expect.stringMatching(/^Unexpected token [^\n]+$/)],
   ])('is said on one line, without codes: with %s', (_what, attempt, words) => {
     expect(wordsOf(thrownBy(attempt))).toEqual(words)
+  })
+
+  test('names the file it is about, also where Node leaves that out', () => {
+    expect(
+      wordsOf(
+        naming(
+          '/x',
+          thrownBy(() => opendirSync('/no')),
+        ),
+      ),
+    ).toBe('no such file or directory: /x')
+    expect(
+      wordsOf(
+        naming(
+          '/x',
+          thrownBy(() => readFileSync('/no')),
+        ),
+      ),
+    ).toBe('no such file or directory: /no')
+    expect(naming('/x', 'a string')).toBe('a string')
   })
 
   test('says what is no error as it is', () => {

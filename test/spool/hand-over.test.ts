@@ -1,5 +1,6 @@
 import { readlinkSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
 import { GcRoots } from '../../src/nix/gc-roots.ts'
 import { hashOf } from '../../src/nix/store-path.ts'
@@ -102,6 +103,31 @@ describe('C1: a hand-over that fails', () => {
     const attempt = () => handOver(temp.spool, temp.roots, jobs)
     expect(() => frozen(temp, temp.spool[where], attempt)).toThrow('EACCES')
     expect(tree(temp.spool)).toEqual({ new: ['older.json'] })
+    expect(rooted(temp)).toEqual([])
+  })
+
+  test('at T1c, in the midst of many, takes back those before it', async () => {
+    const temp = tempSpool()
+    const src = (path: string) => new URL(`../../src/${path}`, import.meta.url)
+    const script = `
+      import { handOver } from '${src('spool/hand-over.ts')}'
+      import { spoolAt } from '${src('spool/layout.ts')}'
+      import { GcRoots } from '${src('nix/gc-roots.ts')}'
+      import { wordsOf } from '${src('config/user-error.ts')}'
+      const [root, gcroots, jobs] = JSON.parse(process.argv[1])
+      try {
+        handOver(spoolAt(root), new GcRoots(gcroots), jobs)
+      } catch (error) {
+        console.log(wordsOf(error))
+      }`
+    const large = { outPaths: Array.from({ length: 50 }, (_, at) => storePath(`output-${at}`)) }
+    const argument = JSON.stringify([temp.spool.root, temp.roots.directory, [...jobs, large, ...jobs]])
+    // No file may be larger than a KiB: writing the third one fails.
+    const limited = 'ulimit -f 2; exec "$@"'
+    const node = [process.execPath, '--input-type=module', '-e', script, argument]
+    const { stdout } = await execa('sh', ['-c', limited, 'sh', ...node])
+    expect(stdout).toMatch(/^file too large: .*\/tmp\/[0-9a-f-]{36}$/)
+    expect(tree(temp.spool)).toEqual({})
     expect(rooted(temp)).toEqual([])
   })
 })

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, symlinkSync, truncateSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmdirSync, symlinkSync, truncateSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -98,6 +98,14 @@ test('a directory is read to its end while what was read is moved away, and clos
   const before = openFiles()
   for (const _ of entriesOf(spool.new)) break
   expect(openFiles()).toBe(before)
+})
+
+test('a directory that can’t be read is named', () => {
+  const { spool } = tempSpool()
+  rmdirSync(spool.cur)
+  expect(() => [...entriesOf(spool.cur)]).toThrow(
+    expect.objectContaining({ code: 'ENOENT', path: spool.cur }),
+  )
 })
 
 function openFiles(): number {
