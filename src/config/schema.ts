@@ -1,8 +1,9 @@
 import * as z from 'zod/mini'
+import { type KnownKeys, problemsOf } from './complaints.ts'
 import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
 import { parseDuration } from './duration.ts'
 import { parseSize } from './size.ts'
-import { storeUrlProblem, withoutPassword } from './store-url.ts'
+import { storeUrlProblem } from './store-url.ts'
 
 /** A checked value: what is expected is said in words, for the error message. */
 function expected<T>(words: string, read: (value: unknown) => T | undefined) {
@@ -119,7 +120,7 @@ export const fileSchema = z.strictObject({
 export type ConfigFile = z.output<typeof fileSchema>
 export type DestinationSection = z.output<typeof destinationSchema>
 
-const KNOWN_KEYS = {
+const KNOWN_KEYS: KnownKeys = {
   destination: Object.keys(destinationSchema.def.shape),
   top: Object.keys(fileSchema.def.shape),
 }
@@ -132,62 +133,5 @@ const KNOWN_KEYS = {
 export function checkFile(value: unknown): { file: ConfigFile } | { problems: string[] } {
   const result = z.safeParse(fileSchema, value, { reportInput: true })
   if (result.success) return { file: result.data }
-  return { problems: result.error.issues.flatMap(problemsOf) }
-}
-
-function problemsOf(issue: z.core.$ZodIssue): string[] {
-  const key = keyOf(issue.path)
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map(
-      (unknown) => `unknown key ${keyOf([...issue.path, unknown])}${suggestion(unknown, issue.path)}`,
-    )
-  }
-  const got = issue.input === undefined ? 'nothing' : shown(issue.input)
-  if (issue.code === 'invalid_type' && issue.expected === 'array') {
-    return [`${key}: expected [[destination]] sections (two pairs of brackets), got ${got}`]
-  }
-  const message =
-    issue.code === 'custom'
-      ? issue.message
-      : `expected ${'expected' in issue ? issue.expected : 'something else'}`
-  return [`${key}: ${message}, got ${got}`]
-}
-
-function keyOf(path: readonly PropertyKey[]): string {
-  return path
-    .map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at > 0 ? '.' : ''}${String(part)}`))
-    .join('')
-}
-
-function shown(value: unknown): string {
-  const text = withoutPassword(JSON.stringify(value) ?? String(value))
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text
-}
-
-function suggestion(unknown: string, path: readonly PropertyKey[]): string {
-  const known = path[0] === 'destination' ? KNOWN_KEYS.destination : KNOWN_KEYS.top
-  const folded = unknown.toLowerCase().replaceAll('_', '-')
-  const near = known.find((key) => key === folded) ?? known.find((key) => distance(key, folded) <= 2)
-  if (near) return `; did you mean "${near}"?`
-  const elsewhere = path[0] === 'destination' ? KNOWN_KEYS.top : KNOWN_KEYS.destination
-  if (elsewhere.includes(folded)) {
-    return path[0] === 'destination'
-      ? '; it belongs above the first [[destination]]'
-      : '; it belongs into a [[destination]]'
-  }
-  return `; known here: ${known.join(', ')}`
-}
-
-/** Levenshtein's edit distance, for guessing what a typo meant. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
-  for (const [i, letter] of [...a].entries()) {
-    const next = [i + 1]
-    for (const [j, other] of [...b].entries()) {
-      const substitute = (row[j] ?? 0) + (letter === other ? 0 : 1)
-      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, substitute))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
+  return { problems: result.error.issues.flatMap((issue) => problemsOf(issue, KNOWN_KEYS)) }
 }

@@ -1,0 +1,68 @@
+import type * as z from 'zod/mini'
+import { withoutPassword } from './store-url.ts'
+
+/** The keys that are known at the top of a file and in a `[[destination]]`, for saying what a typo meant. */
+export interface KnownKeys {
+  top: readonly string[]
+  destination: readonly string[]
+}
+
+/**
+ * Says what is wrong with a config file, one sentence a problem: the key, what was expected, what came.
+ */
+export function problemsOf(issue: z.core.$ZodIssue, known: KnownKeys): string[] {
+  const key = keyOf(issue.path)
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map(
+      (unknown) => `unknown key ${keyOf([...issue.path, unknown])}${suggestion(unknown, issue.path, known)}`,
+    )
+  }
+  const got = issue.input === undefined ? 'nothing' : shown(issue.input)
+  if (issue.code === 'invalid_type' && issue.expected === 'array') {
+    return [`${key}: expected [[destination]] sections (two pairs of brackets), got ${got}`]
+  }
+  const message =
+    issue.code === 'custom'
+      ? issue.message
+      : `expected ${'expected' in issue ? issue.expected : 'something else'}`
+  return [`${key}: ${message}, got ${got}`]
+}
+
+function keyOf(path: readonly PropertyKey[]): string {
+  return path
+    .map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at > 0 ? '.' : ''}${String(part)}`))
+    .join('')
+}
+
+function shown(value: unknown): string {
+  const text = withoutPassword(JSON.stringify(value) ?? String(value))
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text
+}
+
+function suggestion(unknown: string, path: readonly PropertyKey[], keys: KnownKeys): string {
+  const known = path[0] === 'destination' ? keys.destination : keys.top
+  const folded = unknown.toLowerCase().replaceAll('_', '-')
+  const near = known.find((key) => key === folded) ?? known.find((key) => distance(key, folded) <= 2)
+  if (near) return `; did you mean "${near}"?`
+  const elsewhere = path[0] === 'destination' ? keys.top : keys.destination
+  if (elsewhere.includes(folded)) {
+    return path[0] === 'destination'
+      ? '; it belongs above the first [[destination]]'
+      : '; it belongs into a [[destination]]'
+  }
+  return `; known here: ${known.join(', ')}`
+}
+
+/** Levenshtein's edit distance, for guessing what a typo meant. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...b].entries()) {
+      const substitute = (row[j] ?? 0) + (letter === other ? 0 : 1)
+      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, substitute))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

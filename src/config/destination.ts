@@ -1,0 +1,71 @@
+import { resolve } from 'node:path'
+import { DESTINATION_DEFAULTS, type Destination } from './config.ts'
+import type { DestinationSection } from './schema.ts'
+import { isBinaryCache } from './store-url.ts'
+import { EXIT, UserError } from './user-error.ts'
+
+/** A destination of which only the URL is known: `--to`, or the embedded default. */
+export function simpleDestination(to: string, secretKeyFile: string | undefined): Destination {
+  const key = secretKeyFile === undefined ? {} : { secretKeyFile: resolve(secretKeyFile) }
+  return { name: 'default', to, ...key, ...DESTINATION_DEFAULTS }
+}
+
+/**
+ * A destination as its section in a config file describes it.
+ * @throws {UserError} where settings contradict each other.
+ */
+export function destinationOf(section: DestinationSection, index: number, path: string): Destination {
+  const { command, to } = section
+  if ((command === undefined) === (to === undefined)) {
+    const problem = `destination[${index}]: expected either "to" or "command", got ${to === undefined ? 'neither' : 'both'}`
+    throw new UserError(`${path}: ${problem}`, EXIT.badConfig)
+  }
+  const destination: Destination = {
+    name: section.name ?? 'default',
+    to: to ?? command?.join(' ') ?? '',
+    batchSize: section['batch-size'],
+    concurrency: section.concurrency,
+    maxAttempts: section['max-attempts'],
+    retryMinMs: section['retry-min'],
+    retryMaxMs: section['retry-max'],
+    progressTimeoutMs: section['progress-timeout'],
+    include: section.include,
+    exclude: section.exclude,
+    closure: section.closure,
+    derivations: section.derivations,
+    logs: section.logs,
+    verify: section.verify,
+  }
+  if (command) destination.command = { argv: command, paths: section.paths ?? 'arguments' }
+  if (section['secret-key-file'] !== undefined) destination.secretKeyFile = section['secret-key-file']
+  if (section['netrc-file'] !== undefined) destination.netrcFile = section['netrc-file']
+  if (section['max-size'] !== undefined) destination.maxSize = section['max-size']
+  refuseMeaningless(destination, section, index, path)
+  return destination
+}
+
+/** A setting that could never take effect is a mistake, and better said now. */
+function refuseMeaningless(
+  destination: Destination,
+  section: DestinationSection,
+  index: number,
+  path: string,
+): void {
+  const problems: [boolean, string][] = [
+    [section.paths !== undefined && !destination.command, '"paths" goes with "command"'],
+    [
+      destination.command !== undefined && destination.secretKeyFile !== undefined,
+      'a "command" signs by itself: no "secret-key-file"',
+    ],
+    [
+      destination.command !== undefined && destination.verify,
+      '"verify" can\'t read back what a "command" uploaded',
+    ],
+    [
+      !destination.closure && !destination.command && isBinaryCache(destination.to),
+      '"closure = false" is refused by binary caches, which must hold every dependency',
+    ],
+  ]
+  const found = problems.find(([isWrong]) => isWrong)
+  if (found) throw new UserError(`${path}: destination[${index}]: ${found[1]}`, EXIT.badConfig)
+}
