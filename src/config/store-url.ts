@@ -24,7 +24,9 @@ export function storeUrlProblem(url: string): string | undefined {
   if (!SCHEMES.has(scheme)) {
     return `expected a store URL: file://, http://, https://, s3://, ssh://, ssh-ng://, unix:// or local?root=`
   }
-  if (/[\s\0]/.test(url)) return 'expected a store URL without white space (write it as %20)'
+  if (/[\s\p{Cc}]/u.test(url)) {
+    return 'expected a store URL without white space (write it as %20) or control characters'
+  }
   if (scheme !== 'local' && scheme !== 'unix' && !/:\/\/[^?#]/.test(url)) {
     return `expected a place behind "${scheme}://"`
   }

@@ -40,6 +40,7 @@ describe('a store URL', () => {
     ['https://', 'expected a place behind "https://"'],
     ['file:///my cache', 'expected a store URL without white space'],
     ['s3://bucket\n', 'expected a store URL without white space'],
+    ['s3://bucket\u001b[2J', 'or control characters'],
     ['s3://bucket\0', 'expected a store URL without white space'],
     ['https://me:secret@cache.example', 'a password does not belong into the URL'],
     ['http://me:@cache.example/x', 'a password does not belong into the URL'],
