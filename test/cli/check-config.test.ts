@@ -1,0 +1,88 @@
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { tempDir } from '../spool/temp-spool.ts'
+import { runProgram } from '../support/run.ts'
+import { build, LAUNCHER } from './cli.ts'
+
+beforeAll(build)
+
+async function check(toml: string, ...args: string[]) {
+  const dir = tempDir()
+  writeFileSync(join(dir, 'config.toml'), toml)
+  const env = { NIX_UPLOAD_SPOOL: 'not looked at' }
+  return runProgram(process.execPath, [LAUNCHER, 'check-config', ...args], { cwd: dir, env })
+}
+
+describe('check-config', () => {
+  test('says which destinations there are, and makes nothing', async () => {
+    const toml =
+      '[[destination]]\nname = "s3"\nto = "s3://cache"\n[[destination]]\nname = "ssh"\nto = "ssh://host"\n'
+    expect(await check(toml, 'config.toml')).toEqual({
+      stdout: 'config.toml is valid. Destinations:\n  s3: s3://cache\n  ssh: ssh://host',
+      stderr: '',
+      exitCode: 0,
+    })
+    const dir = tempDir()
+    writeFileSync(join(dir, 'config.toml'), `spool = "${dir}/spool"`)
+    await runProgram(process.execPath, [LAUNCHER, 'check-config', join(dir, 'config.toml')], { cwd: dir })
+    expect(readdirSync(dir)).toEqual(['config.toml'])
+  })
+
+  test('takes --config too', async () => {
+    expect(await check('', '--config', 'config.toml')).toMatchObject({ stderr: '', exitCode: 0 })
+  })
+
+  test.each<[toml: string, message: RegExp]>([
+    ['spol = "/x"', /^nix-upload: .*\/config\.toml: unknown key spol; did you mean "spool"\?$/],
+    ['log-level = "loud"\nspol = 1', /^nix-upload: .*\/config\.toml:\n {2}\S.*\n {2}\S.*$/],
+    ['spool = ', /^nix-upload: .*\/config\.toml, line 1, column \d+: not TOML: /],
+    [
+      'spool = "\\u001b[2J"',
+      /^nix-upload: .*\/config\.toml: spool: expected a directory, an absolute path, got "\\u001b\[2J"$/,
+    ],
+  ])('of %j says what is wrong and exits with 78', async (toml, message) => {
+    const { stdout, stderr, exitCode } = await check(toml, 'config.toml')
+    expect(stderr).toMatch(message)
+    expect([exitCode, stdout]).toEqual([78, ''])
+  })
+
+  test('of no file says so and exits with 78', async () => {
+    const { stderr, exitCode } = await check('', 'missing.toml')
+    expect(stderr).toMatch(
+      /^nix-upload: can't read the configuration: no such file or directory: .*\/missing\.toml$/,
+    )
+    expect(exitCode).toBe(78)
+    const dir = tempDir()
+    mkdirSync(join(dir, 'directory'))
+    const ofDirectory = await runProgram(
+      process.execPath,
+      [LAUNCHER, 'check-config', join(dir, 'directory')],
+      {},
+    )
+    expect(ofDirectory).toMatchObject({
+      stderr: expect.stringMatching(/: it is a directory: /),
+      exitCode: 78,
+    })
+  })
+
+  test('shows what a terminal would obey', async () => {
+    const { stdout } = await check('[[destination]]\ncommand = ["x\\u001b[2J"]', 'config.toml')
+    expect(stdout).toContain('x\\u{1b}[2J')
+    expect(stdout).not.toContain('\u001b')
+  })
+})
+
+test.each([['status'], ['list'], ['enqueue', '/x'], ['drain'], ['watch'], ['wait'], ['prune']])(
+  '%s refuses a bad configuration with 78 before it does anything',
+  async (...args) => {
+    const dir = tempDir()
+    writeFileSync(join(dir, 'config.toml'), `spool = "${dir}/spool"\nbogus = 1\n`)
+    const [command = '', ...rest] = args
+    const argv = [LAUNCHER, command, '--config', 'config.toml', ...rest]
+    const { stdout, stderr, exitCode } = await runProgram(process.execPath, argv, { cwd: dir })
+    expect(stderr).toMatch(/^nix-upload: .*\/config\.toml: unknown key bogus; known here: /)
+    expect([exitCode, stdout]).toEqual([78, ''])
+    expect(readdirSync(dir)).toEqual(['config.toml'])
+  },
+)
