@@ -22,7 +22,7 @@ export async function takeLock(
   onCompromised: (error: Error) => void,
 ): Promise<() => Promise<void>> {
   const patience = STALE_MS + RENEW_MS
-  const first = renewedAt(spool)
+  let seen = renewedAt(spool)
   for (let waited = 0; ; waited += POLL_MS) {
     expireIfHolderIsDead(spool)
     try {
@@ -38,8 +38,12 @@ export async function takeLock(
         throw new UserError(`can't lock the spool ${spool.root}: ${wordsOf(error)}`)
     }
     const renewed = renewedAt(spool)
-    const isRenewed = first !== undefined && renewed !== undefined && renewed !== first
-    if (isRenewed || holderLives(spool) || waited > patience) throw heldBy(spool)
+    const isRenewed = seen !== undefined && renewed !== undefined && renewed !== seen
+    if (isRenewed || holderLives(spool)) throw heldBy(spool)
+    if (renewed !== seen) waited = 0
+    seen = renewed
+    // Nobody has renewed it for so long, whatever its time stamp says: the clock may have been set back.
+    if (waited > patience) expire(spool)
     await sleep(POLL_MS)
   }
 }
@@ -51,7 +55,10 @@ function renewedAt(spool: Spool): number | undefined {
 /** Tells proper-lockfile what it can't know, that the holder is gone, by letting its time stamp expire. */
 function expireIfHolderIsDead(spool: Spool): void {
   const report = readReport(spool)
-  if (!report || report.lock !== lockIdentity(spool) || lifeOf(report) !== 'dead') return
+  if (report && report.lock === lockIdentity(spool) && lifeOf(report) === 'dead') expire(spool)
+}
+
+function expire(spool: Spool): void {
   try {
     utimesSync(spool.lockDir, 0, 0)
   } catch (error) {
