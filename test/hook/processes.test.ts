@@ -11,12 +11,12 @@ async function programs(more = BUILT_HELLO): Promise<string[]> {
 }
 
 test('the hook starts five processes', async () => {
-  expect(await programs()).toEqual(['date', 'ln', 'mv', 'sync', 'sync'])
+  expect(await programs()).toEqual(['date', 'dd', 'ln', 'mv', 'sync'])
 })
 
 test('every further output is one more', async () => {
   const built = { DRV_PATH: HELLO_DRV, OUT_PATHS: `${HELLO} ${HELLO_DOC}` }
-  expect(await programs(built)).toEqual(['date', 'ln', 'ln', 'mv', 'sync', 'sync'])
+  expect(await programs(built)).toEqual(['date', 'dd', 'ln', 'ln', 'mv', 'sync'])
 })
 
 test('the hook never lists a directory: a million jobs are as quick as none', async () => {
