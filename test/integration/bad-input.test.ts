@@ -4,6 +4,7 @@
 import { lstatSync, readFileSync, readlinkSync } from 'node:fs'
 import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
+import { UNPRIVILEGED } from './circumstances.ts'
 import { makeSite, type Site } from './site.ts'
 
 interface Row {
@@ -61,10 +62,6 @@ const ROWS: Row[] = [
     reason: /cannot be read: permission denied/,
   },
 ]
-
-/** Whoever runs the tests, permissions are to hold for the daemon: without these, root's are like anybody's. */
-const UNPRIVILEGED =
-  process.getuid?.() === 0 ? ['setpriv', '--bounding-set=-dac_override,-dac_read_search', '--'] : []
 
 test.each(['drain', 'watch'])(
   'bad input is set aside and good jobs are delivered by `%s`',

@@ -63,6 +63,17 @@ export function descendantsOf(pid: number): number[] {
   }
 }
 
+/** What programs processes run. */
+export function namesOf(pids: number[]): string[] {
+  return pids.flatMap((pid) => {
+    try {
+      return [readFileSync(`/proc/${pid}/comm`, 'utf8').trim()]
+    } catch {
+      return [] // It has ended.
+    }
+  })
+}
+
 /** True while there is such a process and it is not a zombie that nobody waited for yet. */
 export function isRunning(pid: number): boolean {
   try {

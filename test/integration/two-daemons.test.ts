@@ -1,0 +1,91 @@
+// One daemon at a time has a spool. A dead one is no obstacle to the next.
+
+import { mkdir, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { UNSHARE } from './circumstances.ts'
+import { makeSite, type Site } from './site.ts'
+
+test('a second daemon says who is at work, and exits with 75', { timeout: 60_000 }, async () => {
+  const site = await makeSite()
+  const first = await site.watch()
+  const { ms, exitCode, log } = await refused(site)
+  expect(exitCode).toBe(75)
+  expect(log).toEqual([
+    expect.stringMatching(`^nix-upload: process ${first.pid} is delivering ${site.spool} already; `),
+  ])
+  expect(ms).toBeLessThan(3000)
+  // The first one has noticed nothing.
+  await site.enqueue(await site.paths(1))
+  await site.settle('done', 1)
+})
+
+test('a daemon in a container, whose processes we cannot see, is known by the lock it renews', {
+  timeout: 60_000,
+}, async () => {
+  const site = await makeSite()
+  await site.watch([], [...UNSHARE, '--pid', '--fork', '--mount-proc'])
+  const { ms, exitCode, log } = await refused(site)
+  expect(exitCode).toBe(75)
+  expect(log).toEqual([expect.stringMatching(/^nix-upload: .* is delivering /)])
+  expect(ms).toBeLessThan(6000)
+})
+
+test('after a SIGKILL the next daemon takes over at once', { timeout: 60_000 }, async ({ annotate }) => {
+  const site = await makeSite()
+  await site.makeSpool()
+  for (const path of await site.paths(5)) {
+    // It hangs in its copy when it is killed.
+    const hanging = await site.configured('[[destination]]\ncommand = ["sleep", "600"]\n')
+    const daemon = await site.watch(hanging)
+    const { done } = site.counts()
+    const [job = ''] = await site.enqueue([path])
+    await site.settle('cur', 1)
+    daemon.killWithChildren()
+    await daemon.exited
+
+    const killedAt = performance.now()
+    const next = await site.watch()
+    const toWatching = performance.now() - killedAt
+    await site.settle('done', done + 1)
+    const toDone = performance.now() - killedAt
+    await annotate(
+      `at work again after ${Math.round(toWatching)} ms, job done after ${Math.round(toDone)} ms`,
+    )
+    expect(site.names('done')).toContain(job)
+    expect(toWatching).toBeLessThan(5000)
+    expect(await next.stop()).toBe(0)
+  }
+})
+
+test('a lock that nobody renews any more is waited out, whatever its time stamp says', {
+  timeout: 60_000,
+}, async () => {
+  const now = Date.now() / 1000
+  // The second was left before the clock was set back by a day.
+  const waits = await Promise.all([now, now + 86_400].map(waitedOut))
+  // Not taken at once: its holder may be in another container.
+  for (const seconds of waits) expect(seconds).toBeGreaterThan(8)
+  for (const seconds of waits) expect(seconds).toBeLessThan(18)
+})
+
+/** How many seconds a daemon takes to deliver where there is a lock of that time stamp, of an unknown holder. */
+async function waitedOut(mtimeSeconds: number): Promise<number> {
+  const site = await makeSite()
+  await site.enqueue(await site.paths(1))
+  const lock = join(site.spool, 'daemon.lock')
+  await mkdir(lock)
+  await utimes(lock, mtimeSeconds, mtimeSeconds)
+  const startedAt = performance.now()
+  site.start(['watch'])
+  await site.settle('done', 1, 30_000)
+  return (performance.now() - startedAt) / 1000
+}
+
+/** Starts a daemon that is to give up. */
+async function refused(site: Site): Promise<{ ms: number; exitCode: number; log: string[] }> {
+  const startedAt = performance.now()
+  const daemon = site.start(['watch'])
+  const exitCode = await daemon.exited
+  return { ms: performance.now() - startedAt, exitCode, log: daemon.log }
+}
