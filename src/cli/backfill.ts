@@ -8,7 +8,7 @@ import { handOver, type NewJob } from '../spool/hand-over.ts'
 import { openSpool, type Spool } from '../spool/layout.ts'
 import { jobsIn } from '../spool/survey.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
-import { print, printable, say } from './print.ts'
+import { counted, print, printable, say } from './print.ts'
 
 export const command = 'backfill'
 export const describe = 'Queue what was built here, is at not all destinations, and was never queued'
@@ -54,7 +54,9 @@ export async function handler(
     const { names } = handOver(spool, roots, jobs.slice(at, at + CHUNK))
     await print(names.map((name) => `${name}\n`).join(''))
   }
-  say(`nix-upload: ${jobs.length} jobs queued; ${built.length} paths were built here in that time`)
+  say(
+    `nix-upload: ${counted(jobs.length, 'job')} queued, of ${counted(built.length, 'path')} built here in that time`,
+  )
 }
 
 /** Outputs of builds; a derivation itself is written here but not built. */

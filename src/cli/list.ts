@@ -4,7 +4,7 @@ import type { DeliveryRecord, Job } from '../spool/job.ts'
 import { existingSpool, STATES, type State } from '../spool/layout.ts'
 import { type Found, jobsIn } from '../spool/survey.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
-import { print, printable } from './print.ts'
+import { counted, print, printable } from './print.ts'
 
 export const command = 'list [state]'
 export const describe = 'One line a job'
@@ -59,7 +59,7 @@ function hasError(record: DeliveryRecord): boolean {
 function line(found: Found): string {
   const { name, state, queuedAt, attempts, lastError } = { name: found.name, ...jobAsJson(found) }
   const age = queuedAt === null ? '' : formatDuration(Date.now() - Date.parse(queuedAt))
-  const tries = attempts > 0 ? `${attempts} ${attempts === 1 ? 'attempt' : 'attempts'}: ` : ''
+  const tries = attempts > 0 ? `${counted(attempts, 'attempt')}: ` : ''
   const what = lastError === null ? '' : `  ${tries}${printable(lastError)}`
   return `${state.padEnd(6)}  ${age.padStart(7)}  ${printable(name)}${what}\n`
 }

@@ -54,8 +54,13 @@ function parser(args: readonly string[]) {
     .command(resume)
     .command(checkConfig)
     .completion('completion', 'Print a completion script for bash or zsh')
-    .demandCommand(1, 'which command? `nix-upload --help` shows them')
+    .demandCommand(1, 'which command?')
+    .recommendCommands()
     .strict()
+    .updateStrings({
+      'Not enough non-option arguments: got %s, need at least %s':
+        'an argument is missing: got %s, this needs %s',
+    })
     .version(version())
     .alias('h', 'help')
     .epilogue('Exit codes: 0 done, 1 failed, 2 usage, 75 try later, 78 bad configuration')
@@ -64,7 +69,7 @@ function parser(args: readonly string[]) {
       throw (
         error ??
         new UserError(
-          `${message}\nType \`nix-upload --help\` for the commands, or \`… COMMAND --help\``,
+          `${message}\nType \`nix-upload --help\` for the commands, \`nix-upload COMMAND --help\` for one`,
           EXIT.usage,
         )
       )

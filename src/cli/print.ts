@@ -20,6 +20,11 @@ export function say(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
+/** `1 job`, `2 jobs`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
 /** Colours for stdout; none where it is no terminal or NO_COLOR is set. */
 export function colour(style: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text: string): string {
   return styleText(style, text, { stream: process.stdout })

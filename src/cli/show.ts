@@ -3,7 +3,7 @@ import { existingSpool } from '../spool/layout.ts'
 import { type Found, findJob } from '../spool/survey.ts'
 import { jobAsJson } from './list.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
-import { colour, print, printable, printJson, table } from './print.ts'
+import { colour, counted, print, printable, printJson, table } from './print.ts'
 
 export const command = 'show <job>'
 export const describe = 'One job whole: what it uploads, where to, how it went'
@@ -38,9 +38,9 @@ function asText({ name, state, path, job, reason }: Found): string {
   if (job.queuedAt !== undefined) rows.push(['queuedAt', job.queuedAt])
   for (const [destination, record] of Object.entries(job.destinations)) {
     const when = record.settledAt ?? record.lastAttemptAt ?? ''
-    const attempts = record.attempts > 0 ? `, ${record.attempts} failed attempts` : ''
+    const attempts = record.attempts > 0 ? `, ${counted(record.attempts, 'failed attempt')}` : ''
     rows.push(['', ''], [printable(destination), `${record.state} ${when}${attempts}`])
-    if (record.error !== undefined) rows.push(['', printable(record.error)])
+    for (const text of [record.error, record.note]) if (text !== undefined) rows.push(['', printable(text)])
   }
   if (job.history.length > 0) {
     rows.push(['', ''], ['history', `requeued ${job.history.map(({ requeuedAt }) => requeuedAt).join(', ')}`])

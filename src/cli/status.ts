@@ -44,9 +44,13 @@ function survey(config: Config, spool: Spool): Status {
   return { config, spool, paused: isPaused(spool), report, daemon, counts }
 }
 
-function destinationsOf({ config, report }: Status) {
-  return config.destinations.map(({ name, to }) => {
-    const known = report?.destinations[name]
+/** A running daemon knows best where it delivers to: it may have been given `--to`. */
+function destinationsOf({ config, report, daemon }: Status) {
+  const reported = Object.entries(report?.destinations ?? {}).map(([name, { to }]) => ({ name, to }))
+  const destinations = daemon === 'running' && reported.length > 0 ? reported : config.destinations
+  return destinations.map(({ name, to }) => {
+    const last = report?.destinations[name]
+    const known = last?.to === to ? last : undefined
     return {
       name,
       to,

@@ -7,7 +7,7 @@ import { existingSpool, type Spool } from '../spool/layout.ts'
 import { readReport } from '../spool/report.ts'
 import { count, hasWork } from '../spool/survey.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
-import { say } from './print.ts'
+import { counted, say } from './print.ts'
 
 export const command = 'wait'
 export const describe = 'Wait until nothing is waiting any more, as in CI'
@@ -36,12 +36,15 @@ export async function handler(
   while (hasWork(spool)) {
     if (performance.now() >= deadline) {
       const waiting = count(spool, 'new').jobs + count(spool, 'cur').jobs
-      throw new UserError(`${waiting} jobs still wait after ${formatDuration(timeoutMs)}`, EXIT.tryLater)
+      throw new UserError(
+        `still waiting after ${formatDuration(timeoutMs)}: ${counted(waiting, 'job')}`,
+        EXIT.tryLater,
+      )
     }
     await sleep(POLL_MS)
   }
   const failed = count(spool, 'failed').jobs - failedBefore
-  if (failed > 0) throw new UserError(`${failed} jobs failed; \`nix-upload list failed\` says why`)
+  if (failed > 0) throw new UserError(`${counted(failed, 'job')} failed; \`nix-upload list failed\` says why`)
 }
 
 function timeoutOf(given: string | undefined): number {

@@ -12,7 +12,10 @@ function identityOf(pid: number): string | undefined {
     const namespace = readlinkSync('/proc/self/ns/pid')
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The command's name, in parentheses, may hold anything; start time is the 20th field behind it (proc(5)).
-    const startTime = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    const [state, startTime] = [fields[0] ?? '', fields[19]]
+    // A zombie is dead; only its parent hasn't noticed, which in a container may be for good.
+    if (state === 'Z' || state === 'X') return undefined
     return `${boot} ${namespace} ${pid} ${startTime}`
   } catch {
     return undefined

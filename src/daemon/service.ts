@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Config } from '../config/config.ts'
+import { type Config, embeddedDestination } from '../config/config.ts'
 import { EXIT, UserError, wordsOf } from '../config/user-error.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { storeDirectory } from '../nix/local-store.ts'
@@ -13,6 +13,7 @@ import { Loop, type LoopResult } from './loop.ts'
  * @throws {UserError} where the spool can't be used, another daemon has it, or the lock was lost.
  */
 export async function serve(config: Config, log: Logger, until: 'stopped' | 'idle'): Promise<LoopResult> {
+  refuseOddCache(config)
   const spool = openSpool(config.spool)
   const roots = new GcRoots(config.gcroots)
   prepareRoots(roots, log)
@@ -35,6 +36,17 @@ export async function serve(config: Config, log: Logger, until: 'stopped' | 'idl
   } finally {
     if (!lost) await unlock().catch(() => undefined)
   }
+}
+
+/** What `%20` in a file:// URL means differs from one Nix to the next, so the default keeps to paths without. */
+function refuseOddCache({ spool, destinations }: Config): void {
+  const isEmbedded = destinations.some(({ to }) => to === embeddedDestination(spool))
+  if (!isEmbedded || /^[\w/.~+@:=-]+$/.test(spool)) return
+  throw new UserError(
+    `no destination is configured, and a cache beside the spool can't be made at "${spool}-cache", as Nix would take ` +
+      `its blanks or special characters for something else; say where to upload with --to or in a configuration file`,
+    EXIT.badConfig,
+  )
 }
 
 function prepareRoots(roots: GcRoots, log: Logger): void {

@@ -132,7 +132,12 @@ export class Delivery {
   }
 
   report(): Record<string, DestinationReport> {
-    return Object.fromEntries(this.lanes.map((lane) => [lane.destination.name, lane.health.report()]))
+    return Object.fromEntries(
+      this.lanes.map(({ destination, health }) => [
+        destination.name,
+        { to: destination.to, ...health.report() },
+      ]),
+    )
   }
 
   #pendingLanes(job: Job): Lane[] {

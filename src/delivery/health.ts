@@ -46,7 +46,7 @@ export class Health {
     return wait
   }
 
-  report(): DestinationReport {
+  report(): Omit<DestinationReport, 'to'> {
     return {
       state: this.#state,
       failures: this.#failures,

@@ -10,6 +10,8 @@ export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'
   const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
   const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
   const send: Route['send'] = async (paths, drvPaths, signal) => {
+    // Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them.
+    if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
     const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
     const all = [...paths, ...derivations]
     // A binary cache is signed on the way; other stores keep the signatures that the paths come with.

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { UserError } from '../config/user-error.ts'
+import { userInfo } from 'node:os'
+import { UserError, wordsOf } from '../config/user-error.ts'
 import { NIX_COMMAND, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
@@ -9,15 +10,24 @@ const UNTRUSTED = 2
 
 /**
  * The public half of a secret key, as `trusted-public-keys` wants it.
- * @throws {UserError} where the file holds no key; a system error where it can't be read.
+ * @throws {UserError} where the file can't be read or holds no key.
  */
 export function publicKeyOf(secretKeyFile: string): string {
-  const [name, secret] = readFileSync(secretKeyFile, 'utf8').trim().split(':')
+  const [name, secret] = readKey(secretKeyFile).trim().split(':')
   const bytes = Buffer.from(secret ?? '', 'base64')
   // An Ed25519 secret key as libsodium keeps it: 32 bytes of seed, then the 32 bytes of the public key.
-  if (!name || bytes.length !== 64)
-    throw new UserError(`${secretKeyFile} holds no secret key of Nix (NAME:BASE64)`)
+  if (!name || bytes.length !== 64) {
+    throw new UserError(`secret-key-file: ${secretKeyFile} holds no secret key of Nix (NAME:BASE64)`)
+  }
   return `${name}:${bytes.subarray(32).toString('base64')}`
+}
+
+function readKey(secretKeyFile: string): string {
+  try {
+    return readFileSync(secretKeyFile, 'utf8')
+  } catch (error) {
+    throw new UserError(`secret-key-file can't be read by user ${userInfo().username}: ${wordsOf(error)}`)
+  }
 }
 
 /**

@@ -5,6 +5,8 @@ import { readTextIfThere, writeTemporary } from './write.ts'
 
 /** How a destination is, as the daemon last knew. */
 export interface DestinationReport {
+  /** Where it is, as configured; `--to` may differ from the configuration that `status` reads. */
+  to: string
   state: 'ok' | 'down' | 'unknown'
   lastError?: string
   /** When it is tried again, while it is down. */
@@ -51,9 +53,10 @@ export function readReport(spool: Spool): Report | undefined {
 }
 
 function destinationReport(value: unknown): DestinationReport {
-  if (!isObject(value)) return { state: 'unknown', failures: 0 }
-  const { state, lastError, nextAttemptAt, failures } = value
+  if (!isObject(value)) return { to: '', state: 'unknown', failures: 0 }
+  const { to, state, lastError, nextAttemptAt, failures } = value
   return {
+    to: typeof to === 'string' ? to : '',
     state: state === 'ok' || state === 'down' ? state : 'unknown',
     failures: typeof failures === 'number' ? failures : 0,
     ...(typeof lastError === 'string' ? { lastError } : {}),

@@ -67,10 +67,10 @@ export interface Found {
   reason?: string
 }
 
-/** Streams the jobs of the given states. */
+/** Streams the jobs of the given states, by name, which puts those from hooks into the order they were queued in. */
 export function* jobsIn(spool: Spool, states: readonly State[]): Generator<Found> {
   for (const state of states) {
-    for (const name of namesIn(spool, state)) {
+    for (const name of [...namesIn(spool, state)].sort()) {
       const found = look(spool, state, name)
       if (found) yield found
     }
@@ -98,7 +98,7 @@ export function findJob(spool: Spool, part: string, states: readonly State[] = S
     }
   }
   const [first, second] = matches
-  const where = states.length === 1 ? `in ${states[0]}/` : 'in the spool'
+  const where = states.length === STATES.length ? 'in the spool' : `in ${states.join('/ or ')}/`
   if (!first)
     throw new UserError(`no job ${where} has "${part}" in its name; \`nix-upload list\` shows what is there`)
   if (second) {
