@@ -5,6 +5,7 @@ import { Delivery } from '../delivery/delivery.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from '../spool/layout.ts'
 import { isPaused, isPauseFile } from '../spool/pause.ts'
+import { entriesOf } from '../spool/read.ts'
 import { recover } from '../spool/recover.ts'
 import { writeReport } from '../spool/report.ts'
 import { hasWork } from '../spool/survey.ts'
@@ -13,6 +14,7 @@ import { Claimer } from './claimer.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { ownIdentity } from './identity.ts'
 import { lockIdentity } from './lock.ts'
+import type { Standing } from './notify.ts'
 
 /** A backlog that only waits for a destination that is down is read again in at most a tenth of the time. */
 const RESCAN_SHARE = 10
@@ -25,7 +27,15 @@ export interface LoopContext {
   storeDir: string
   config: Config
   log: Logger
+  /** Called when what `standing` says is another than before in some way that matters. */
+  onChange: () => void
 }
+
+/**
+ * When a loop ends: when it is told to (`watch`), when nothing more can be done now (`drain`), or when nothing waits
+ * any more, not even for a destination that is down (`drain --linger`).
+ */
+export type Until = 'stopped' | 'idle' | 'empty'
 
 /** How a loop ended. */
 export interface LoopResult {
@@ -35,7 +45,7 @@ export interface LoopResult {
   isWaiting: boolean
 }
 
-/** Claims jobs and has them delivered: until stopped (`watch`), or until nothing more can be done now (`drain`). */
+/** Claims jobs and has them delivered. */
 export class Loop {
   readonly #context: LoopContext
   readonly #delivery: Delivery
@@ -44,15 +54,20 @@ export class Loop {
   readonly #pauseBell: Bell
   readonly #housekeeping: Housekeeping
   readonly #startedAt = new Date().toISOString()
+  readonly #lock: string
   #wasPaused = false
   #lastRescan = 0
   #isStopping = false
   #wake: () => void = () => undefined
   #isAwake = true
+  #isAsleep = false
+  #hasGotOn = false
+  #hasSaidStray = false
 
   constructor(context: LoopContext) {
     const { spool, roots, config, log } = context
     this.#context = context
+    this.#lock = lockIdentity(spool)
     this.#delivery = new Delivery({
       spool,
       roots,
@@ -81,22 +96,44 @@ export class Loop {
     this.stop()
   }
 
-  /** @param until `stopped`: goes on until `stop` is called; `idle`: ends when nothing more can be done now. */
-  async run(until: 'stopped' | 'idle'): Promise<LoopResult> {
+  /** @param onReady Called once what a dead daemon left is back in `new/` (docs/SPOOL.md, T7). */
+  async run(until: Until, onReady: () => void = () => undefined): Promise<LoopResult> {
+    const isStaying = until !== 'idle'
     this.#report()
     this.#recover()
+    onReady()
     const rescan = setInterval(() => this.#rescan(), this.#context.config.rescanMs)
-    if (until === 'stopped') await this.#pauseBell.hang()
+    if (isStaying) await this.#pauseBell.hang()
     while (!this.#isStopping) {
-      await (until === 'idle' ? this.#turn() : this.#turnOrLog())
+      await (isStaying ? this.#turnOrLog() : this.#turn())
+      this.#hasGotOn = true
       if (until === 'idle' && this.#isThrough()) break
-      if (until === 'stopped') await this.#hangBell()
+      if (until === 'empty' && this.#isEmpty()) break
+      if (isStaying) await this.#hangBell()
       await this.#sleep()
     }
     clearInterval(rescan)
     await this.#close()
     const { done, failed } = this.#delivery.tally
     return { done, failed: failed + this.#claimer.rejected, isWaiting: hasWork(this.#context.spool) }
+  }
+
+  /** False where the loop has hung since it was last asked: neither asleep nor stopping nor any further. */
+  takeWellness(): boolean {
+    const isWell = this.#isAsleep || this.#isStopping || this.#hasGotOn
+    this.#hasGotOn = false
+    return isWell
+  }
+
+  standing(): Standing {
+    return {
+      isPaused: this.#wasPaused,
+      isStopping: this.#isStopping,
+      inHand: this.#delivery.inHand,
+      done: this.#delivery.tally.done,
+      failed: this.#delivery.tally.failed + this.#claimer.rejected,
+      destinations: this.#delivery.report(),
+    }
   }
 
   async #close(): Promise<void> {
@@ -111,7 +148,10 @@ export class Loop {
   async #turn(): Promise<void> {
     this.#notePause()
     if (this.#wasPaused) return
-    await this.#claimer.claim(this.#jobBell.takeNames(), () => this.#isStopping)
+    await this.#claimer.claim(this.#jobBell.takeNames(), () => {
+      this.#hasGotOn = true // a look at one of a million files, say
+      return this.#isStopping
+    })
     this.#delivery.start()
   }
 
@@ -133,7 +173,9 @@ export class Loop {
       lane.isPaused = isPaused(this.#context.spool, lane.destination.name)
     if (paused) this.#delivery.releaseIdle()
     else if (this.#wasPaused) this.#claimer.scan.wet()
+    const isChanged = paused !== this.#wasPaused
     this.#wasPaused = paused
+    if (isChanged) this.#context.onChange()
   }
 
   #recover(): void {
@@ -164,6 +206,17 @@ export class Loop {
     return !this.#delivery.isRunning && (this.#claimer.scan.isDry || this.#claimer.isFull)
   }
 
+  /** Nothing is left at all, as a path unit sees it, which would start us again at once. */
+  #isEmpty(): boolean {
+    const { spool, log } = this.#context
+    if (this.#delivery.inHand > 0 || hasWork(spool)) return false
+    const stray = firstVisible(spool.new)
+    if (stray === undefined) return true
+    if (!this.#hasSaidStray) log.warn({ file: stray }, 'new/ holds something that is no job; take it away')
+    this.#hasSaidStray = true
+    return false
+  }
+
   async #hangBell(): Promise<void> {
     if (this.#jobBell.isHung || !this.#claimer.scan.isDry || this.#claimer.scan.left > BELL_MAX) return
     await this.#jobBell.hang()
@@ -175,16 +228,19 @@ export class Loop {
   #report(): void {
     const { spool, log } = this.#context
     try {
+      // Another daemon took the lock, as happens to one that was stopped for long: the report is that one's now.
+      if (lockIdentity(spool) !== this.#lock) return
       writeReport(spool, {
         pid: process.pid,
         identity: ownIdentity(),
-        lock: lockIdentity(spool),
+        lock: this.#lock,
         startedAt: this.#startedAt,
         destinations: this.#delivery.report(),
       })
     } catch (error) {
       log.warn({ error: wordsOf(error) }, 'the report for `nix-upload status` could not be written')
     }
+    this.#context.onChange()
   }
 
   #ring(): void {
@@ -193,7 +249,15 @@ export class Loop {
   }
 
   async #sleep(): Promise<void> {
+    this.#isAsleep = true
     if (!this.#isAwake) await new Promise<void>((resolve) => (this.#wake = resolve))
+    this.#isAsleep = false
     this.#isAwake = false
   }
+}
+
+/** The first entry that is not hidden. */
+function firstVisible(directory: string): string | undefined {
+  for (const { name } of entriesOf(directory)) if (!name.startsWith('.')) return name
+  return undefined
 }
