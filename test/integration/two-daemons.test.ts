@@ -58,24 +58,44 @@ test('after a SIGKILL the next daemon takes over at once', { timeout: 60_000 }, 
   }
 })
 
+test('a daemon that was stopped for longer than a lock holds gives way without a trace', {
+  timeout: 60_000,
+}, async () => {
+  const site = await makeSite()
+  const sleeper = await site.watch()
+  sleeper.kill('SIGSTOP')
+  // As if it had been for long.
+  await utimes(join(site.spool, 'daemon.lock'), 0, 0)
+  const daemon = await site.watch()
+  sleeper.kill('SIGCONT')
+  expect(await sleeper.exited).toBe(75)
+  expect(sleeper.log.at(-1)).toMatch(/^nix-upload: stopped, since the lock on the spool was lost/)
+
+  const status = await site.run(['status', '--json'])
+  expect(JSON.parse(status.stdout)).toMatchObject({ daemon: { running: true, pid: daemon.pid } })
+  expect((await refused(site)).log).toEqual([expect.stringContaining(`process ${daemon.pid} `)])
+  await site.enqueue(await site.paths(1))
+  await site.settle('done', 1)
+})
+
 test('a lock that nobody renews any more is waited out, whatever its time stamp says', {
   timeout: 60_000,
 }, async () => {
-  const now = Date.now() / 1000
   // The second was left before the clock was set back by a day.
-  const waits = await Promise.all([now, now + 86_400].map(waitedOut))
+  const waits = await Promise.all([0, 86_400].map(waitedOut))
   // Not taken at once: its holder may be in another container.
   for (const seconds of waits) expect(seconds).toBeGreaterThan(8)
   for (const seconds of waits) expect(seconds).toBeLessThan(18)
 })
 
-/** How many seconds a daemon takes to deliver where there is a lock of that time stamp, of an unknown holder. */
-async function waitedOut(mtimeSeconds: number): Promise<number> {
+/** How many seconds a daemon takes to deliver where there is a lock of an unknown holder, stamped so far ahead. */
+async function waitedOut(secondsAhead: number): Promise<number> {
   const site = await makeSite()
   await site.enqueue(await site.paths(1))
   const lock = join(site.spool, 'daemon.lock')
   await mkdir(lock)
-  await utimes(lock, mtimeSeconds, mtimeSeconds)
+  const stamp = Date.now() / 1000 + secondsAhead
+  await utimes(lock, stamp, stamp)
   const startedAt = performance.now()
   site.start(['watch'])
   await site.settle('done', 1, 30_000)
