@@ -1,5 +1,6 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import { EXIT } from '../config/user-error.ts'
+import { LONGEST_WAIT_MS, parseDuration } from '../config/duration.ts'
+import { EXIT, UserError } from '../config/user-error.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
 import { say } from './print.ts'
 
@@ -7,17 +8,31 @@ export const command = 'drain'
 export const describe = 'Deliver what is there, then exit'
 
 export const builder = (yargs: Argv) =>
-  withDestination(yargs).epilogue(
-    'Exits with 0 when all is done, 1 when something failed, 75 when something must wait',
-  )
+  withDestination(yargs)
+    .option('linger', {
+      type: 'string',
+      describe: 'Stay so long at most while something must wait, and try it again when it is due (30m)',
+      requiresArg: true,
+    })
+    .epilogue('Exits with 0 when all is done, 1 when something failed, 75 when something must wait')
 
-export async function handler(args: ArgumentsCamelCase<DestinationOptions>): Promise<void> {
+export async function handler(
+  args: ArgumentsCamelCase<DestinationOptions & { linger: string | undefined }>,
+): Promise<void> {
+  const lingerMs = args.linger === undefined ? undefined : parseDuration(args.linger)
+  if (args.linger !== undefined && (lingerMs === undefined || lingerMs > LONGEST_WAIT_MS)) {
+    throw new UserError(
+      `--linger: expected a duration up to 14d, such as 30m, got "${args.linger}"`,
+      EXIT.usage,
+    )
+  }
   const config = await configFor(args)
   const [{ makeLog }, { serve }] = await Promise.all([
     import('../daemon/log.ts'),
     import('../daemon/service.ts'),
   ])
-  const { done, failed, isWaiting } = await serve(config, await makeLog(config.logLevel), 'idle')
+  const stay = lingerMs === undefined ? 'idle' : { lingerMs }
+  const { done, failed, isWaiting } = await serve(config, await makeLog(config.logLevel), stay)
   const parts = [
     `${done} done`,
     ...(failed > 0 ? [`${failed} failed`] : []),

@@ -1,3 +1,6 @@
+/** Node's timers run for 24 days at the most, and what is longer than that not at all. */
+export const LONGEST_WAIT_MS = 14 * 24 * 3600_000
+
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /**

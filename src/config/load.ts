@@ -7,6 +7,7 @@ import {
   type Destination,
   embeddedDestination,
 } from './config.ts'
+import { withCredentials } from './credential.ts'
 import { destinationOf, simpleDestination } from './destination.ts'
 import type { ConfigFile } from './schema.ts'
 import { storeUrlProblem, withoutPassword } from './store-url.ts'
@@ -41,7 +42,9 @@ export async function loadConfig(
   return {
     spool,
     gcroots: env.NIX_UPLOAD_GCROOTS ?? file?.gcroots ?? DEFAULTS.gcroots,
-    destinations: destinationsOf(overrides, file, spool, path),
+    destinations: destinationsOf(overrides, file, spool, path).map((destination) =>
+      withCredentials(destination, env.CREDENTIALS_DIRECTORY),
+    ),
     rescanMs: file?.['rescan-interval'] ?? DEFAULTS.rescanMs,
     stopGraceMs: file?.['stop-grace'] ?? DEFAULTS.stopGraceMs,
     keepDoneMs: file?.['keep-done'] ?? DEFAULTS.keepDoneMs,

@@ -1,7 +1,8 @@
 import * as z from 'zod/mini'
 import { type KnownKeys, problemsOf } from './complaints.ts'
 import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
-import { parseDuration } from './duration.ts'
+import { isCredential } from './credential.ts'
+import { LONGEST_WAIT_MS, parseDuration } from './duration.ts'
 import { parseSize } from './size.ts'
 import { storeUrlProblem } from './store-url.ts'
 
@@ -21,9 +22,6 @@ function expected<T>(words: string, read: (value: unknown) => T | undefined) {
 const DURATION = 'a duration such as "30s", "5m", "12h" or "7d"'
 const duration = () => expected(DURATION, parseDuration)
 
-/** Node's timers run for 24 days at the most, and what is longer than that not at all. */
-const LONGEST_WAIT_MS = 14 * 24 * 3600_000
-
 /** A duration that a timer is set to. */
 const wait = (leastMs: number) =>
   expected(`${DURATION}, from ${leastMs}ms to 14d`, (value) => {
@@ -35,6 +33,12 @@ const absolutePath = (what: string) =>
   expected(`${what}, an absolute path`, (value) =>
     typeof value === 'string' && value.startsWith('/') && !value.includes('\0') ? value : undefined,
   )
+
+const secretFile = expected('a file, an absolute path, or "credential:NAME"', (value) =>
+  typeof value === 'string' && (isCredential(value) || (value.startsWith('/') && !value.includes('\0')))
+    ? value
+    : undefined,
+)
 
 const wholeNumber = (least: number, most: number) =>
   expected(`a whole number from ${least} to ${most}`, (value) =>
@@ -87,8 +91,8 @@ export const destinationSchema = z.strictObject({
   to: z.optional(storeUrl),
   command: z.optional(commandLine),
   paths: z.optional(pathsMode),
-  'secret-key-file': z.optional(absolutePath('a file')),
-  'netrc-file': z.optional(absolutePath('a file')),
+  'secret-key-file': z.optional(secretFile),
+  'netrc-file': z.optional(secretFile),
   include: z._default(globs, [...DESTINATION_DEFAULTS.include]),
   exclude: z._default(globs, [...DESTINATION_DEFAULTS.exclude]),
   'max-size': z.optional(expected('a size such as "500M" or "2GiB"', parseSize)),

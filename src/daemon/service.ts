@@ -1,40 +1,78 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Config, embeddedDestination } from '../config/config.ts'
+import { refuseMissingCredentials } from '../config/credential.ts'
 import { EXIT, UserError, wordsOf } from '../config/user-error.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { storeDirectory } from '../nix/local-store.ts'
-import { openSpool } from '../spool/layout.ts'
+import { openSpool, type Spool } from '../spool/layout.ts'
 import { takeLock } from './lock.ts'
 import { Loop, type LoopResult } from './loop.ts'
+import { ServiceManager, statusOf } from './notify.ts'
+
+/** How long to stay: see `Until`; with `lingerMs`, until the spool is empty, but no longer than that. */
+export type Stay = 'stopped' | 'idle' | { lingerMs: number }
+
+/** A lock that somebody living has is asked for again so often by who has time. */
+const LOCK_POLL_MS = 2_000
+/** What stopping takes beside the grace for running copies. */
+const STOP_MARGIN_MS = 30_000
 
 /**
- * Delivers a spool under its lock, until SIGTERM or SIGINT (`stopped`) or until nothing more can be done (`idle`).
- * A first signal lets running copies finish within the grace, a second one ends them.
+ * Delivers a spool under its lock, until SIGTERM or SIGINT or as long as it is to stay. A first signal lets running
+ * copies finish within the grace, a second one ends them.
  * @throws {UserError} where the spool can't be used, another daemon has it, or the lock was lost.
  */
-export async function serve(config: Config, log: Logger, until: 'stopped' | 'idle'): Promise<LoopResult> {
+export async function serve(config: Config, log: Logger, stay: Stay): Promise<LoopResult> {
+  const manager = ServiceManager.ofProcess()
   refuseOddCache(config)
+  refuseMissingCredentials(config.destinations)
   const spool = openSpool(config.spool)
   const roots = new GcRoots(config.gcroots)
   prepareRoots(roots, log)
   const storeDir = await storeDirectory()
   let loop: Loop | undefined
   let lost: Error | undefined
-  const unlock = await takeLock(spool, (error) => {
+  const until = typeof stay === 'string' ? stay : 'empty'
+  const deadline = typeof stay === 'string' ? 0 : performance.now() + stay.lingerMs
+  const unlock = await takeLockBefore(deadline, spool, (error) => {
     lost = error
     loop?.abort()
   })
   try {
-    loop = new Loop({ spool, roots, storeDir, config, log })
-    const forget = onStopSignals(loop, log)
+    const running = new Loop({ spool, roots, storeDir, config, log, onChange: () => manager.changed() })
+    loop = running
+    const forget = onStopSignals(running, log, () => manager.stopping(config.stopGraceMs + STOP_MARGIN_MS))
     const destinations = config.destinations.map(({ name, to }) => `${name} (${to})`)
     if (until === 'stopped') log.info({ spool: spool.root, destinations }, 'watching')
-    const result = await loop.run(until)
+    const end = until === 'empty' ? setTimeout(() => running.stop(), deadline - performance.now()) : undefined
+    const result = await running.run(until, () =>
+      manager.ready({ isWell: () => running.takeWellness(), status: () => statusOf(running.standing()) }),
+    )
+    clearTimeout(end)
     forget()
     if (lost) throw lockLost(lost)
     return result
   } finally {
+    manager.end()
     if (!lost) await unlock().catch(() => undefined)
+  }
+}
+
+/** Takes the lock; where another one has it, waits for it until the deadline. */
+async function takeLockBefore(
+  deadline: number,
+  spool: Spool,
+  onCompromised: (error: Error) => void,
+): Promise<() => Promise<void>> {
+  for (;;) {
+    try {
+      return await takeLock(spool, onCompromised)
+    } catch (error) {
+      const isHeld = error instanceof UserError && error.exitCode === EXIT.tryLater
+      if (!isHeld || performance.now() + LOCK_POLL_MS > deadline) throw error
+    }
+    await sleep(LOCK_POLL_MS)
   }
 }
 
@@ -58,7 +96,7 @@ function prepareRoots(roots: GcRoots, log: Logger): void {
   }
 }
 
-function onStopSignals(loop: Loop, log: Logger): () => void {
+function onStopSignals(loop: Loop, log: Logger, onFirst: () => void): () => void {
   let signals = 0
   const stop = (signal: NodeJS.Signals) => {
     signals++
@@ -66,6 +104,7 @@ function onStopSignals(loop: Loop, log: Logger): () => void {
     else log.info({ signal }, 'stopping now')
     if (signals === 1) loop.stop()
     else loop.abort()
+    if (signals === 1) onFirst()
   }
   process.on('SIGTERM', stop).on('SIGINT', stop)
   return () => process.off('SIGTERM', stop).off('SIGINT', stop)
