@@ -10,6 +10,7 @@ export class Scan {
   #stream: Dir | undefined
   #isDry = false
   #hasTaken = false
+  #hasChanged = false
   #left = 0
   #leftLastPass = 0
   #startedAt = 0
@@ -29,9 +30,10 @@ export class Scan {
     return this.#leftLastPass
   }
 
-  /** Something changed: another pass is worth it. */
+  /** Something changed: another pass is worth it, since in the midst of one it may have been where that was already. */
   wet(): void {
     this.#isDry = false
+    this.#hasChanged = true
   }
 
   /** The next name, or undefined when dry. */
@@ -43,7 +45,7 @@ export class Scan {
       this.close()
       this.lastPassMs = performance.now() - this.#startedAt
       this.#leftLastPass = this.#left
-      this.#isDry = !this.#hasTaken
+      this.#isDry = !this.#hasTaken && !this.#hasChanged
     }
     return undefined
   }
@@ -61,6 +63,7 @@ export class Scan {
 
   #open(): Dir {
     this.#hasTaken = false
+    this.#hasChanged = false
     this.#left = 0
     this.#startedAt = performance.now()
     return opendirSync(this.#directory, { bufferSize: 512 })
