@@ -317,10 +317,10 @@ const RULES: readonly Rule[] = [
   // Disks and permissions, at a file:// destination, here, or at the other end of ssh.
   {
     // all; SQLite's words: local?root= and ssh on 2.26.3 and 2.34.8, and all for Nix's cache in TMPDIR
-    pattern: /No space left on device|Disk quota exceeded|database or disk is full/,
+    pattern: /No space left on device|Disk quota exceeded|database or disk is full|disk I\/O error/,
     blame: 'destination',
     means:
-      "a disk is full, the destination's or that of TMPDIR here, where Nix packs a path before it is sent: make room",
+      "a disk is full (or failing), the destination's or that of TMPDIR here, where Nix packs what it sends: make room",
   },
   {
     // all

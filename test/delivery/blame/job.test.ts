@@ -1,0 +1,115 @@
+// Slow: real uploads that fail for what is uploaded, with every release of Nix.
+
+import { chmod, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { judge } from '../../../src/nix/blame.ts'
+import { NixFailure } from '../../../src/nix/failure.ts'
+import { outputsOf } from '../../../src/nix/local-store.ts'
+import { nixVersions } from '../../support/nix-versions.mjs'
+import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
+import {
+  type Expected,
+  expectBlame,
+  upload,
+  withEnvironment,
+  withoutPrivileges,
+} from '../../support/servers/failing-copy.ts'
+import { remoteNix } from '../../support/servers/remote-nix.ts'
+import { type SshServer, startSshServer } from '../../support/servers/ssh-server.ts'
+
+let server: SshServer
+beforeAll(async () => {
+  server = await startSshServer()
+  return () => server.stop()
+})
+
+describe.each(await nixVersions())("a job's own failure, with Nix $version", (version) => {
+  let nix: PrivateNix
+  let cache: string
+  let store: string
+  let well: string
+
+  beforeAll(async () => {
+    nix = await makePrivateNix(version, { name: 'blame-job' })
+    cache = `file://${join(nix.dir, 'cache')}`
+    store = `local?root=${join(nix.dir, 'second')}&require-sigs=false`
+    well = await build('well')
+    return () => nix.cleanup()
+  })
+
+  async function build(name: string): Promise<string> {
+    return (await nix.build({ name, deps: [{ name: `${name}-dependency` }] })).outPaths[0] ?? ''
+  }
+
+  test('its path is gone', async () => {
+    const gone = join(nix.storeDir, '00000000000000000000000000000000-gone')
+    const expected: Expected = { blame: 'job', permanent: true, path: gone, says: /build it again/ }
+    for (const to of [cache, store, 'http://127.0.0.1:9']) {
+      await expectBlame(nix, { to, paths: [well, gone] }, expected)
+    }
+  })
+
+  test('its derivation is gone', async () => {
+    const drvPath = join(nix.storeDir, '00000000000000000000000000000000-gone.drv')
+    const failure = await withEnvironment(nix.env, () => outputsOf(drvPath).catch((error: unknown) => error))
+    if (!(failure instanceof NixFailure)) throw failure
+    expect(judge(failure.messages)).toMatchObject({ blame: 'job', permanent: true, path: drvPath })
+  })
+
+  test('its files are gone from the disk', async () => {
+    const path = await build('vanished')
+    await rm(path, { recursive: true })
+    const expected: Expected = { blame: 'job', permanent: true, path, says: /nix-store --repair-path/ }
+    for (const to of [cache, store]) await expectBlame(nix, { to, paths: [well, path] }, expected)
+    const remote = await remoteNix(nix, 'remote', { settings: ['require-sigs = false'] })
+    const env = { NIX_SSHOPTS: server.sshopts() }
+    for (const to of [remote.ssh, remote.sshNg]) await expectBlame(nix, { to, paths: [path], env }, expected)
+  })
+
+  test('its content was changed: only a real store notices', async () => {
+    const path = await build('changed')
+    await chmod(path, 0o644)
+    await writeFile(path, 'something else')
+    const expected: Expected = { blame: 'job', permanent: true, path, says: /nix-store --verify-path/ }
+    await expectBlame(nix, { to: store, paths: [well, path] }, expected)
+    const remote = await remoteNix(nix, 'remote', { settings: ['require-sigs = false'] })
+    const env = { NIX_SSHOPTS: server.sshopts() }
+    for (const to of [remote.ssh, remote.sshNg]) await expectBlame(nix, { to, paths: [path], env }, expected)
+  })
+
+  test('it may not be read', async () => {
+    const path = await build('secret')
+    await chmod(path, 0o000)
+    const expected: Expected = { blame: 'job', permanent: true, path, says: /may not read the path/ }
+    await expectBlame(nix, { to: cache, paths: [well, path], within: withoutPrivileges() }, expected)
+  })
+
+  test('it holds what is no file', async () => {
+    const command = 'PATH=/usr/bin:/bin; mkdir $out; echo text > $out/text'
+    const { outPaths } = await nix.build(
+      `derivation { name = "piped"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "${command}" ]; }`,
+    )
+    const [path = ''] = outPaths
+    await chmod(path, 0o755)
+    await nix.run('mkfifo', [join(path, 'pipe')])
+    await expectBlame(
+      nix,
+      { to: cache, paths: [path] },
+      { blame: 'job', permanent: true, says: /put a socket, a pipe/ },
+    )
+  })
+
+  test('its dependency is not there, and is not to go along', async () => {
+    const path = await build('dependent')
+    const dependency = (await nix.run('nix-store', ['--query', '--references', path])).stdout
+    const request = { paths: [path], closure: false }
+    await expectBlame(nix, { ...request, to: cache }, { blame: 'job', path, says: /upload whole closures/ })
+    await expectBlame(
+      nix,
+      { ...request, to: store },
+      { blame: 'job', path: dependency, says: /a dependency that the destination lacks/ },
+    )
+    await upload(nix, { to: cache, paths: [path] })
+  })
+})
