@@ -1,4 +1,5 @@
-import { type Dir, opendirSync } from 'node:fs'
+import type { Dir } from 'node:fs'
+import { openDirectory } from '../spool/read.ts'
 
 /**
  * Reads `new/` a little at a time, from beginning to end and then from the beginning again, and remembers only where
@@ -66,6 +67,6 @@ export class Scan {
     this.#hasChanged = false
     this.#left = 0
     this.#startedAt = performance.now()
-    return opendirSync(this.#directory, { bufferSize: 512 })
+    return openDirectory(this.#directory)
   }
 }

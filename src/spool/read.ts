@@ -26,7 +26,8 @@ export function* entriesOf(directory: string): Generator<Dirent> {
   }
 }
 
-function openDirectory(path: string): Dir {
+/** Opens a directory for reading; the error names it. */
+export function openDirectory(path: string): Dir {
   try {
     return opendirSync(path, { bufferSize: 512 })
   } catch (error) {
