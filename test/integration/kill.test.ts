@@ -9,10 +9,11 @@ const JOBS = 1000
 const HOOKS_AT_ONCE = 50
 const LIFE_MS = 200
 /** On a slow machine the last daemon may live, at some point. */
-const KILLING_MS = 25_000
+const KILLS = 10
+const KILLING_MS = 20_000
 
 test('of 1,000 jobs none is lost or done twice while the daemon is killed every 200 ms', {
-  timeout: 90_000,
+  timeout: 120_000,
 }, async ({ annotate }) => {
   const site = await makeSite()
   await site.makeSpool()
@@ -26,7 +27,7 @@ test('of 1,000 jobs none is lost or done twice while the daemon is killed every 
   await annotate(
     `${kills} kills in ${seconds} s, ${done} done; ${Math.round(median(startMs))} ms to start (median)`,
   )
-  expect(kills).toBeGreaterThan(10)
+  expect(kills).toBeGreaterThanOrEqual(KILLS)
 
   // What the last one left in the middle of things is gone on with by the next one.
   expect(await site.run(['drain'])).toMatchObject({ exitCode: 0 })
@@ -65,7 +66,7 @@ async function liveAndDie(
   let lifeMs = LIFE_MS
   for (let kills = 0; ; kills++) {
     const done = site.names('done').length
-    if (done === JOBS || performance.now() > endAt) return { kills, startMs }
+    if (done === JOBS || (kills >= KILLS && performance.now() > endAt)) return { kills, startMs }
     const bornAt = performance.now()
     const daemon = await site.watch(config)
     startMs.push(performance.now() - bornAt)
