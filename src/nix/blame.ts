@@ -39,8 +39,8 @@ const RULES: readonly Rule[] = [
     means: 'the path is not in the store any more (garbage-collected?): build it again, then requeue the job',
   },
   {
-    // 2.8.0, 2.26.3: `nix-store --query --outputs`; the second form from 2.4 on where the database was just changed
-    pattern: /path '([^']+\.drv)' (?:does not exist and cannot be created|is not valid)/,
+    // 2.8.0, 2.26.3: `nix-store --query --outputs`; 2.8.0: `nix copy` of a derivation
+    pattern: /path '([^']+\.drv)' (?:does not exist and cannot be created|is not a valid store path)/,
     blame: 'job',
     permanent: true,
     means: 'the derivation is not in the store any more: build it again, or queue its outputs by their paths',
@@ -53,7 +53,7 @@ const RULES: readonly Rule[] = [
       'a dependency of the path is not at the destination: upload whole closures, or the dependency before it',
   },
   {
-    // all, to another Nix store with --no-recursive; or when a path is garbage-collected during the upload
+    // all: to another Nix store with --no-recursive, in reading a destination back, and of queries of the store here
     pattern: /path '([^']+)' is not valid/,
     blame: 'job',
     means:
@@ -77,8 +77,9 @@ const RULES: readonly Rule[] = [
       'the path was changed or damaged on this disk since it was built: check it with nix-store --verify-path, repair it with --repair-path, then requeue the job',
   },
   {
-    // all, where the user may not read what lies in the store
-    pattern: /opening (?:file|directory) ['"](\/[^'"]*\/[0-9a-df-np-sv-z]{32}-[^'"]+)['"]: Permission denied/,
+    // all, where the user may not read what lies in the store: a file, a directory, what is in it
+    pattern:
+      /(?:opening|reading|cannot read|getting status of) .*?(\/[^'"\s]*\/[0-9a-df-np-sv-z]{32}-[^'"]+?)['"]?: Permission denied/,
     blame: 'job',
     permanent: true,
     means:
@@ -316,7 +317,7 @@ const RULES: readonly Rule[] = [
 
   // Disks and permissions, at a file:// destination, here, or at the other end of ssh.
   {
-    // all; SQLite's words: local?root= and ssh on 2.26.3 and 2.34.8, and all for Nix's cache in TMPDIR
+    // all; SQLite's words (an "I/O error" for the last kilobytes): ssh and local?root=, and Nix's own cache in TMPDIR
     pattern: /No space left on device|Disk quota exceeded|database or disk is full|disk I\/O error/,
     blame: 'destination',
     means:

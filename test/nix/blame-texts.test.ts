@@ -95,6 +95,14 @@ const JOB: Case[] = [
     },
   },
   {
+    when: 'a derivation that is gone is uploaded',
+    blame: 'job',
+    permanent: true,
+    path: DRV,
+    remedy: /build it again/,
+    says: { '2.8.0': [`path '${DRV}' is not a valid store path`] },
+  },
+  {
     when: 'a dependency is not in a binary cache, with --no-recursive',
     blame: 'job',
     path: APP,
@@ -173,6 +181,29 @@ const JOB: Case[] = [
     says: {
       '2.8.0': [`opening file '${LIB}': Permission denied`],
       '2.34.8': [`opening file '${LIB}/bin/lib': Permission denied`],
+    },
+  },
+  {
+    when: 'the user may not read a directory of the path',
+    blame: 'job',
+    permanent: true,
+    path: LIB,
+    remedy: /chmod/,
+    says: {
+      '2.8.0': [`opening directory '${LIB}/share': Permission denied`],
+      '2.26.3': [`reading directory /${LIB}/share: Permission denied`],
+      '2.34.8': [`cannot read directory "${LIB}/share": Permission denied`],
+    },
+  },
+  {
+    when: 'the user may not enter a directory of the path',
+    blame: 'job',
+    permanent: true,
+    path: LIB,
+    remedy: /chmod/,
+    says: {
+      '2.26.3': [`getting status of '${LIB}/share/lib': Permission denied`],
+      '2.34.8': [`getting status of "${LIB}/share/lib": Permission denied`],
     },
   },
   {
@@ -793,6 +824,16 @@ const DISKS: Case[] = [
       ],
       '2.34.8': [
         "executing SQLite statement 'pragma main.journal_mode = wal': database or disk is full, database or disk is full (in '/tmp/nix-upload-TCH1Gw/nix/binary-cache-v7.sqlite')",
+      ],
+    },
+  },
+  {
+    when: 'the disk of TMPDIR has some kilobytes left',
+    blame: 'destination',
+    remedy: /TMPDIR/,
+    says: {
+      '2.34.8': [
+        "executing SQLite statement ' create table if not exists BinaryCaches ( id integer primary key autoincrement not null ); ': disk I/O error, disk I/O error (in '/tmp/nix-upload-ckNmt2/nix/binary-cache-v7.sqlite')",
       ],
     },
   },

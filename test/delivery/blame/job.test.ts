@@ -42,6 +42,14 @@ describe.each(await nixVersions())("a job's own failure, with Nix $version", (ve
     return (await nix.build({ name, deps: [{ name: `${name}-dependency` }] })).outPaths[0] ?? ''
   }
 
+  async function buildDirectory(name: string): Promise<string> {
+    const command = 'PATH=/usr/bin:/bin; mkdir -p $out/sub; echo text > $out/sub/text'
+    const { outPaths } = await nix.build(
+      `derivation { name = "${name}"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "${command}" ]; }`,
+    )
+    return outPaths[0] ?? ''
+  }
+
   test('its path is gone', async () => {
     const gone = join(nix.storeDir, '00000000000000000000000000000000-gone')
     const expected: Expected = { blame: 'job', permanent: true, path: gone, says: /build it again/ }
@@ -78,26 +86,30 @@ describe.each(await nixVersions())("a job's own failure, with Nix $version", (ve
     for (const to of [remote.ssh, remote.sshNg]) await expectBlame(nix, { to, paths: [path], env }, expected)
   })
 
-  test('it may not be read', async () => {
-    const path = await build('secret')
-    await chmod(path, 0o000)
-    const expected: Expected = { blame: 'job', permanent: true, path, says: /may not read the path/ }
-    await expectBlame(nix, { to: cache, paths: [well, path], within: withoutPrivileges() }, expected)
+  test('it may not be read, or one of its directories', async () => {
+    const within = withoutPrivileges()
+    const file = await build('secret')
+    const directory = await buildDirectory('secrets')
+    const inside = join(directory, 'sub')
+    const closed = [
+      { path: file, what: file, mode: 0o000 },
+      { path: directory, what: inside, mode: 0o000 },
+      // It may be listed, and nothing in it be looked at.
+      { path: directory, what: inside, mode: 0o444 },
+    ]
+    for (const { path, what, mode } of closed) {
+      await chmod(what, mode)
+      const expected: Expected = { blame: 'job', permanent: true, path, says: /may not read the path/ }
+      await expectBlame(nix, { to: cache, paths: [well, path], within }, expected)
+    }
   })
 
   test('it holds what is no file', async () => {
-    const command = 'PATH=/usr/bin:/bin; mkdir $out; echo text > $out/text'
-    const { outPaths } = await nix.build(
-      `derivation { name = "piped"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "${command}" ]; }`,
-    )
-    const [path = ''] = outPaths
+    const path = await buildDirectory('piped')
     await chmod(path, 0o755)
     await nix.run('mkfifo', [join(path, 'pipe')])
-    await expectBlame(
-      nix,
-      { to: cache, paths: [path] },
-      { blame: 'job', permanent: true, says: /put a socket, a pipe/ },
-    )
+    const expected: Expected = { blame: 'job', permanent: true, says: /put a socket, a pipe/ }
+    await expectBlame(nix, { to: cache, paths: [path] }, expected)
   })
 
   test('its dependency is not there, and is not to go along', async () => {
