@@ -20,6 +20,8 @@ const TEST_PACKAGES = {
   'nginx-light': 'nginx',
   'openssh-server': 'sshd',
   dash: 'dash',
+  'systemd-container': 'systemd-nspawn',
+  mmdebstrap: 'mmdebstrap',
 }
 
 const NIX_PLACES = [
@@ -111,6 +113,9 @@ async function provideTestTools() {
   const { ensureNixVersions } = await import('../test/support/nix-versions.mjs')
   // Without a release the tests that need it fail, and say why; the others are worth running.
   await ensureNixVersions(say).catch((error) => say(error.message))
+  // The same goes for the machine that test/systemd boots.
+  const { ensureMachineRoot } = await import('../test/support/machine-root.mjs')
+  await ensureMachineRoot(say).catch((error) => say(error.message))
 }
 
 function find(command, places) {

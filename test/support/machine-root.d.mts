@@ -1,0 +1,1 @@
+export function ensureMachineRoot(say?: (line: string) => void): Promise<string>
