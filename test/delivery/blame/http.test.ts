@@ -115,7 +115,7 @@ describe.each(await nixVersions())('an http cache, with Nix $version', ({ versio
   ]
   test.each(broken)('$when', async ({ mood, method, says }) => {
     cache.behave(mood, method === 'PUT' ? { method, path: /^\/nar\// } : { method })
-    await expectBlame(nix, { to: cache.url, paths: big }, { blame, says })
+    await expectBlame(nix, { to: cache.url, paths: big, patienceSeconds: 1 }, { blame, says })
   })
 
   test('is not there', async () => {

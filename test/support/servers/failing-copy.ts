@@ -17,6 +17,8 @@ export interface CopyRequest {
   secretKeyFile?: string
   netrcFile?: string
   env?: Record<string, string>
+  /** How long Nix waits for a server that says nothing; 10 by default, much more than any other needs. */
+  patienceSeconds?: number
   /** A command that runs the command behind it in other circumstances: see below. */
   within?: string[]
 }
@@ -30,20 +32,27 @@ export interface Expected {
   says: RegExp
 }
 
-const SILENCE_MS = 20_000
+const SILENCE_MS = 60_000
 
 /**
  * Nix shall not wait for minutes to see that nothing comes, and shall say what it saw the first time. What the product
  * itself sets comes before these on the command line, and the last one counts.
  */
-const IMPATIENT = ['stalled-download-timeout 1', 'connect-timeout 2', 'download-attempts 1']
+function impatience(seconds: number): string {
+  const settings = [
+    `stalled-download-timeout ${seconds}`,
+    `connect-timeout ${seconds}`,
+    'download-attempts 1',
+  ]
+  return settings.map((setting) => `--option ${setting}`).join(' ')
+}
 
 /** Uploads, as the product does. */
 export async function upload(nix: PrivateNix, request: CopyRequest): Promise<void> {
   const { to, paths, secretKeyFile, netrcFile } = request
   const shim = await mkdtemp(join(nix.dir, 'shim-'))
   const command = [...(request.within ?? []), join(nix.version.bin, 'nix')].map(quoted).join(' ')
-  const options = IMPATIENT.map((option) => `--option ${option}`).join(' ')
+  const options = impatience(request.patienceSeconds ?? 10)
   await executable(join(shim, 'nix'), `#!/bin/sh\nexec ${command} "$@" ${options}\n`)
   const env = { ...nix.env, ...request.env, PATH: `${shim}:${nix.env.PATH}` }
   await withEnvironment(env, () =>
