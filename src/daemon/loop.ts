@@ -20,6 +20,8 @@ import type { Standing } from './notify.ts'
 const RESCAN_SHARE = 10
 /** Hanging a bell reads the directory once; over a larger one only the rescan watches. */
 const BELL_MAX = 50_000
+/** A drain that lingers stays so long with nothing to do. */
+const QUIET_MS = 5_000
 
 export interface LoopContext {
   spool: Spool
@@ -63,6 +65,7 @@ export class Loop {
   #isAsleep = false
   #hasGotOn = false
   #hasSaidStray = false
+  #emptySince: number | undefined
 
   constructor(context: LoopContext) {
     const { spool, roots, config, log } = context
@@ -108,7 +111,7 @@ export class Loop {
       await (isStaying ? this.#turnOrLog() : this.#turn())
       this.#hasGotOn = true
       if (until === 'idle' && this.#isThrough()) break
-      if (until === 'empty' && this.#isEmpty()) break
+      if (until === 'empty' && this.#isQuiet()) break
       if (isStaying) await this.#hangBell()
       await this.#sleep()
     }
@@ -204,6 +207,16 @@ export class Loop {
   #isThrough(): boolean {
     if (this.#wasPaused) return true
     return !this.#delivery.isRunning && (this.#claimer.scan.isDry || this.#claimer.isFull)
+  }
+
+  /** Nothing was left for a while: where builds end one after the other, not each needs a start of ours. */
+  #isQuiet(): boolean {
+    const now = performance.now()
+    const isFirst = this.#emptySince === undefined
+    this.#emptySince = this.#isEmpty() ? (this.#emptySince ?? now) : undefined
+    if (this.#emptySince === undefined) return false
+    if (isFirst) setTimeout(() => this.#ring(), QUIET_MS + 1)
+    return now - this.#emptySince >= QUIET_MS
   }
 
   /** Nothing is left at all, as a path unit sees it, which would start us again at once. */

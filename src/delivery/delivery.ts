@@ -189,6 +189,16 @@ export class Delivery {
 
   #release(claimed: ClaimedJob): void {
     this.#inHand.delete(claimed.name)
+    this.#noteWaiting(claimed)
     this.#settlement.release(claimed)
+  }
+
+  /** In `new/`, a job with no record but settled ones is a requeued job, so it says what it still waits for. */
+  #noteWaiting(claimed: ClaimedJob): void {
+    if (Object.keys(claimed.job.destinations).length === 0) return
+    for (const { destination } of this.#pendingLanes(claimed.job)) {
+      if (claimed.job.destinations[destination.name] !== undefined) continue
+      this.#settlement.update(claimed, destination.name, { state: 'waiting', attempts: 0 })
+    }
   }
 }

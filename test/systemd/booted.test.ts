@@ -241,7 +241,7 @@ test('path mode: what ends the drain at once stops the path unit, and the timer 
 }, async () => {
   machine.write(
     'etc/systemd/system/nix-upload-drain.service.d/quick.conf',
-    '[Unit]\nStartLimitIntervalSec=10s\n',
+    '[Unit]\nStartLimitIntervalSec=15s\nStartLimitBurst=2\n',
   )
   machine.write(
     'etc/systemd/system/nix-upload-drain.timer.d/quick.conf',
