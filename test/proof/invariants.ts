@@ -1,0 +1,216 @@
+// What must be so at any moment, whatever was killed, failed, moved or lost: named, and checked here and nowhere
+// else. Every proof in this directory ends in `violations`.
+
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { hashOf } from '../../src/nix/store-path.ts'
+import { type Job, parseJob } from '../../src/spool/job.ts'
+import { type Spool, STATES, type State } from '../../src/spool/layout.ts'
+import { mayBeJob } from '../../src/spool/read.ts'
+
+/** What a test put into a spool, or had put there by the hook or a command. */
+export interface Handed {
+  name: string
+  /** Its content when it was handed over. */
+  bytes: Buffer
+  /** True where it had its GC roots when it was handed over. */
+  isRooted: boolean
+}
+
+/** Where things are, and who to ask. */
+export interface Ground {
+  spool: Spool
+  /** The GC-root directory. */
+  gcroots: string
+  storeDir: string
+  /** Asks the destination whether it has a store path. */
+  hasArrived: (storePath: string) => boolean
+  handed: readonly Handed[]
+  /** Files that are nobody's jobs, by path, and what was in them. */
+  foreign: ReadonlyMap<string, Buffer>
+}
+
+/** `crashed`: nothing has cleaned up yet. `recovered`: a daemon was there since, and went through all that waited. */
+export type Moment = 'crashed' | 'recovered'
+
+/** A file in one of the four states. */
+interface Found {
+  state: State
+  name: string
+  bytes: Buffer
+  /** Undefined where it is no valid job. */
+  job: Job | undefined
+}
+
+/** What lies where, read once for all checks. */
+interface View {
+  ground: Ground
+  moment: Moment
+  found: readonly Found[]
+  /** The store paths that are rooted, by job. */
+  roots: ReadonlyMap<string, ReadonlySet<string>>
+  notes: ReadonlySet<string>
+}
+
+interface Invariant {
+  name: string
+  /** Says what is against it, each in a line. */
+  check: (view: View) => string[]
+}
+
+export const INVARIANTS: readonly Invariant[] = [
+  {
+    name: 'every job is in exactly one place',
+    check: ({ ground, found }) =>
+      ground.handed.flatMap(({ name }) => {
+        const places = found
+          .filter((file) => isNamed(file.name, name))
+          .map((file) => `${file.state}/${file.name}`)
+        return places.length === 1 ? [] : [`${name} is in ${places.join(', ') || 'no place'}`]
+      }),
+  },
+  {
+    name: 'nothing is partial outside tmp/',
+    check: ({ ground, found }) =>
+      found.flatMap(({ state, name, bytes, job }) =>
+        job || ground.handed.some((one) => one.bytes.equals(bytes))
+          ? []
+          : [
+              `${state}/${name} is no job and not what was handed over: ${bytes.toString('latin1').slice(0, 60)}`,
+            ],
+      ),
+  },
+  {
+    name: 'what is in done/ has arrived',
+    check: ({ ground, found }) =>
+      found
+        .filter(({ state }) => state === 'done')
+        .flatMap(({ name, job }) => {
+          const isSkipped = Object.values(job?.destinations ?? {}).some(({ state }) => state === 'skipped')
+          const lacking = isSkipped ? [] : (job?.outPaths ?? []).filter((path) => !ground.hasArrived(path))
+          return lacking.map((path) => `done/${name}, and the destination does not have ${path}`)
+        }),
+  },
+  {
+    name: 'a job has its GC roots as long as it lives',
+    check: ({ ground, found, roots }) =>
+      found
+        .filter(({ state }) => state !== 'done')
+        .flatMap(({ state, name, job }) => {
+          const isExpected = ground.handed.some((one) => one.isRooted && isNamed(name, one.name))
+          const held = roots.get(name)
+          const lacking = isExpected ? (job?.outPaths ?? []).filter((path) => !held?.has(path)) : []
+          return lacking.map((path) => `${state}/${name} has no root for ${path}`)
+        }),
+  },
+  {
+    name: 'foreign files are as they were',
+    check: ({ ground }) =>
+      [...ground.foreign].flatMap(([path, bytes]) => {
+        if (!existsSync(path)) return [`${path} is gone`]
+        return readFileSync(path).equals(bytes) ? [] : [`${path} was changed`]
+      }),
+  },
+  {
+    name: 'what was known of a job is kept, over a requeue in its history',
+    check: ({ ground, found }) =>
+      found.flatMap(({ state, name, bytes, job }) => {
+        const one = ground.handed.find((handed) => isNamed(name, handed.name))
+        const before = one && parsed(one.bytes, ground.storeDir)
+        if (!one || !before || !job || one.bytes.equals(bytes)) return []
+        return forgotten(before, job).map((what) => `${state}/${name} has forgotten ${what}`)
+      }),
+  },
+  {
+    name: 'what is no job is kept as it was, in failed/ with a note that says why',
+    check: ({ ground, moment, found, notes }) =>
+      found.flatMap(({ state, name, bytes, job }) => {
+        const one = ground.handed.find((handed) => isNamed(name, handed.name))
+        if (job || !one || parsed(one.bytes, ground.storeDir)) return []
+        const at = `${state}/${name}`
+        if (!one.bytes.equals(bytes)) return [`${at} was changed`]
+        if (moment === 'crashed') return []
+        if (state !== 'failed') return [`${at} should be in failed/`]
+        return notes.has(`${name}.reason`) ? [] : [`${at} has no note`]
+      }),
+  },
+]
+
+/** What is not as it must be: each a line that begins with the invariant's name. None is right. */
+export function violations(ground: Ground, moment: Moment): string[] {
+  const view = viewOf(ground, moment)
+  return INVARIANTS.flatMap(({ name, check }) => check(view).map((what) => `${name}: ${what}`))
+}
+
+/** Asks a `file://` binary cache: it has a path when its narinfo is there, and the NAR that this names. */
+export function isInCache(cache: string, storePath: string): boolean {
+  const narinfo = join(cache, `${hashOf(storePath)}.narinfo`)
+  if (!existsSync(narinfo)) return false
+  const text = readFileSync(narinfo, 'utf8')
+  const [, path] = /^StorePath: (.+)$/m.exec(text) ?? []
+  const [, url] = /^URL: (.+)$/m.exec(text) ?? []
+  return (
+    path !== undefined &&
+    basename(path) === basename(storePath) &&
+    url !== undefined &&
+    existsSync(join(cache, url))
+  )
+}
+
+/** True for a job's name, or for that with `~1`, `~2`, … where the name was taken. */
+function isNamed(name: string, job: string): boolean {
+  return name.replace(/~\d+(?=\.json$)/, '') === job
+}
+
+function viewOf(ground: Ground, moment: Moment): View {
+  const { spool, gcroots, storeDir } = ground
+  const found = STATES.flatMap((state) =>
+    readdirSync(spool[state])
+      .filter((name) => mayBeJob(name) && !ground.foreign.has(join(spool[state], name)))
+      .map((name): Found => {
+        const bytes = readFileSync(join(spool[state], name))
+        return { state, name, bytes, job: parsed(bytes, storeDir) }
+      }),
+  )
+  const roots = new Map<string, Set<string>>()
+  for (const name of existsSync(gcroots) ? readdirSync(gcroots) : []) {
+    if (ground.foreign.has(join(gcroots, name))) continue
+    const job = name.slice(0, -33)
+    roots.set(job, (roots.get(job) ?? new Set()).add(readlinkSync(join(gcroots, name))))
+  }
+  const notes = new Set(readdirSync(spool.failed).filter((name) => name.endsWith('.reason')))
+  return { ground, moment, found, roots, notes }
+}
+
+function parsed(bytes: Buffer, storeDir: string): Job | undefined {
+  try {
+    return parseJob(bytes, storeDir)
+  } catch {
+    return undefined
+  }
+}
+
+/** What a job does not say any more: its paths, its earlier rounds, keys of others, what it failed with. */
+function forgotten(before: Job, after: Job): string[] {
+  const missing: string[] = []
+  if (before.outPaths.some((path) => !after.outPaths.includes(path))) missing.push('some of its paths')
+  if (before.drvPath !== after.drvPath) missing.push('its derivation')
+  for (const [at, entry] of before.history.entries()) {
+    if (JSON.stringify(after.history[at]) !== JSON.stringify(entry))
+      missing.push(`round ${at} of its history`)
+  }
+  const OURS = new Set(['destinations', 'history', 'outPaths', 'drvPath'])
+  for (const [key, value] of Object.entries(before.raw)) {
+    if (!OURS.has(key) && JSON.stringify(after.raw[key]) !== JSON.stringify(value)) missing.push(`"${key}"`)
+  }
+  for (const [destination, record] of Object.entries(before.destinations)) {
+    const now = after.destinations[destination]
+    const isKept = now !== undefined && (now.state === record.state || record.state === 'waiting')
+    const isInHistory = after.history
+      .slice(before.history.length)
+      .some((entry) => JSON.stringify(entry.destinations[destination]) === JSON.stringify(record))
+    if (!isInHistory && !isKept) missing.push(`how it went at ${destination}`)
+    if (isKept && !isInHistory && now.attempts < record.attempts) missing.push(`attempts at ${destination}`)
+  }
+  return missing
+}
