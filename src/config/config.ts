@@ -32,6 +32,8 @@ export interface Destination {
   derivations: boolean
   /** Whether build logs are uploaded too. */
   logs: boolean
+  /** Whether each path's content is checked against its hash before it goes to a binary cache. */
+  checkContents: boolean
   /** Whether the destination is read back after each upload: is all there, with our signature? */
   verify: boolean
 }
@@ -88,6 +90,7 @@ export const DESTINATION_DEFAULTS = {
   closure: true,
   derivations: false,
   logs: false,
+  checkContents: true,
   verify: false,
 } as const
 

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { DESTINATION_DEFAULTS, type Destination } from './config.ts'
 import type { DestinationSection } from './schema.ts'
-import { isBinaryCache } from './store-url.ts'
+import { isBinaryCache, schemeOf } from './store-url.ts'
 import { EXIT, UserError } from './user-error.ts'
 
 /** A destination of which only the URL is known: `--to`, or the embedded default. */
@@ -34,6 +34,7 @@ export function destinationOf(section: DestinationSection, index: number, path: 
     closure: section.closure,
     derivations: section.derivations,
     logs: section.logs,
+    checkContents: section['check-contents'],
     verify: section.verify,
   }
   if (command) destination.command = { argv: command, paths: section.paths ?? 'arguments' }
@@ -60,6 +61,10 @@ function refuseMeaningless(
     [
       destination.command !== undefined && destination.verify,
       '"verify" can\'t read back what a "command" uploaded',
+    ],
+    [
+      destination.logs && schemeOf(destination.to) === 'ssh',
+      '"logs" can\'t be had over ssh://, only over ssh-ng://',
     ],
     [
       !destination.closure && !destination.command && isBinaryCache(destination.to),

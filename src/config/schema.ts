@@ -99,6 +99,7 @@ export const destinationSchema = z.strictObject({
   closure: z._default(trueOrFalse, DESTINATION_DEFAULTS.closure),
   derivations: z._default(trueOrFalse, DESTINATION_DEFAULTS.derivations),
   logs: z._default(trueOrFalse, DESTINATION_DEFAULTS.logs),
+  'check-contents': z._default(trueOrFalse, DESTINATION_DEFAULTS.checkContents),
   verify: z._default(trueOrFalse, DESTINATION_DEFAULTS.verify),
   'batch-size': z._default(wholeNumber(1, 5000), DESTINATION_DEFAULTS.batchSize),
   concurrency: z._default(wholeNumber(1, 64), DESTINATION_DEFAULTS.concurrency),

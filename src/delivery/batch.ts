@@ -1,19 +1,11 @@
 import { codeOf, UserError, wordsOf } from '../config/user-error.ts'
 import { judge, type Verdict } from '../nix/blame.ts'
 import { NixFailure } from '../nix/failure.ts'
-import { invalidPaths, outputsOf } from '../nix/local-store.ts'
 import { NotStartedError } from '../nix/run.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Outcome } from './outcome.ts'
-import type { Unwanted } from './policy.ts'
+import { type Item, pathsOf, prepare } from './prepare.ts'
 import { type Route, SendFailure } from './route.ts'
-
-/** A job in a batch, and those of its paths that go to this destination. */
-interface Item {
-  claimed: ClaimedJob
-  paths: readonly string[]
-  note?: string
-}
 
 interface Batch {
   route: Route
@@ -35,9 +27,7 @@ export async function deliver(
 ): Promise<{ outcomes: ReadonlyMap<ClaimedJob, Outcome>; runs: number }> {
   const batch: Batch = { route, signal, outcomes: new Map(), runs: 0 }
   try {
-    await resolveOutputs(batch, jobs)
-    const valid = await takeOutInvalid(batch, undecided(batch, jobs))
-    const items = await applyPolicy(batch, valid)
+    const items = await prepare(jobs, route, signal, batch.outcomes)
     if (items.length > 0) await sendOrSplit(batch, items)
   } catch (error) {
     const outcome = outcomeOf(error)
@@ -50,62 +40,10 @@ function undecided(batch: Batch, jobs: readonly ClaimedJob[]): ClaimedJob[] {
   return jobs.filter((job) => !batch.outcomes.has(job))
 }
 
-/** A hook that was given no OUT_PATHS (Nix 2.8) and could not look them up names the derivation only. */
-async function resolveOutputs(batch: Batch, jobs: readonly ClaimedJob[]): Promise<void> {
-  for (const claimed of jobs) {
-    const { job } = claimed
-    if (job.outPaths.length > 0 || job.drvPath === undefined) continue
-    try {
-      claimed.job = { ...job, outPaths: await outputsOf(job.drvPath, batch.signal) }
-    } catch (error) {
-      if (!(error instanceof NixFailure) || error.ended) throw error
-      batch.outcomes.set(claimed, { kind: 'failed', verdict: outputsUnknown(job.drvPath, error) })
-    }
-  }
-}
-
-function outputsUnknown(drvPath: string, error: NixFailure): Verdict {
-  const { blame, permanent } = judge(error.messages)
-  const message = `the job names no outputs, and Nix can't look them up from ${drvPath}: ${error.message}`
-  return { blame: blame === 'destination' ? 'unknown' : blame, permanent, message }
-}
-
-/** `nix copy` refuses a whole batch for one path that isn't valid, so those are looked for first. */
-async function takeOutInvalid(batch: Batch, jobs: ClaimedJob[]): Promise<ClaimedJob[]> {
-  if (jobs.length === 0) return []
-  const invalid = await invalidPaths([...new Set(jobs.flatMap(({ job }) => job.outPaths))], batch.signal)
-  if (invalid.size === 0) return jobs
-  return jobs.filter((claimed) => {
-    const gone = claimed.job.outPaths.filter((path) => invalid.has(path))
-    if (gone.length === 0) return true
-    const message = `not in the store, garbage-collected before it was uploaded? ${gone.join(' ')}`
-    batch.outcomes.set(claimed, { kind: 'failed', verdict: { blame: 'job', permanent: true, message } })
-    return false
-  })
-}
-
-async function applyPolicy(batch: Batch, jobs: ClaimedJob[]): Promise<Item[]> {
-  const paths = [...new Set(jobs.flatMap(({ job }) => job.outPaths))]
-  const reasons = paths.length === 0 ? new Map() : await batch.route.unwanted(paths, batch.signal)
-  return jobs.flatMap((claimed): Item[] => {
-    const { outPaths } = claimed.job
-    const wanted = outPaths.filter((path) => !reasons.has(path))
-    const note = noteOf(outPaths, reasons)
-    if (wanted.length > 0) return [{ claimed, paths: wanted, ...(note === undefined ? {} : { note }) }]
-    batch.outcomes.set(claimed, { kind: 'skipped', reason: note ?? 'the derivation has no outputs' })
-    return []
-  })
-}
-
-function noteOf(paths: readonly string[], reasons: Unwanted): string | undefined {
-  const left = paths.flatMap((path) => (reasons.has(path) ? [`${path}: ${reasons.get(path)}`] : []))
-  return left.length === 0 ? undefined : `not uploaded, ${left.join('; ')}`
-}
-
 async function sendOrSplit(batch: Batch, items: Item[]): Promise<void> {
   try {
     batch.runs++
-    await batch.route.send([...new Set(items.flatMap(({ paths }) => paths))], drvPathsOf(items), batch.signal)
+    await batch.route.send(pathsOf(items), drvPathsOf(items), batch.signal)
     for (const { claimed, note } of items) {
       batch.outcomes.set(claimed, { kind: 'delivered', ...(note === undefined ? {} : { note }) })
     }

@@ -1,6 +1,6 @@
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache } from '../config/store-url.ts'
-import { copy, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
+import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
 import { invalidPaths } from '../nix/local-store.ts'
 import { publicKeyOf, signAt, untrustedAt } from '../nix/verify.ts'
 import { type Route, SendFailure } from './route.ts'
@@ -12,14 +12,14 @@ export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'
   const send: Route['send'] = async (paths, drvPaths, signal) => {
     // Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them.
     if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
-    const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
-    const all = [...paths, ...derivations]
     // A binary cache is signed on the way; other stores keep the signatures that the paths come with.
     if (secretKeyFile !== undefined && !isBinaryCache(to)) {
-      await signLocally(secretKeyFile, all, closure, silenceMs, signal)
+      await signLocally(secretKeyFile, paths, closure, silenceMs, signal)
     }
-    await copy(store, all, closure, signal)
-    if (destination.verify) await readBack(store, all, closure, signal)
+    await copy(store, paths, closure, signal)
+    const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
+    if (derivations.length > 0) await copyDerivations(store, derivations, signal)
+    if (destination.verify) await readBack(store, paths, closure, signal)
     if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
   }
   return { send, probe: (paths, signal) => missingAt(store, paths, signal) }

@@ -5,6 +5,8 @@ import type { Unwanted } from './policy.ts'
 export interface Route {
   /** Which of these valid store paths the destination doesn't want, and why. */
   unwanted(paths: readonly string[], signal: AbortSignal): Promise<Unwanted>
+  /** Which of these valid store paths must not go there as they are: their content is not what was built. */
+  corrupt(paths: readonly string[], signal: AbortSignal): Promise<ReadonlySet<string>>
   /** Asks the destination something harmless; throws as `send` does where it doesn't answer. */
   probe(paths: readonly string[], signal: AbortSignal): Promise<unknown>
   /**

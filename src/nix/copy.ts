@@ -22,17 +22,23 @@ export const NIX_COMMAND = ['--extra-experimental-features', 'nix-command', '--l
 
 /**
  * Options of everything that goes over a network. Substituting is off: a path that isn't here is an error, not a
- * download. Nix's own retries are few, as ours come on top of them.
+ * download. Nix doesn't try again by itself: after a 503 its second PUT has no body and hangs (2.8.0) or fails for a
+ * reason that hides the first (2.26.3), and a 429 makes it wait a minute without a word (2.34.8).
  */
-const REMOTE_OPTIONS = [
-  ['substitute', 'false'],
-  ['connect-timeout', '15'],
-  ['download-attempts', '2'],
-  ['stalled-download-timeout', '120'],
-  // What we knew of a cache is no proof that it still has it.
-  ['narinfo-cache-positive-ttl', '0'],
-  ['narinfo-cache-negative-ttl', '0'],
-].flatMap(([name = '', value = '']) => ['--option', name, value])
+function remoteOptions({ netrcFile, silenceMs }: RemoteStore): string[] {
+  const options = {
+    substitute: 'false',
+    'connect-timeout': '15',
+    'download-attempts': '1',
+    // It ends uploads too, and over http nothing else does: Nix goes on saying that there is no progress.
+    'stalled-download-timeout': String(Math.max(1, Math.round(silenceMs / 1000))),
+    // What we knew of a cache is no proof that it still has it.
+    'narinfo-cache-positive-ttl': '0',
+    'narinfo-cache-negative-ttl': '0',
+    ...(netrcFile === undefined ? {} : { 'netrc-file': netrcFile }),
+  }
+  return Object.entries(options).flatMap(([name, value]) => ['--option', name, value])
+}
 
 /**
  * Uploads store paths: signed and, where the URL doesn't say otherwise, compressed with zstd (Nix's default, xz, takes
@@ -46,14 +52,28 @@ export async function copy(
   closure: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const parameters: Record<string, string> = {}
-  if (isBinaryCache(store.to)) {
-    parameters.compression = 'zstd'
-    if (store.secretKeyFile !== undefined) parameters['secret-key'] = store.secretKeyFile
-  }
   const recursive = closure ? [] : ['--no-recursive']
-  const args = [...NIX_COMMAND, 'copy', '--to', withParameters(store.to, parameters), ...recursive, ...paths]
+  const args = [...NIX_COMMAND, 'copy', '--to', uploadUrl(store), ...recursive, ...paths]
   unlessFailed(await runRemote('nix', store, args, signal))
+}
+
+/**
+ * Uploads derivations themselves, with what they were made from. Without the flag Nix 2.8 takes a derivation for its
+ * outputs.
+ */
+export async function copyDerivations(
+  store: RemoteStore,
+  drvPaths: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const args = [...NIX_COMMAND, 'copy', '--derivation', '--to', uploadUrl(store), ...drvPaths]
+  unlessFailed(await runRemote('nix', store, args, signal))
+}
+
+function uploadUrl({ to, secretKeyFile }: RemoteStore): string {
+  if (!isBinaryCache(to)) return to
+  const key = secretKeyFile === undefined ? {} : { 'secret-key': secretKeyFile }
+  return withParameters(to, { compression: 'zstd', ...key })
 }
 
 /**
@@ -111,7 +131,6 @@ export async function runRemote(
   // Nix remembers there what a cache has, even that it was set up (nix-cache-info): a memory that outlives the
   // run makes it skip the upload after a cache was wiped.
   const cache = mkdtempSync(join(tmpdir(), 'nix-upload-'))
-  const netrc = store.netrcFile === undefined ? [] : ['--option', 'netrc-file', store.netrcFile]
   const options: RunOptions = {
     env: { XDG_CACHE_HOME: cache },
     silenceMs: store.silenceMs,
@@ -119,7 +138,7 @@ export async function runRemote(
     ...(onLine ? { onLine } : {}),
   }
   try {
-    return await run(program, [...args, ...REMOTE_OPTIONS, ...netrc], options)
+    return await run(program, [...args, ...remoteOptions(store)], options)
   } finally {
     rmSync(cache, { recursive: true, force: true })
   }

@@ -49,9 +49,9 @@ export class GcRoots {
     }
   }
 
-  /** Streams the roots; foreign files in the directory are passed over. */
+  /** Streams the roots, of which there are none without a directory; foreign files in it are passed over. */
   *entries(): Generator<{ job: string; path: string; target: string; ageMs: number }> {
-    if (this.directory === undefined) return
+    if (this.directory === undefined || !lstatSync(this.directory, { throwIfNoEntry: false })) return
     const directory = opendirSync(this.directory, { bufferSize: 256 })
     try {
       for (let entry = directory.readSync(); entry; entry = directory.readSync()) {

@@ -1,5 +1,6 @@
 import { unlessFailed } from './failure.ts'
-import { run } from './run.ts'
+import { messagesOf } from './messages.ts'
+import { type RunOptions, run } from './run.ts'
 
 /** Queries of the local store answer in milliseconds; one that hangs (a stuck nix-daemon) must not hang us. */
 const QUERY_TIMEOUT_MS = 120_000
@@ -41,6 +42,30 @@ export async function pathSizes(paths: readonly string[], signal?: AbortSignal):
   return (await query(['--query', '--size', ...paths], signal)).trim().split('\n').map(Number)
 }
 
+/**
+ * Tells which store paths don't have the content that they were registered with, or none at all. A binary cache takes
+ * such a path without a word, and whoever fetches it is told of a hash mismatch. Takes about a second for 150 MB.
+ * @param paths Valid store paths.
+ * @throws {NixFailure} where Nix couldn't tell.
+ */
+export async function corruptPaths(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
+  const corrupt = new Set<string>()
+  for (;;) {
+    const left = paths.filter((path) => !corrupt.has(path))
+    if (left.length === 0) return corrupt
+    const result = await run('nix-store', ['--verify-path', ...left], queryOptions(signal))
+    const messages = messagesOf(result.lines)
+    const changed = messages.flatMap((message) => /^path '([^']+)' was modified!/.exec(message)?.[1] ?? [])
+    // A path whose files are gone ends the run, whatever comes after it.
+    const gone = left.filter((path) =>
+      messages.some((message) => message.includes(`${path}`) && !changed.includes(path)),
+    )
+    for (const path of [...changed, ...gone]) corrupt.add(path)
+    if (result.exitCode === 0 || (gone.length === 0 && changed.length > 0)) return corrupt
+    if (gone.length === 0) unlessFailed(result)
+  }
+}
+
 /** Every valid store path that depends on one of `paths`, they themselves included. */
 export async function dependents(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
   return lines(await query(['--query', '--referrers-closure', ...paths], signal))
@@ -48,8 +73,11 @@ export async function dependents(paths: readonly string[], signal?: AbortSignal)
 
 /** `nix-store`, not `nix path-info`: it says the same in every version of Nix. */
 async function query(args: readonly string[], signal?: AbortSignal): Promise<string> {
-  const result = await run('nix-store', args, { silenceMs: QUERY_TIMEOUT_MS, ...(signal ? { signal } : {}) })
-  return unlessFailed(result).stdout
+  return unlessFailed(await run('nix-store', args, queryOptions(signal))).stdout
+}
+
+function queryOptions(signal?: AbortSignal): RunOptions {
+  return { silenceMs: QUERY_TIMEOUT_MS, ...(signal ? { signal } : {}) }
 }
 
 function lines(stdout: string): Set<string> {

@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { execa } from 'execa'
 import { codeOf } from '../config/user-error.ts'
+import { SignOfLife } from './sign-of-life.ts'
 
 /** How a program is run. */
 export interface RunOptions {
@@ -9,7 +10,7 @@ export interface RunOptions {
   env?: Readonly<Record<string, string>>
   /** Ends the program: SIGTERM to its whole process group, SIGKILL five seconds later. */
   signal?: AbortSignal
-  /** The program is ended when it has written nothing for so long. */
+  /** The program is ended when it has shown no sign of life for so long. */
   silenceMs?: number
   /** Called with each line the program writes to stderr. */
   onLine?: (line: string) => void
@@ -35,7 +36,8 @@ export class NotStartedError extends Error {
   override name = 'NotStartedError'
 }
 
-const KILL_AFTER_MS = 5_000
+/** How long the output of a program that has ended may stay open: something that it left behind may hold it for ever. */
+const LET_GO_AFTER_MS = 1_000
 const LINES_KEPT = 200
 /** What we ask Nix for on stdout is a list of store paths; more than this is not it. */
 const STDOUT_MAX = 16 << 20
@@ -59,24 +61,34 @@ export async function run(
     stripFinalNewline: false,
     ...(options.input === undefined ? { stdin: 'ignore' } : { input: options.input }),
   })
-  const watch = new Watch(child, options)
+  const life = new SignOfLife(child, options.signal, options.silenceMs)
+  child.nodeChildProcess.once('exit', () => letGo(child))
   const lines: string[] = []
   const reading = readLines(child.stderr, (line) => {
-    watch.alive()
+    life.seen()
     options.onLine?.(line)
     lines.push(line)
     if (lines.length > LINES_KEPT) lines.shift()
   })
   try {
     const [result] = await Promise.all([child, reading])
-    if (result.failed && result.exitCode === undefined && result.signal === undefined && !watch.ended) {
+    if (result.failed && result.exitCode === undefined && result.signal === undefined && !life.ended) {
       throw new NotStartedError(notStarted(program, result.cause ?? result))
     }
     const stdout = typeof result.stdout === 'string' ? result.stdout : ''
-    return { exitCode: result.exitCode, stdout, lines, ...(watch.ended ? { ended: watch.ended } : {}) }
+    return { exitCode: result.exitCode, stdout, lines, ...(life.ended ? { ended: life.ended } : {}) }
   } finally {
-    watch.stop()
+    life.stop()
   }
+}
+
+/** An ssh that was told to stay (ControlPersist) inherits stderr and keeps it open. */
+function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable }): void {
+  const timer = setTimeout(() => {
+    stdout.destroy()
+    stderr.destroy()
+  }, LET_GO_AFTER_MS)
+  timer.unref()
 }
 
 function notStarted(program: string, error: unknown): string {
@@ -85,48 +97,10 @@ function notStarted(program: string, error: unknown): string {
 }
 
 async function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
-  // A child of the program that keeps its stderr open after it was killed must not keep us waiting: the stream is
-  // destroyed with the process, which ends the loop with an error.
   try {
     for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }))
       onLine(line)
   } catch {
-    /* What was read is kept. */
-  }
-}
-
-/** Ends a program that was silent for too long or is not wanted any more. */
-class Watch {
-  ended: 'silent' | 'aborted' | undefined
-  readonly #child: { kill(signal: NodeJS.Signals): boolean }
-  readonly #options: RunOptions
-  #silence: NodeJS.Timeout | undefined
-  #kill: NodeJS.Timeout | undefined
-  readonly #onAbort = () => this.#end('aborted')
-
-  constructor(child: { kill(signal: NodeJS.Signals): boolean }, options: RunOptions) {
-    this.#child = child
-    this.#options = options
-    options.signal?.addEventListener('abort', this.#onAbort, { once: true })
-    if (options.signal?.aborted) this.#onAbort()
-    if (options.silenceMs !== undefined)
-      this.#silence = setTimeout(() => this.#end('silent'), options.silenceMs)
-  }
-
-  alive(): void {
-    this.#silence?.refresh()
-  }
-
-  stop(): void {
-    clearTimeout(this.#silence)
-    clearTimeout(this.#kill)
-    this.#options.signal?.removeEventListener('abort', this.#onAbort)
-  }
-
-  #end(why: 'silent' | 'aborted'): void {
-    if (this.ended) return
-    this.ended = why
-    this.#child.kill('SIGTERM')
-    this.#kill = setTimeout(() => this.#child.kill('SIGKILL'), KILL_AFTER_MS)
+    // The stream was let go; what was read of it is kept.
   }
 }

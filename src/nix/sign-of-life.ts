@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs'
+
+/** How often a program is looked at, as a part of the time it may be silent. */
+const LOOKS = 5
+const KILL_AFTER_MS = 5_000
+
+/** What is needed of a running program to watch over it. */
+export interface Program {
+  pid?: number | undefined
+  /** Sends a signal to its whole process group. */
+  kill(signal: NodeJS.Signals): boolean
+}
+
+/**
+ * Ends a program that is not wanted any more, or that has shown no sign of life for too long: it wrote no line, and
+ * neither it nor what it started read or wrote a byte. Lines alone won't do: Nix 2.8 is silent while it uploads a path
+ * over ssh or compresses a large one.
+ */
+export class SignOfLife {
+  /** Why the program was ended from here, if it was. */
+  ended: 'silent' | 'aborted' | undefined
+  readonly #program: Program
+  readonly #signal: AbortSignal | undefined
+  readonly #onAbort = () => this.#end('aborted')
+  #looks: NodeJS.Timeout | undefined
+  #kill: NodeJS.Timeout | undefined
+  #lastSign = performance.now()
+  #bytes = 0
+
+  /** @param silenceMs How long it may be silent; for ever where it is undefined. */
+  constructor(program: Program, signal: AbortSignal | undefined, silenceMs: number | undefined) {
+    this.#program = program
+    this.#signal = signal
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (signal?.aborted) this.#onAbort()
+    if (silenceMs !== undefined) this.#looks = setInterval(() => this.#look(silenceMs), silenceMs / LOOKS)
+  }
+
+  /** Says that the program wrote something. */
+  seen(): void {
+    this.#lastSign = performance.now()
+  }
+
+  stop(): void {
+    clearInterval(this.#looks)
+    clearTimeout(this.#kill)
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  #look(silenceMs: number): void {
+    const bytes = this.#program.pid === undefined ? 0 : bytesMoved(this.#program.pid)
+    if (bytes !== this.#bytes) this.seen()
+    this.#bytes = bytes
+    if (performance.now() - this.#lastSign >= silenceMs) this.#end('silent')
+  }
+
+  #end(why: 'silent' | 'aborted'): void {
+    if (this.ended) return
+    this.ended = why
+    this.#program.kill('SIGTERM')
+    this.#kill = setTimeout(() => this.#program.kill('SIGKILL'), KILL_AFTER_MS)
+  }
+}
+
+/** The bytes that a process and its descendants have read and written (proc(5), `io`); 0 where there is no /proc. */
+function bytesMoved(pid: number): number {
+  try {
+    const io = readFileSync(`/proc/${pid}/io`, 'utf8')
+    const own = [...io.matchAll(/^[rw]char: (\d+)$/gm)].reduce((sum, [, bytes]) => sum + Number(bytes), 0)
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim()
+    const pids = children === '' ? [] : children.split(' ').map(Number)
+    return pids.reduce((sum, child) => sum + bytesMoved(child), own)
+  } catch {
+    return 0
+  }
+}
