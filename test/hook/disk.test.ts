@@ -112,6 +112,14 @@ describe('when the disk fails', () => {
     expect(left(here)).toEqual(NOTHING)
   })
 
+  // "Can Applications Recover from fsync Failures?": the second fsync says that all is well, and it is not.
+  test('to sync the job once, there is no second try', async () => {
+    const here = bed()
+    fake(here, 'sync', `[ -e "${here.dir}/tried" ] && exit; touch "${here.dir}/tried"; exit 1`)
+    expect(theLine(await runHook(here))).toMatch(/^nix-upload: not queued: .*: cannot make it durable/)
+    expect(left(here)).toEqual(NOTHING)
+  })
+
   // Most likely it is delivered all the same. To take it away would lose it for certain.
   test('to sync new/, the job stays, and the line says so', async () => {
     const here = bed()
