@@ -106,17 +106,21 @@ export class Loop {
     this.#recover()
     onReady()
     const rescan = setInterval(() => this.#rescan(), this.#context.config.rescanMs)
-    if (isStaying) await this.#pauseBell.hang()
-    while (!this.#isStopping) {
-      await (isStaying ? this.#turnOrLog() : this.#turn())
-      this.#hasGotOn = true
-      if (until === 'idle' && this.#isThrough()) break
-      if (until === 'empty' && this.#isQuiet()) break
-      if (isStaying) await this.#hangBell()
-      await this.#sleep()
+    // Also where a turn throws (a full disk, say): what was claimed goes back, and nothing is left that runs on.
+    try {
+      if (isStaying) await this.#pauseBell.hang()
+      while (!this.#isStopping) {
+        await (isStaying ? this.#turnOrLog() : this.#turn())
+        this.#hasGotOn = true
+        if (until === 'idle' && this.#isThrough()) break
+        if (until === 'empty' && this.#isQuiet()) break
+        if (isStaying) await this.#hangBell()
+        await this.#sleep()
+      }
+    } finally {
+      clearInterval(rescan)
+      await this.#close()
     }
-    clearInterval(rescan)
-    await this.#close()
     const { done, failed } = this.#delivery.tally
     return { done, failed: failed + this.#claimer.rejected, isWaiting: hasWork(this.#context.spool) }
   }
@@ -141,10 +145,10 @@ export class Loop {
 
   async #close(): Promise<void> {
     await this.#delivery.stop(this.#context.config.stopGraceMs)
-    this.#claimer.scan.close()
     await this.#housekeeping.stop()
     await Promise.all([this.#jobBell.takeDown(), this.#pauseBell.takeDown()])
     this.#report()
+    this.#claimer.scan.close()
   }
 
   /** Claims as much as there is room for and starts what can be started. */

@@ -33,6 +33,8 @@ export async function serve(config: Config, log: Logger, stay: Stay): Promise<Lo
   const storeDir = await storeDirectory()
   let loop: Loop | undefined
   let lost: Error | undefined
+  let forget: () => void = () => undefined
+  let end: NodeJS.Timeout | undefined
   const until = typeof stay === 'string' ? stay : 'empty'
   const deadline = typeof stay === 'string' ? 0 : performance.now() + stay.lingerMs
   const unlock = await takeLockBefore(deadline, spool, (error) => {
@@ -42,18 +44,19 @@ export async function serve(config: Config, log: Logger, stay: Stay): Promise<Lo
   try {
     const running = new Loop({ spool, roots, storeDir, config, log, onChange: () => manager.changed() })
     loop = running
-    const forget = onStopSignals(running, log, () => manager.stopping(config.stopGraceMs + STOP_MARGIN_MS))
+    const { stopGraceMs } = config
+    forget = onStopSignals(running, log, () => manager.stopping(stopGraceMs + STOP_MARGIN_MS))
     const destinations = config.destinations.map(({ name, to }) => `${name} (${to})`)
     if (until === 'stopped') log.info({ spool: spool.root, destinations }, 'watching')
-    const end = until === 'empty' ? setTimeout(() => running.stop(), deadline - performance.now()) : undefined
+    if (until === 'empty') end = setTimeout(() => running.stop(), deadline - performance.now())
     const result = await running.run(until, () =>
       manager.ready({ isWell: () => running.takeWellness(), status: () => statusOf(running.standing()) }),
     )
-    clearTimeout(end)
-    forget()
     if (lost) throw lockLost(lost)
     return result
   } finally {
+    clearTimeout(end)
+    forget()
     manager.end()
     if (!lost) await unlock().catch(() => undefined)
   }
