@@ -114,7 +114,7 @@ describe('wait', () => {
     put(spool, 'cur', 'C.json')
     const { stderr, exitCode } = await run(['wait', '--timeout', '1s'])
     expect(stderr).toMatch(/no daemon is running/)
-    expect(stderr).toMatch(/2 jobs still wait after 1s$/)
+    expect(stderr).toMatch(/still waiting after 1s: 2 jobs$/)
     expect(exitCode).toBe(75)
   })
 })

@@ -56,8 +56,9 @@ describe('status --json', () => {
     const nextAttemptAt = new Date(Date.now() + 60_000).toISOString()
     const report = { pid: 4711, identity: 'x', lock: '', startedAt: '' }
     const destinations = {
-      s3: { state: 'down', failures: 2, lastError: 'refused', nextAttemptAt },
-      gone: { state: 'ok', failures: 0 },
+      s3: { to: 's3://cache', state: 'down', failures: 2, lastError: 'refused', nextAttemptAt },
+      ssh: { to: 'ssh://another', state: 'ok', failures: 0 },
+      gone: { to: 's3://gone', state: 'ok', failures: 0 },
     } as const
     writeReport(spool, { ...report, destinations })
     expect(JSON.parse((await run(['status', '--json'])).stdout)).toMatchObject({
@@ -93,7 +94,9 @@ describe('status', () => {
     const { dir, run, spool } = bench(TWO)
     age(put(spool, 'new', 'a.json'), HOUR)
     put(spool, 'failed', 'f.json')
-    const destinations = { s3: { state: 'down', failures: 1, lastError: 'refused\u001b[2J' } } as const
+    const destinations = {
+      s3: { to: 's3://cache', state: 'down', failures: 1, lastError: 'refused\u001b[2J' },
+    } as const
     writeReport(spool, { pid: 2 ** 22 + 1, identity: 'x', lock: '', startedAt: '', destinations })
     pause(spool)
     const { stdout, exitCode } = await run(['status'])

@@ -133,25 +133,3 @@ describe('flags come before the environment, that before the file, and that befo
 test('where a file was read, it is known which', async () => {
   expect((await load('')).source).toMatch(/\/config\.toml$/)
 })
-
-test('several destinations keep their order and their own settings', async () => {
-  const { destinations } = await load(`${S3}name = "a"\nbatch-size = 7\n${S3}name = "b"\n`)
-  expect(destinations).toMatchObject([
-    { name: 'a', batchSize: 7 },
-    { name: 'b', batchSize: 500 },
-  ])
-})
-
-test('a command gets the paths as arguments, or on stdin', async () => {
-  const command = '[[destination]]\ncommand = ["attic", "push", "main"]\nclosure = false\n'
-  const argv = ['attic', 'push', 'main']
-  expect((await load(command)).destinations).toMatchObject([
-    { to: 'attic push main', command: { argv, paths: 'arguments' } },
-  ])
-  expect((await load(`${command}paths = "stdin"`)).destinations).toMatchObject([
-    { command: { argv, paths: 'stdin' } },
-  ])
-  expect((await load(command.replace('"attic", "push", "main"', '"s3"'))).destinations).toMatchObject([
-    { closure: false },
-  ])
-})

@@ -11,9 +11,9 @@ const REPORT: Report = {
   lock: '99 1700000000000',
   startedAt: '2026-11-22T03:14:02.000Z',
   destinations: {
-    s3: { state: 'down', failures: 3, lastError: 'refused', nextAttemptAt: '2026-11-22T03:15:00.000Z' },
-    ssh: { state: 'ok', failures: 0 },
-    local: { state: 'unknown', failures: 0 },
+    s3: { to: 's3://c', state: 'down', failures: 3, lastError: 'no', nextAttemptAt: '2026-11-22T03:15:00Z' },
+    ssh: { to: 'ssh://host', state: 'ok', failures: 0 },
+    local: { to: 'local?root=/mnt', state: 'unknown', failures: 0 },
   },
 }
 
@@ -47,9 +47,12 @@ describe('the report, daemon.json', () => {
 
   test('is read as far as it makes sense', () => {
     const { spool } = tempSpool()
-    const destinations = { a: null, b: { state: 'great', failures: 'many', lastError: {}, nextAttemptAt: 5 } }
+    const destinations = {
+      a: null,
+      b: { to: 5, state: 'great', failures: 'many', lastError: {}, nextAttemptAt: 5 },
+    }
     writeFileSync(spool.reportFile, JSON.stringify({ pid: 4711, destinations }))
-    const unknown = { state: 'unknown', failures: 0 }
+    const unknown = { to: '', state: 'unknown', failures: 0 }
     expect(readReport(spool)).toMatchObject({ pid: 4711, destinations: { a: unknown, b: unknown } })
   })
 })
