@@ -79,7 +79,12 @@ in
       path = [ config.nix.package ];
       unitConfig.RequiresMountsFor = [ spool ];
       serviceConfig = {
-        ReadWritePaths = [ spool ] ++ lib.optional (gcroots != "") "-${gcroots}" ++ map (path: "-${path}") localCaches;
+        # The empty one takes back what the unit says, as that may not be there.
+        ReadWritePaths = [
+          ""
+          spool
+        ]
+        ++ lib.optional (gcroots != "") "-${gcroots}" ++ map (path: "-${path}") localCaches;
       }
       // lib.optionalAttrs (credentials != [ ]) { LoadCredential = credentials; }
       // lib.optionalAttrs (environmentFiles != [ ]) { EnvironmentFile = environmentFiles; };
