@@ -64,6 +64,14 @@ describe.each(SHELLS)('with $name, what is no store path is not queued', (shell)
     }
   })
 
+  test('a glob that would match a store path', async () => {
+    const here = bed()
+    mkdirSync(join(here.dir, `${HASH}-hello`))
+    const result = await runHook(here, { OUT_PATHS: `${here.dir}/*-hello` }, shell)
+    expect(theLine(result)).toMatch(/^nix-upload: not queued: .* is not a store path$/)
+    expect(left(here)).toEqual(NOTHING)
+  })
+
   test('one bad output among good ones', async () => {
     const here = bed()
     const result = await runHook(here, { ...BUILT_HELLO, OUT_PATHS: `${HELLO} oops` }, shell)
