@@ -5,59 +5,30 @@
 // All of them with PROOF=1 (`npm run proof`), a share that is spread evenly otherwise. Nix is a stand-in here, see
 // stand-in.ts; a few points with real Nix are in real-nix.test.ts.
 
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { GcRoots } from '../../src/nix/gc-roots.ts'
-import { claim } from '../../src/spool/claim.ts'
-import { recover } from '../../src/spool/recover.ts'
 import { storePath } from '../spool/temp-spool.ts'
-import { type RunResult, runProgram } from '../support/run.ts'
+import { runProgram } from '../support/run.ts'
 import { violations } from './invariants.ts'
-import { evidence, IS_WHOLE, spread, twoAtATime } from './share.ts'
+import {
+  areWhole,
+  drainArgs,
+  enqueueIn,
+  everyPoint,
+  goesOn,
+  hookUnder,
+  inWorld,
+  namesIn,
+  PROCESSES,
+  tellsTheTruth,
+} from './programs.ts'
+import { IS_WHOLE } from './share.ts'
 import { type Injection, LOCK_CALLS, type Point, pointsOf, runTraced, SETS } from './strace.ts'
-import { FATES, HOOK, NIX_UPLOAD, World } from './world.ts'
+import { NIX_UPLOAD, type World } from './world.ts'
 
 const TIMEOUT = { timeout: IS_WHOLE ? 3_600_000 : 120_000 }
 const KILL = 'signal=SIGKILL'
-
-/** A world that goes, unless the test fails: then it is what one wants to look at. */
-async function inWorld(act: (world: World) => Promise<void>): Promise<void> {
-  const world = new World()
-  await act(world)
-  world.remove()
-}
-
-function drainArgs(world: World): string[] {
-  return ['drain', '--to', `file://${world.cache}`]
-}
-
-/** A daemon goes on, and all is where it must be; then what crashes leave is swept, and nothing else. */
-async function goesOn(world: World): Promise<void> {
-  world.ageLock()
-  const { exitCode, stderr } = await runProgram(NIX_UPLOAD, drainArgs(world), { env: world.env, cwd: '/' })
-  expect([1, 75], stderr).toContain(exitCode)
-  expect(violations(world.ground, 'recovered')).toEqual([])
-  for (const { name, ends } of FATES) {
-    expect(existsSync(join(world.spool[ends], name)), `${name} in ${ends}/ after\n${stderr}`).toBe(true)
-  }
-  await world.sweep()
-  expect(readdirSync(world.spool.tmp)).toEqual([])
-  expect(readdirSync(world.gcroots).map((name) => name.replace(/\.\w{32}$/, ''))).toEqual([
-    'README',
-    'c-gone.json',
-    'f-refused.json',
-  ])
-  expect(existsSync(join(world.dir, 'stand-in/unexpected'))).toBe(false)
-}
 
 test('drain: recover, claim, reject, deliver, settle, record, release', TIMEOUT, async () => {
   const kill =
@@ -91,25 +62,16 @@ test('drain: recover, claim, reject, deliver, settle, record, release', TIMEOUT,
 })
 
 test('enqueue: three paths at once', TIMEOUT, async () => {
-  const paths = ['x', 'y', 'z'].map(storePath)
-  const run = async (world: World, at?: Point) => {
-    const program = world.program(['enqueue', '-'], paths.join('\n'))
-    // Outside a real store there is nothing for lstat(2) to find.
-    program.env = { ...program.env, NIX_STORE_DIR: makeStore(world, paths) }
-    program.input = paths.map((path) => inStore(world, path)).join('\n')
-    program.paths = [...program.paths, ...paths.map((path) => inStore(world, path))]
-    return runTraced(program, SETS.kill, killAt(at))
-  }
   let points: Point[] = []
   await inWorld(async (world) => {
-    const { calls, stdout } = await run(world)
+    const { calls, stdout } = await enqueueIn(world, SETS.kill)
     points = pointsOf(calls[0] ?? [])
     expect(namesIn(stdout)).toEqual(readdirSync(world.spool.new).filter((name) => !name.startsWith('.')))
   })
   await everyPoint('enqueue', points, 6, async (at) => {
     let isHit = false
     await inWorld(async (world) => {
-      const result = await run(world, at)
+      const result = await enqueueIn(world, SETS.kill, killAt(at))
       isHit = result.isHit
       await areWhole(world, namesIn(result.stdout), join(world.dir, 'store'))
     })
@@ -168,9 +130,6 @@ test('requeue and prune', TIMEOUT, async () => {
   }
 })
 
-/** The shell itself, and its tools: each is watched by itself, since strace counts for each process. */
-const PROCESSES = ['sh', 'date', 'ln', 'sync', 'mv', 'dd'] as const
-
 test.each([
   { who: 'alone', what: 'that process alone, as the kernel does when memory is short' },
   { who: 'all', what: 'it and the shell at one blow' },
@@ -187,9 +146,9 @@ test.each([
     await everyPoint(`the hook's ${process} (${who})`, points, process === 'sh' ? 24 : 5, async (at) => {
       let isHit = false
       await inWorld(async (world) => {
-        const { result, isKilled } = await hookUnder(world, process, who, at)
-        isHit = isKilled
-        if (isKilled && who === 'alone') tellsTheTruth(world, result)
+        const { result, ...watched } = await hookUnder(world, process, who, killAt(at))
+        isHit = watched.isHit
+        if (isHit && who === 'alone') tellsTheTruth(world, result)
         const [, queued] = /^nix-upload: queued (\S+)/.exec(result.stdout) ?? []
         // Without ln there are no roots, and the hook says so.
         const isRooted = !result.stdout.includes(', but its paths are not protected from garbage collection')
@@ -199,120 +158,6 @@ test.each([
     })
   }
 })
-
-/** A tool that dies under the hook must not fail the build, and the one line must be right. */
-function tellsTheTruth(world: World, { exitCode, stdout, stderr }: RunResult): void {
-  expect(exitCode).toBe(0)
-  const lines = `${stdout}\n${stderr}`.split('\n').filter((line) => line !== '')
-  expect(lines).toHaveLength(1)
-  const names = readdirSync(world.spool.new).filter((name) => !name.startsWith('.'))
-  const line = lines[0] ?? ''
-  if (names.length === 0) {
-    expect(line).toMatch(/^nix-upload: not queued: /)
-    expect(readdirSync(world.gcroots)).toEqual(['README'])
-    expect(readdirSync(world.spool.tmp)).toEqual([])
-  } else {
-    expect(line).toMatch(
-      new RegExp(`^nix-upload: (queued ${names[0]}|not queued for certain: .*${names[0]} is there)`),
-    )
-  }
-}
-
-/** Runs the hook with one of its processes under strace. */
-async function hookUnder(
-  world: World,
-  process: (typeof PROCESSES)[number],
-  who: 'alone' | 'all',
-  at?: Point,
-): Promise<{ result: RunResult; calls: string[]; isKilled: boolean }> {
-  const log = join(world.dir, 'trace')
-  const inject = at === undefined ? '' : `-e inject=${at.kind}:${KILL}:when=${at.nth}`
-  const strace = `/usr/bin/strace -qq -o ${log} -e trace=all ${inject}`
-  const bin = join(world.dir, 'watched')
-  mkdirSync(bin)
-  if (process !== 'sh') {
-    const end = who === 'all' ? '[ $code != 137 ] || kill -9 $PPID' : ':'
-    writeFileSync(
-      join(bin, process),
-      `#!/bin/sh\n${strace} /usr/bin/${process} "$@"\ncode=$?\n${end}\nexit $code\n`,
-    )
-    chmodSync(join(bin, process), 0o755)
-  }
-  const env = {
-    ...world.env,
-    PATH: `${bin}:${world.env.PATH}`,
-    DRV_PATH: `${storePath('x')}.drv`,
-    OUT_PATHS: storePath('x'),
-  }
-  const command = process === 'sh' ? `exec ${strace} /bin/sh ${HOOK}` : `exec /bin/sh ${HOOK}`
-  const result = await runProgram('/bin/sh', ['-c', command], { env, cwd: '/' })
-  const trace = existsSync(log) ? readFileSync(log, 'utf8') : ''
-  return {
-    result,
-    calls: trace.split('\n').filter((line) => /^\w+\(/.test(line)),
-    isKilled: trace.includes('+++ killed by SIGKILL'),
-  }
-}
-
-/**
- * What is in new/ after a hand-over that was cut short: all that was promised, each job whole, with its roots, and
- * claimed by a daemon; what is left of the others is swept.
- */
-async function areWhole(world: World, promised: string[], storeDir: string, isRooted = true): Promise<void> {
-  const names = readdirSync(world.spool.new).filter((name) => !name.startsWith('.'))
-  expect(names).toEqual(expect.arrayContaining(promised))
-  for (const name of names) {
-    const bytes = readFileSync(join(world.spool.new, name))
-    expect(JSON.parse(bytes.toString())).toMatchObject({
-      version: 1,
-      outPaths: [expect.stringContaining(storeDir)],
-    })
-    world.handed.push({ name, bytes, isRooted })
-  }
-  const ground = { ...world.ground, storeDir }
-  expect(violations(ground, 'crashed')).toEqual([])
-  expect(readdirSync(world.spool.tmp).length).toBeLessThanOrEqual(3)
-  recover(world.spool, () => false)
-  for (const name of names) {
-    expect(claim(world.spool, new GcRoots(world.gcroots), storeDir, name, () => true).kind).toBe('claimed')
-  }
-  await world.sweep()
-  expect(violations(ground, 'recovered')).toEqual([])
-  expect(readdirSync(world.spool.tmp)).toEqual([])
-  expect(readdirSync(world.gcroots)).toHaveLength(1 + names.length)
-}
-
-/**
- * Lets something happen at each point of a run, and at those behind until nothing happens any more; or at a share.
- * @param act Returns whether it came to that point.
- */
-async function everyPoint(
-  program: string,
-  points: readonly Point[],
-  share: number,
-  act: (at: Point) => Promise<boolean>,
-): Promise<void> {
-  expect(points.length).toBeGreaterThan(0)
-  const chosen = spread(points, share)
-  let hit = 0
-  const missed: string[] = []
-  await twoAtATime(chosen, async (at) => {
-    if (await act(at)) hit++
-    else missed.push(`${at.kind} ${at.nth}`)
-  })
-  // Runs differ by a call or two: whether a directory's listing needs one more read, say.
-  let beyond = 0
-  for (const kind of IS_WHOLE ? new Set(points.map((point) => point.kind)) : []) {
-    let nth = points.filter((point) => point.kind === kind).length
-    while (await act({ kind, nth: ++nth })) beyond++
-  }
-  const which = missed.length === 0 ? '' : `; not come to: ${missed.join(', ')}`
-  evidence(
-    `${program}: ${points.length + beyond} crash points, ${hit + beyond} of ${chosen.length + beyond} hit${which}`,
-  )
-  // The others were not there in that run, which was to its end what it should be all the same.
-  expect(missed.length).toBeLessThanOrEqual(Math.ceil(chosen.length / 10))
-}
 
 async function callsOfDrain(): Promise<{ main: Point[]; lock: Point[] }> {
   let [main, lock]: Point[][] = []
@@ -331,13 +176,6 @@ function killAt(at: Point | undefined): Injection | undefined {
   return at && { set: at.kind, what: KILL, when: `${at.nth}` }
 }
 
-function namesIn(stdout: string): string[] {
-  return stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .sort()
-}
-
 function jobText(name: string, state: 'done' | 'failed'): string {
   const destinations = { default: { state, attempts: 1, settledAt: '2026-11-20T03:14:02Z' } }
   return `${JSON.stringify({ version: 1, outPaths: [storePath(name)], destinations })}\n`
@@ -349,16 +187,4 @@ function upload(world: World, path: string): void {
   mkdirSync(join(world.cache, 'nar'), { recursive: true })
   writeFileSync(join(world.cache, 'nar', base), '')
   writeFileSync(join(world.cache, `${base.slice(0, 32)}.narinfo`), `StorePath: ${path}\nURL: nar/${base}\n`)
-}
-
-/** A store directory with these paths in it. */
-function makeStore(world: World, paths: string[]): string {
-  const store = join(world.dir, 'store')
-  mkdirSync(store, { recursive: true })
-  for (const path of paths) writeFileSync(inStore(world, path), '')
-  return store
-}
-
-function inStore(world: World, path: string): string {
-  return join(world.dir, 'store', path.slice('/nix/store/'.length))
 }

@@ -53,6 +53,12 @@ case "\${1-} \${2-}" in
     shift 2
     take_options "$@"
     printf '%s\\n' $paths ;;
+  '--verify-path '*)
+    shift
+    take_options "$@"
+    for path in $paths; do
+      [ -e "$STAND_IN/valid/\${path##*/}" ] || fail "path '$path' is not valid"
+    done ;;
   *) refuse "nix-store $*" ;;
 esac
 `

@@ -82,7 +82,12 @@ export async function runTraced(program: Program, set: string, injection?: Injec
     ...[program.command, ...program.args],
   ]
   const env = { ...program.env, ...deterministic(program.dir) }
-  const options = { env, cwd: '/', ...(program.input === undefined ? {} : { input: program.input }) }
+  const options = {
+    env,
+    cwd: '/',
+    timeout: 40_000,
+    ...(program.input === undefined ? {} : { input: program.input }),
+  }
   const result = await runProgram('/usr/bin/strace', args, options)
   const trace = existsSync(log) ? readFileSync(log, 'utf8') : ''
   const isKilled = injection?.what.includes('SIGKILL') === true && result.exitCode === 137

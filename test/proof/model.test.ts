@@ -1,0 +1,323 @@
+// Random sequences of what hooks, people, daemons, clocks and networks do to one spool, against a reference that knows
+// only this: a job that can be delivered ends in done/, any other in failed/, and the invariants hold at every step.
+// What is run is the real code on a real directory: the loop of the daemon in this process, up to three at once; the
+// hook and daemons that are killed as processes of their own. Only Nix is a stand-in (stand-in.ts).
+//
+// 20 seconds with a fixed seed; MINUTES=10 for longer with a new one, SEED=… for one that was printed.
+
+import { readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import fc from 'fast-check'
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { loadConfig } from '../../src/config/load.ts'
+import { keepHouse } from '../../src/daemon/housekeeping.ts'
+import { Loop } from '../../src/daemon/loop.ts'
+import { GcRoots } from '../../src/nix/gc-roots.ts'
+import { handOver } from '../../src/spool/hand-over.ts'
+import { STATES } from '../../src/spool/layout.ts'
+import { pause, resume } from '../../src/spool/pause.ts'
+import { requeue } from '../../src/spool/settle.ts'
+import { Daemon } from '../integration/daemon.ts'
+import { storePath } from '../spool/temp-spool.ts'
+import { runProgram } from '../support/run.ts'
+import { violations } from './invariants.ts'
+import { evidence } from './share.ts'
+import { HOOK, NIX_UPLOAD, World } from './world.ts'
+
+const MINUTES = Number(process.env.MINUTES ?? 20 / 60)
+const SEED = Number(process.env.SEED ?? (process.env.MINUTES === undefined ? 20261122 : Date.now() % 1e9))
+const HOUR = 3_600_000
+/** Sequences that fast-check makes from one seed. */
+const PER_SEED = 10
+
+const state = fc.constantFrom(...STATES)
+const which = fc.nat(5)
+const commands = fc.array(
+  fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({ does: fc.constant('hand over'), by: fc.constantFrom('enqueue', 'hand') }),
+    },
+    { weight: 1, arbitrary: fc.record({ does: fc.constant('run the hook') }) },
+    { weight: 1, arbitrary: fc.record({ does: fc.constant('hand over what is gone') }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        does: fc.constant('put garbage'),
+        what: fc.constantFrom('', '{', '\0\0', '[]'),
+      }),
+    },
+    { weight: 4, arbitrary: fc.record({ does: fc.constant('mv'), which, from: state, to: state }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ does: fc.constant('requeue'), which, from: fc.constantFrom('done', 'failed') }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ does: fc.constantFrom('pause', 'resume', 'outage', 'recovery', 'keep house') }),
+    },
+    {
+      weight: 1,
+      arbitrary: fc.record({ does: fc.constant('jump'), hours: fc.integer({ min: -2000, max: 2000 }) }),
+    },
+    { weight: 3, arbitrary: fc.record({ does: fc.constant('start a daemon') }) },
+    { weight: 3, arbitrary: fc.record({ does: fc.constant('wait'), ms: fc.nat(30) }) },
+    { weight: 2, arbitrary: fc.record({ does: fc.constant('let all daemons end') }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ does: fc.constant('kill a daemon'), after: fc.integer({ min: 150, max: 500 }) }),
+    },
+  ),
+  { minLength: 3, maxLength: 24, size: 'max' },
+)
+/** Loosely, so that an interpreter is a switch. */
+type Command = {
+  does: string
+  by?: string
+  what?: string
+  which?: number
+  from?: State
+  to?: State
+  hours?: number
+  ms?: number
+  after?: number
+}
+type State = (typeof STATES)[number]
+
+/** The reference: which jobs there are, which of them can be delivered, and what is excused. */
+class Reference {
+  readonly deliverable = new Set<string>()
+  readonly undeliverable = new Set<string>()
+  /** Paths of jobs that a person put into done/: nobody promised that those have arrived. */
+  readonly excused = new Set<string>()
+}
+
+class Run {
+  readonly world = new World()
+  readonly reference = new Reference()
+  readonly roots = new GcRoots(this.world.gcroots)
+  #lives: Promise<unknown>[] = []
+  #count = 0
+
+  constructor() {
+    const { TMPDIR: _, ...env } = this.world.env
+    Object.assign(process.env, env)
+  }
+
+  get ground() {
+    const { ground } = this.world
+    return {
+      ...ground,
+      hasArrived: (path: string) => this.reference.excused.has(path) || ground.hasArrived(path),
+    }
+  }
+
+  async do(command: Command): Promise<void> {
+    const { world } = this
+    const { spool } = world
+    switch (command.does) {
+      case 'hand over': {
+        const path = this.#path(true)
+        if (command.by === 'hand') {
+          this.#put(`${basename(path)}.json`, `${JSON.stringify({ outPaths: [path], mine: this.#count })}\n`)
+          this.reference.deliverable.add(`${basename(path)}.json`)
+        } else this.#note(handOver(spool, this.roots, [{ outPaths: [path] }]).names[0])
+        return
+      }
+      case 'run the hook': {
+        const env = { ...world.env, OUT_PATHS: this.#path(true) }
+        const { stdout } = await runProgram(HOOK, [], { env, cwd: '/' })
+        this.#note(/^nix-upload: queued (\S+)$/.exec(stdout)?.[1])
+        return
+      }
+      case 'hand over what is gone': {
+        const path = this.#path(false)
+        this.#put(`${basename(path)}.json`, JSON.stringify({ outPaths: [path] }))
+        this.reference.undeliverable.add(`${basename(path)}.json`)
+        return
+      }
+      case 'put garbage': {
+        const name = `garbage-${++this.#count}`
+        this.#put(name, command.what ?? '')
+        this.reference.undeliverable.add(name)
+        return
+      }
+      case 'mv':
+        return this.#move(command.which ?? 0, command.from ?? 'new', command.to ?? 'new')
+      case 'requeue':
+        return this.#move(command.which ?? 0, command.from ?? 'failed', 'new', true)
+      case 'pause':
+        return pause(spool)
+      case 'resume':
+        resume(spool)
+        return
+      case 'outage':
+        return writeFileSync(join(world.dir, 'stand-in/down'), '')
+      case 'recovery':
+        return rmSync(join(world.dir, 'stand-in/down'), { force: true })
+      case 'keep house':
+        return this.#keepHouse()
+      case 'jump':
+        return this.#jump(command.hours ?? 0)
+      case 'start a daemon':
+        if (this.#lives.length < 3) this.#lives.push(this.#live())
+        return
+      case 'wait':
+        await sleep(command.ms ?? 0)
+        return
+      case 'let all daemons end':
+        return this.#end()
+      case 'kill a daemon': {
+        const daemon = new Daemon(NIX_UPLOAD, ['drain', '--to', `file://${world.cache}`], world.env)
+        await sleep(command.after ?? 0)
+        daemon.killWithChildren()
+        await daemon.exited
+        world.ageLock()
+      }
+    }
+  }
+
+  /** All is well again, and people have put back what had failed; what must be so then. */
+  async finish(): Promise<void> {
+    const { spool } = this.world
+    await this.#end()
+    resume(spool)
+    await this.do({ does: 'recovery' })
+    for (const name of readdirSync(spool.failed)) {
+      // Notes too, as `mv failed/* new/` takes them along.
+      renameSync(join(spool.failed, name), join(spool.new, name))
+    }
+    // What a person put into done/, though it can't be delivered, is put back too.
+    for (const name of readdirSync(spool.done)) {
+      if (this.reference.undeliverable.has(plain(name)))
+        renameSync(join(spool.done, name), join(spool.new, name))
+    }
+    this.world.ageLock()
+    await this.#live()
+    expect(violations(this.ground, 'recovered')).toEqual([])
+    const inState = (name: State) =>
+      readdirSync(spool[name]).filter((each) => !each.startsWith('.') && !each.endsWith('.reason'))
+    const { deliverable, undeliverable } = this.reference
+    expect({ new: inState('new'), cur: inState('cur') }).toEqual({ new: [], cur: [] })
+    expect(inState('done').map(plain).sort()).toEqual([...deliverable].sort())
+    expect(inState('failed').map(plain).sort()).toEqual([...undeliverable].sort())
+  }
+
+  async #live(): Promise<void> {
+    const { spool, cache } = this.world
+    const config = await loadConfig({ spool: spool.root, to: `file://${cache}` })
+    const log = pino({ level: 'silent' })
+    const { roots } = this
+    await new Loop({ spool, roots, storeDir: '/nix/store', config, log, onChange: () => undefined }).run(
+      'idle',
+    )
+  }
+
+  async #end(): Promise<void> {
+    await Promise.all(this.#lives)
+    this.#lives = []
+  }
+
+  #path(isValid: boolean): string {
+    const path = storePath(`${isValid ? 'job' : 'gone'}-${++this.#count}`)
+    if (isValid) writeFileSync(join(this.world.dir, 'stand-in/valid', basename(path)), '')
+    return path
+  }
+
+  #put(name: string, text: string): void {
+    const { spool, handed } = this.world
+    writeFileSync(join(spool.tmp, name), text)
+    renameSync(join(spool.tmp, name), join(spool.new, name))
+    handed.push({ name, bytes: Buffer.from(text), isRooted: false })
+  }
+
+  #note(name = 'nothing'): void {
+    const bytes = readFileSync(join(this.world.spool.new, name))
+    this.world.handed.push({ name, bytes, isRooted: true })
+    this.reference.deliverable.add(name)
+  }
+
+  /** A person moves a job, wherever it is by now: the one of that number that is there. */
+  #move(number: number, from: State, to: State, withCommand = false): void {
+    const { spool, handed } = this.world
+    const names = readdirSync(spool[from])
+      .filter((name) => !name.startsWith('.') && !name.endsWith('.reason'))
+      .sort()
+    const name = names[number]
+    const at = handed.findIndex((job) => name !== undefined && job.name === plain(name))
+    const job = handed[at]
+    if (name === undefined || !job || from === to) return
+    const bytes = readFileSync(join(spool[from], name))
+    // In done/ a job loses its roots, and gets them again when it is claimed.
+    const isRooted = job.isRooted && from !== 'done' && to !== 'done'
+    handed[at] = { ...job, bytes, isRooted }
+    if (to === 'done')
+      for (const path of bytes.toString().match(/\/nix\/store\/[\w-]+/g) ?? [])
+        this.reference.excused.add(path)
+    if (withCommand) requeue(spool, from, name)
+    else renameSync(join(spool[from], name), join(spool[to], name))
+  }
+
+  /** Every time stamp is that much older than it was. */
+  #jump(hours: number): void {
+    const { spool } = this.world
+    const then = (Date.now() - hours * HOUR) / 1000
+    for (const directory of ['tmp', ...STATES] as const) {
+      for (const name of readdirSync(spool[directory])) utimesSync(join(spool[directory], name), then, then)
+    }
+  }
+
+  /** Retention may take what is old and in done/. */
+  async #keepHouse(): Promise<void> {
+    const { spool, handed } = this.world
+    const config = await loadConfig({ spool: spool.root, to: `file://${this.world.cache}` })
+    const before = readdirSync(spool.done)
+    await keepHouse({ spool, roots: this.roots, config })
+    const after = new Set(readdirSync(spool.done))
+    for (const gone of before.filter((name) => !after.has(name)).map(plain)) {
+      if (STATES.some((name) => readdirSync(spool[name]).some((each) => plain(each) === gone))) continue
+      const at = handed.findIndex(({ name }) => name === gone)
+      if (at >= 0) handed.splice(at, 1)
+      this.reference.deliverable.delete(gone)
+      this.reference.undeliverable.delete(gone)
+    }
+  }
+}
+
+function plain(name: string): string {
+  return name.replace(/~\d+(?=\.json$|$)/, '')
+}
+
+test('whatever happens in whatever order', { timeout: (MINUTES + 5) * 60_000 }, async () => {
+  const end = performance.now() + MINUTES * 60_000
+  const done = new Map<string, number>()
+  let sequences = 0
+  const property = fc.asyncProperty(commands, async (sequence: Command[]) => {
+    const run = new Run()
+    try {
+      for (const command of sequence) {
+        await run.do(command)
+        done.set(command.does, (done.get(command.does) ?? 0) + 1)
+        expect(violations(run.ground, 'crashed'), `after ${JSON.stringify(command)}`).toEqual([])
+      }
+      await run.finish()
+      sequences++
+    } finally {
+      await run.finish().catch(() => undefined)
+      run.world.remove()
+    }
+  })
+  for (let seed = SEED; performance.now() < end; seed++) {
+    try {
+      await fc.assert(property, { seed, numRuns: PER_SEED })
+    } catch (error) {
+      evidence(`the model: SEED=${seed} finds a counterexample`)
+      throw error
+    }
+  }
+  const steps = [...done.values()].reduce((sum, count) => sum + count, 0)
+  const each = [...done].map(([does, count]) => `${does} ${count}`).join(', ')
+  evidence(`the model: ${sequences} sequences from seed ${SEED} on, ${steps} steps: ${each}`)
+})

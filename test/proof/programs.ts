@@ -1,0 +1,203 @@
+// The programs that the proofs break, and what must be so when they are run again in peace.
+
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { GcRoots } from '../../src/nix/gc-roots.ts'
+import { claim } from '../../src/spool/claim.ts'
+import { recover } from '../../src/spool/recover.ts'
+import { storePath } from '../spool/temp-spool.ts'
+import { type RunResult, runProgram } from '../support/run.ts'
+import { violations } from './invariants.ts'
+import { evidence, IS_WHOLE, spread, twoAtATime } from './share.ts'
+import { type Injection, type Point, runTraced, type Traced } from './strace.ts'
+import { FATES, HOOK, NIX_UPLOAD, World } from './world.ts'
+
+/** A world that goes, unless the test fails: then it is what one wants to look at. */
+export async function inWorld(act: (world: World) => Promise<void>): Promise<void> {
+  const world = new World()
+  await act(world)
+  world.remove()
+}
+
+export function drainArgs(world: World): string[] {
+  return ['drain', '--to', `file://${world.cache}`]
+}
+
+/** A daemon goes on, and all is where it must be; then what crashes leave is swept, and nothing else. */
+export async function goesOn(world: World): Promise<void> {
+  world.ageLock()
+  const { exitCode, stderr } = await runProgram(NIX_UPLOAD, drainArgs(world), { env: world.env, cwd: '/' })
+  expect([1, 75], stderr).toContain(exitCode)
+  expect(violations(world.ground, 'recovered')).toEqual([])
+  for (const { name, ends } of FATES) {
+    expect(existsSync(join(world.spool[ends], name)), `${name} in ${ends}/ after\n${stderr}`).toBe(true)
+  }
+  await world.sweep()
+  expect(readdirSync(world.spool.tmp)).toEqual([])
+  expect(readdirSync(world.gcroots).map((name) => name.replace(/\.\w{32}$/, ''))).toEqual([
+    'README',
+    'c-gone.json',
+    'f-refused.json',
+  ])
+  expect(existsSync(join(world.dir, 'stand-in/unexpected'))).toBe(false)
+}
+
+/** The shell itself, and its tools: each is watched by itself, since strace counts for each process. */
+export const PROCESSES = ['sh', 'date', 'ln', 'sync', 'mv', 'dd'] as const
+
+/** A tool that dies under the hook must not fail the build, and the one line must be right. */
+export function tellsTheTruth(
+  world: World,
+  { exitCode, stdout, stderr }: RunResult,
+  mustCleanUp = true,
+): void {
+  expect(exitCode).toBe(0)
+  const lines = `${stdout}\n${stderr}`.split('\n').filter((line) => line !== '')
+  expect(lines).toHaveLength(1)
+  const names = readdirSync(world.spool.new).filter((name) => !name.startsWith('.'))
+  const line = lines[0] ?? ''
+  if (names.length === 0) {
+    expect(line).toMatch(/^nix-upload: not queued: /)
+    if (!mustCleanUp) return
+    expect(readdirSync(world.gcroots)).toEqual(['README'])
+    expect(readdirSync(world.spool.tmp)).toEqual([])
+  } else {
+    expect(line).toMatch(
+      new RegExp(`^nix-upload: (queued ${names[0]}|not queued for certain: .*${names[0]} is there)`),
+    )
+  }
+}
+
+/** Runs the hook with one of its processes under strace. */
+export async function hookUnder(
+  world: World,
+  process: (typeof PROCESSES)[number],
+  who: 'alone' | 'all',
+  /** What happens to it at which point: `signal=SIGKILL`, `error=EIO`. */
+  injection?: Injection,
+): Promise<{ result: RunResult; calls: string[]; isHit: boolean }> {
+  const log = join(world.dir, 'trace')
+  const inject = injection ? `-e inject=${injection.set}:${injection.what}:when=${injection.when}` : ''
+  const strace = `/usr/bin/strace -qq -o ${log} -e trace=all ${inject}`
+  const bin = join(world.dir, 'watched')
+  mkdirSync(bin)
+  if (process !== 'sh') {
+    const end = who === 'all' ? '[ $code != 137 ] || kill -9 $PPID' : ':'
+    writeFileSync(
+      join(bin, process),
+      `#!/bin/sh\n${strace} /usr/bin/${process} "$@"\ncode=$?\n${end}\nexit $code\n`,
+    )
+    chmodSync(join(bin, process), 0o755)
+  }
+  const env = {
+    ...world.env,
+    PATH: `${bin}:${world.env.PATH}`,
+    DRV_PATH: `${storePath('x')}.drv`,
+    OUT_PATHS: storePath('x'),
+  }
+  const command = process === 'sh' ? `exec ${strace} /bin/sh ${HOOK}` : `exec /bin/sh ${HOOK}`
+  const result = await runProgram('/bin/sh', ['-c', command], { env, cwd: '/' })
+  const trace = existsSync(log) ? readFileSync(log, 'utf8') : ''
+  return {
+    result,
+    calls: trace.split('\n').filter((line) => /^\w+\(/.test(line)),
+    isHit: trace.includes('+++ killed by SIGKILL') || trace.includes('(INJECTED)'),
+  }
+}
+
+/**
+ * What is in new/ after a hand-over that was cut short: all that was promised, each job whole, with its roots, and
+ * claimed by a daemon; what is left of the others is swept.
+ */
+export async function areWhole(
+  world: World,
+  promised: string[],
+  storeDir: string,
+  isRooted = true,
+): Promise<void> {
+  const names = readdirSync(world.spool.new).filter((name) => !name.startsWith('.'))
+  expect(names).toEqual(expect.arrayContaining(promised))
+  for (const name of names) {
+    const bytes = readFileSync(join(world.spool.new, name))
+    expect(JSON.parse(bytes.toString())).toMatchObject({
+      version: 1,
+      outPaths: [expect.stringContaining(storeDir)],
+    })
+    world.handed.push({ name, bytes, isRooted })
+  }
+  const ground = { ...world.ground, storeDir }
+  expect(violations(ground, 'crashed')).toEqual([])
+  expect(readdirSync(world.spool.tmp).length).toBeLessThanOrEqual(3)
+  recover(world.spool, () => false)
+  for (const name of names) {
+    expect(claim(world.spool, new GcRoots(world.gcroots), storeDir, name, () => true).kind).toBe('claimed')
+  }
+  await world.sweep()
+  expect(violations(ground, 'recovered')).toEqual([])
+  expect(readdirSync(world.spool.tmp)).toEqual([])
+  expect(readdirSync(world.gcroots)).toHaveLength(1 + names.length)
+}
+
+/**
+ * Lets something happen at each point of a run, and at those behind until nothing happens any more; or at a share.
+ * @param act Returns whether it came to that point.
+ */
+export async function everyPoint(
+  program: string,
+  points: readonly Point[],
+  share: number,
+  act: (at: Point) => Promise<boolean>,
+): Promise<void> {
+  expect(points.length).toBeGreaterThan(0)
+  const chosen = spread(points, share)
+  let hit = 0
+  const missed: string[] = []
+  await twoAtATime(chosen, async (at) => {
+    if (await act(at)) hit++
+    else missed.push(`${at.kind} ${at.nth}`)
+  })
+  // Runs differ by a call or two: whether a directory's listing needs one more read, say.
+  let beyond = 0
+  for (const kind of IS_WHOLE ? new Set(points.map((point) => point.kind)) : []) {
+    let nth = points.filter((point) => point.kind === kind).length
+    while (await act({ kind, nth: ++nth })) beyond++
+  }
+  const which = missed.length === 0 ? '' : `; not come to: ${missed.join(', ')}`
+  evidence(
+    `${program}: ${points.length + beyond} crash points, ${hit + beyond} of ${chosen.length + beyond} hit${which}`,
+  )
+  // The others were not there in that run, which was to its end what it should be all the same.
+  expect(missed.length).toBeLessThanOrEqual(Math.ceil(chosen.length / 10))
+}
+
+export function namesIn(stdout: string): string[] {
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .sort()
+}
+
+/** A store directory with these paths in it. */
+export function makeStore(world: World, paths: string[]): string {
+  const store = join(world.dir, 'store')
+  mkdirSync(store, { recursive: true })
+  for (const path of paths) writeFileSync(inStore(world, path), '')
+  return store
+}
+
+export function inStore(world: World, path: string): string {
+  return join(world.dir, 'store', path.slice('/nix/store/'.length))
+}
+
+/** Queues three paths at once. */
+export function enqueueIn(world: World, set: string, injection?: Injection): Promise<Traced> {
+  const names = ['x', 'y', 'z'].map(storePath)
+  // Outside a real store there is nothing for lstat(2) to find.
+  const store = makeStore(world, names)
+  const paths = names.map((path) => inStore(world, path))
+  const program = world.program(['enqueue', '-'], paths.join('\n'))
+  program.env = { ...program.env, NIX_STORE_DIR: store }
+  program.paths = [...program.paths, ...paths]
+  return runTraced(program, set, injection)
+}
