@@ -35,6 +35,18 @@ name = "push"
 command = ["/usr/local/bin/push"]
 retry-min = "300ms"
 retry-max = "1s"
+[[destination]]
+name = "web"
+to = "http://localhost:8080"
+`
+
+/** An http cache that takes everything: names are looked up and sockets opened under the units' restrictions. */
+const WEB = `const files = new Map()
+require('node:http').createServer(async (request, response) => {
+  if (request.method === 'PUT') files.set(request.url, Buffer.concat(await request.toArray()))
+  const file = files.get(request.url)
+  response.writeHead(file ? 200 : 404).end(request.method === 'GET' ? file : undefined)
+}).listen(8080)
 `
 
 /** What an administrator adds, and shorter times for a test. */
@@ -88,7 +100,7 @@ beforeAll(async () => {
   machine.write('etc/nix-upload/config.toml', CONFIG)
   machine.write('usr/local/bin/push', PUSH, 0o755)
   for (const unit of SERVICES) machine.write(`etc/systemd/system/${unit}.d/local.conf`, DROP_IN)
-  const quick = '[Service]\nWatchdogSec=4s\nRestartSec=200ms\n'
+  const quick = '[Service]\nWatchdogSec=6s\nRestartSec=200ms\n'
   machine.write('etc/systemd/system/nix-upload.service.d/quick.conf', quick)
   await machine.boot()
   await machine.do('useradd', '--create-home', '--groups', 'nix-users', 'builder')
@@ -98,6 +110,12 @@ beforeAll(async () => {
     'nix-store --generate-binary-cache-key test-1 /etc/nix/key.private /etc/nix/key.public',
   )
   await machine.do('install', '-d', '-o', 'nix-upload', '/srv/cache')
+  machine.write(
+    'etc/systemd/system/web.service',
+    '[Service]\nExecStart=node /srv/web.cjs\n[Install]\nWantedBy=multi-user.target\n',
+  )
+  machine.write('srv/web.cjs', WEB)
+  await machine.do('systemctl', 'enable', '--now', 'web.service')
 }, 300_000)
 
 afterAll(() => machine?.discard())
@@ -139,6 +157,14 @@ test('daemon mode: built by an ordinary user, signed by a key that only root can
   const narinfo = machine.read(`srv/cache/${path.slice(11, 43)}.narinfo`)
   expect(narinfo).toMatch(/^Sig: test-1:/m)
   expect(machine.read(home('pushed'))).toContain(path)
+  const remote = [
+    '--extra-experimental-features',
+    'nix-command',
+    'path-info',
+    '--store',
+    'http://localhost:8080',
+  ]
+  expect(await machine.do('nix', ...remote, path)).toContain(path)
   const key = await machine.run('setpriv', [
     '--reuid=nix-upload',
     '--clear-groups',
@@ -170,13 +196,13 @@ test('a daemon that hangs is started again by the watchdog; one that is idle is 
   const unit = 'nix-upload.service'
   const pid = await machine.property(unit, 'MainPID')
   // More than twice as long as a daemon may be silent.
-  await sleep(9_000)
+  await sleep(14_000)
   expect(await machine.property(unit, 'MainPID')).toBe(pid)
   expect(await machine.property(unit, 'NRestarts')).toBe('0')
   await machine.do('systemctl', 'kill', '--kill-whom=main', '--signal=STOP', unit)
   const restarted = async () => (await machine.property(unit, 'NRestarts')) === '1'
-  await until(restarted, 'the watchdog', 15_000)
-  expect(await machine.journal(unit)).toContain('Watchdog timeout (limit 4s)!')
+  await until(restarted, 'the watchdog', 30_000)
+  expect(await machine.journal(unit)).toContain('Watchdog timeout (limit 6s)!')
   const path = await build('watchdog')
   await delivered(path)
   expect(await machine.property(unit, 'ActiveState')).toBe('active')
