@@ -27,6 +27,8 @@ in
     # As root, like nix-daemon: secrets are read where they are.
     launchd.daemons.nix-upload = {
       script = ''
+        # For mkdir here, and ssh for Nix.
+        export PATH=$PATH:/usr/bin:/bin:/usr/sbin:/sbin
         mkdir -p ${lib.escapeShellArgs ([ spool ] ++ lib.optional (gcroots != "") gcroots)}
         exec ${cfg.package}/bin/nix-upload drain --linger 1h
       '';
