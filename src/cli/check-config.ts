@@ -2,7 +2,7 @@ import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { DEFAULT_CONFIG_FILE } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { withCommon } from './options.ts'
-import { print } from './print.ts'
+import { print, printable } from './print.ts'
 
 export const command = 'check-config [file]'
 export const describe = 'Validate a configuration file; touches nothing else'
@@ -18,6 +18,6 @@ export async function handler(
 ): Promise<void> {
   const path = args.file ?? args.config ?? DEFAULT_CONFIG_FILE
   const config = await loadConfig({ config: path }, {})
-  const destinations = config.destinations.map(({ name, to }) => `  ${name}: ${to}\n`)
+  const destinations = config.destinations.map(({ name, to }) => `  ${name}: ${printable(to)}\n`)
   await print(`${path} is valid. Destinations:\n${destinations.join('')}`)
 }

@@ -30,7 +30,7 @@ export async function main(args: readonly string[]): Promise<void> {
   try {
     await parser(args).parseAsync()
   } catch (error) {
-    fail(error)
+    fail(isUsageError(error) ? usageError(error.message) : error)
   }
 }
 
@@ -57,23 +57,24 @@ function parser(args: readonly string[]) {
     .demandCommand(1, 'which command?')
     .recommendCommands()
     .strict()
-    .updateStrings({
-      'Not enough non-option arguments: got %s, need at least %s':
-        'an argument is missing: got %s, this needs %s',
-    })
     .version(version())
     .alias('h', 'help')
     .epilogue('Exit codes: 0 done, 1 failed, 2 usage, 75 try later, 78 bad configuration')
     .wrap(Math.min(110, process.stdout.columns || 100))
     .fail((message, error) => {
-      throw (
-        error ??
-        new UserError(
-          `${message}\nType \`nix-upload --help\` for the commands, \`nix-upload COMMAND --help\` for one`,
-          EXIT.usage,
-        )
-      )
+      throw error ?? usageError(message)
     })
+}
+
+/** yargs throws some complaints about the command line (a flag without its value) and hands over the others. */
+function isUsageError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'YError'
+}
+
+function usageError(message: string): UserError {
+  const words = message.replace(/^Not enough non-option arguments: .*/, 'an argument is missing')
+  const help = 'Type `nix-upload --help` for the commands, `nix-upload COMMAND --help` for one'
+  return new UserError(`${words}\n${help}`, EXIT.usage)
 }
 
 /** yargs drops a lone `-` without a word. What comes behind `--` is not ours. */

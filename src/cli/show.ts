@@ -35,15 +35,18 @@ function asText({ name, state, path, job, reason }: Found): string {
   if (!job) return table([...rows, ['reason', printable(reason ?? 'no valid job')]])
   if (job.drvPath !== undefined) rows.push(['drvPath', job.drvPath])
   rows.push(...job.outPaths.map((outPath, at) => [at === 0 ? 'outPaths' : '', outPath]))
-  if (job.queuedAt !== undefined) rows.push(['queuedAt', job.queuedAt])
+  if (job.queuedAt !== undefined) rows.push(['queuedAt', printable(job.queuedAt)])
   for (const [destination, record] of Object.entries(job.destinations)) {
     const when = record.settledAt ?? record.lastAttemptAt ?? ''
     const attempts = record.attempts > 0 ? `, ${counted(record.attempts, 'failed attempt')}` : ''
-    rows.push(['', ''], [printable(destination), `${record.state} ${when}${attempts}`])
+    rows.push(['', ''], [printable(destination), `${record.state} ${printable(when)}${attempts}`])
     for (const text of [record.error, record.note]) if (text !== undefined) rows.push(['', printable(text)])
   }
   if (job.history.length > 0) {
-    rows.push(['', ''], ['history', `requeued ${job.history.map(({ requeuedAt }) => requeuedAt).join(', ')}`])
+    rows.push(
+      ['', ''],
+      ['history', `requeued ${printable(job.history.map(({ requeuedAt }) => requeuedAt).join(', '))}`],
+    )
   }
   return table(rows)
 }

@@ -45,7 +45,7 @@ function survey(config: Config, spool: Spool): Status {
 }
 
 /** A running daemon knows best where it delivers to: it may have been given `--to`. */
-function destinationsOf({ config, report, daemon }: Status) {
+function destinationsOf({ config, spool, report, daemon }: Status) {
   const reported = Object.entries(report?.destinations ?? {}).map(([name, { to }]) => ({ name, to }))
   const destinations = daemon === 'running' && reported.length > 0 ? reported : config.destinations
   return destinations.map(({ name, to }) => {
@@ -57,6 +57,7 @@ function destinationsOf({ config, report, daemon }: Status) {
       state: known?.state ?? ('unknown' as const),
       lastError: known?.lastError ?? null,
       nextAttemptAt: known?.nextAttemptAt ?? null,
+      paused: isPaused(spool, name),
     }
   })
 }
@@ -91,7 +92,7 @@ function asText(status: Status): string {
       state === 'failed' && jobs > 0 ? colour('red', `${jobs}`.padStart(7)) : `${jobs}`.padStart(7)
     return [`${state}/`, shown, age]
   })
-  const destinations = destinationsOf(status).map(({ name, to, state, lastError, nextAttemptAt }) => {
+  const destinations = destinationsOf(status).map(({ name, to, state, lastError, nextAttemptAt, paused }) => {
     const next =
       nextAttemptAt === null
         ? ''
@@ -100,7 +101,7 @@ function asText(status: Status): string {
     return [
       printable(name),
       colour(style, state.padEnd(7)),
-      printable(to),
+      printable(to) + (paused ? colour('yellow', '  paused') : ''),
       lastError === null ? '' : printable(lastError) + next,
     ]
   })

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
 import { type RunOptions, run } from './run.ts'
@@ -7,7 +8,8 @@ const QUERY_TIMEOUT_MS = 120_000
 
 /** Nix's store directory: asked of Nix once, as it is Nix's to say. */
 export async function storeDirectory(env: NodeJS.ProcessEnv = process.env): Promise<string> {
-  if (env.NIX_STORE_DIR) return env.NIX_STORE_DIR
+  // As Nix does: a slash at its end is no part of it.
+  if (env.NIX_STORE_DIR) return resolve(env.NIX_STORE_DIR)
   try {
     const { exitCode, stdout } = await run('nix-instantiate', ['--eval', '-E', 'builtins.storeDir'])
     const [, directory] = /^"(\/.*)"\s*$/.exec(stdout) ?? []

@@ -5,7 +5,7 @@ import type { GcRoots } from '../nix/gc-roots.ts'
 import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
 import type { Spool } from './layout.ts'
 import { mayBeJob, readJob } from './read.ts'
-import { exists, moveJob, unlinkIfThere } from './write.ts'
+import { exists, freeName, moveJob, unlinkIfThere } from './write.ts'
 
 /** A job that lies in `cur/` and is this process's to deliver. */
 export interface ClaimedJob {
@@ -48,18 +48,26 @@ export function claim(
   if (!job) return { kind: 'gone' }
   if (isSettled(job)) job = startAfresh(job, new Date())
   if (!wants(job)) return { kind: 'left' }
-  const target = moveJob(join(spool.new, name), name, spool.cur)
-  if (target === undefined) return { kind: 'gone' }
-  const claimed: ClaimedJob = { name: target, job }
-  dropStaleNote(spool, name)
   // Jobs put here by hand, and requeued ones, have no roots yet. A job whose roots can't be made is delivered
   // all the same: the upload is the better protection.
-  try {
-    roots.hold(target, rootedPaths(job))
-  } catch (rootsError) {
-    return { kind: 'claimed', claimed, rootsError }
+  const rootsError = tryToHold(roots, freeName(spool.cur, name), rootedPaths(job))
+  const target = moveJob(join(spool.new, name), name, spool.cur)
+  if (target === undefined) return { kind: 'gone' }
+  dropStaleNote(spool, name)
+  return {
+    kind: 'claimed',
+    claimed: { name: target, job },
+    ...(rootsError === undefined ? {} : { rootsError }),
   }
-  return { kind: 'claimed', claimed }
+}
+
+function tryToHold(roots: GcRoots, name: string, paths: readonly string[]): unknown {
+  try {
+    roots.hold(name, paths)
+    return undefined
+  } catch (error) {
+    return error
+  }
 }
 
 /** The paths whose garbage collection would make the job undeliverable. */

@@ -28,7 +28,9 @@ export async function sweepTemporaries(spool: Spool, now = Date.now()): Promise<
 export async function sweepRoots(spool: Spool, roots: GcRoots): Promise<number> {
   let removed = 0
   for await (const { job, path, ageMs } of unhurried(roots.entries())) {
-    if ([spool.new, spool.cur, spool.failed].some((directory) => exists(join(directory, job)))) continue
+    // new/ twice: a job that is requeued meanwhile goes from where we come to later to where we have been.
+    if ([spool.new, spool.cur, spool.failed, spool.new].some((directory) => exists(join(directory, job))))
+      continue
     if (ageMs <= ABANDONED_MS && !exists(join(spool.done, job))) continue
     if (unlinkIfThere(path)) removed++
   }

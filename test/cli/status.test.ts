@@ -30,6 +30,7 @@ describe('status --json', () => {
           state: 'unknown',
           lastError: null,
           nextAttemptAt: null,
+          paused: false,
         },
       ],
     })
