@@ -154,7 +154,7 @@ export class Lane {
 
   async #deliver(jobs: ClaimedJob[], signal: AbortSignal): Promise<BatchSummary> {
     const startedAt = performance.now()
-    const { outcomes, runs } = await deliver(jobs, this.#route, signal)
+    const { outcomes, runs } = await deliver(jobs, this.destination.name, this.#route, signal)
     this.#running.delete(jobs)
     this.#isHeldUp = false
     this.#noteHealth([...outcomes.values()])

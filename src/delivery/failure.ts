@@ -1,0 +1,51 @@
+import { codeOf, UserError, wordsOf } from '../config/user-error.ts'
+import { judge, type Verdict } from '../nix/blame.ts'
+import { NixFailure } from '../nix/failure.ts'
+import { NotStartedError } from '../nix/run.ts'
+import type { Outcome } from './outcome.ts'
+import { SendFailure } from './route.ts'
+
+/** Why something could not be sent. */
+export interface Failure {
+  verdict: Verdict
+  /**
+   * A server refused one file. That is the destination's fault where it refuses all (no credentials, no room), and one
+   * path's where it takes others (its name, its size, what a scanner thinks of it): one answer doesn't tell.
+   */
+  isOfOneFile: boolean
+}
+
+/** 2.8.0, 2.26.3, 2.34.8, of a PUT. */
+const REFUSED_FILE = /unable to upload '[^']*': HTTP error [45]\d\d\b/
+
+/** @returns undefined for what is no failure: it was ended because it is not wanted any more. */
+export function failureOf(error: unknown): Failure | undefined {
+  if (error instanceof SendFailure) return certain(error.verdict)
+  if (error instanceof NixFailure) {
+    if (error.ended === 'aborted') return undefined
+    if (error.ended === 'silent') return atDestination('no sign of life for too long, so it was ended')
+    const verdict = judge(error.messages)
+    const isOfOneFile = error.messages.some((message) => REFUSED_FILE.test(message))
+    return { verdict, isOfOneFile: isOfOneFile && verdict.blame === 'destination' }
+  }
+  if (error instanceof NotStartedError) {
+    return atDestination(`${error.message}; install it or put it on the PATH of this service`)
+  }
+  // No file handles left, no room for temporary files: not the job's fault.
+  if (codeOf(error) !== undefined || error instanceof UserError) return atDestination(wordsOf(error))
+  throw error
+}
+
+/** What an error thrown while delivering means for the jobs it hit. */
+export function outcomeOf(error: unknown): Outcome {
+  const failure = failureOf(error)
+  return failure ? { kind: 'failed', verdict: failure.verdict } : { kind: 'aborted' }
+}
+
+function atDestination(message: string): Failure {
+  return certain({ blame: 'destination', permanent: false, message })
+}
+
+function certain(verdict: Verdict): Failure {
+  return { verdict, isOfOneFile: false }
+}

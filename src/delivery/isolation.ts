@@ -1,0 +1,127 @@
+import type { Verdict } from '../nix/blame.ts'
+import type { ClaimedJob } from '../spool/claim.ts'
+import { type Failure, failureOf } from './failure.ts'
+import type { Outcome } from './outcome.ts'
+import { type Item, pathsOf } from './prepare.ts'
+import { type Route, SendFailure } from './route.ts'
+
+/**
+ * Sends jobs together, and finds those that spoil it for the others: a copy that fails for a reason that may be a single
+ * job's is split until the culprit stands alone. Where the reason may be the destination's as well, a job or two are
+ * sent alone first: when none of them goes through either, it is the destination, and nothing is split.
+ */
+export class Isolation {
+  readonly outcomes = new Map<ClaimedJob, Outcome>()
+  /** How many times something was sent. */
+  runs = 0
+  readonly #destination: string
+  readonly #route: Route
+  readonly #signal: AbortSignal
+  /** Something went through, so whatever else fails, the destination is well. */
+  #isProven = false
+
+  /** @param destination Its name. */
+  constructor(destination: string, route: Route, signal: AbortSignal) {
+    this.#destination = destination
+    this.#route = route
+    this.#signal = signal
+  }
+
+  /** @throws What is the matter with the destination; jobs without an outcome by then share it. */
+  async deliver(items: readonly Item[]): Promise<void> {
+    const failure = await this.#send(items)
+    if (!failure) return
+    const [only] = items
+    if (items.length === 1 && only) return await this.#decide(only, failure)
+    const named = items.filter((item) => isNamed(item, failure.verdict))
+    const isTold = named.length > 0 && this.runs === 1
+    const isInDoubt = failure.verdict.blame !== 'job' && !this.#isProven && !isTold
+    const left = isInDoubt ? await this.#prove(items) : items
+    for (const part of split(left, failure.verdict)) await this.deliver(part)
+  }
+
+  /** Returns what went wrong, where it may be a single job's fault. */
+  async #send(items: readonly Item[]): Promise<Failure | undefined> {
+    const drvPaths = [...new Set(items.flatMap(({ claimed }) => claimed.job.drvPath ?? []))]
+    this.runs++
+    try {
+      await this.#route.send(pathsOf(items), drvPaths, this.#signal)
+    } catch (error) {
+      const failure = failureOf(error)
+      if (!failure || (failure.verdict.blame === 'destination' && !failure.isOfOneFile)) throw error
+      return failure
+    }
+    this.#isProven = true
+    for (const { claimed, note } of items) {
+      this.outcomes.set(claimed, { kind: 'delivered', ...(note === undefined ? {} : { note }) })
+    }
+    return undefined
+  }
+
+  /** Sends two jobs alone, the last and the first; returns the items that are still to be decided on. */
+  async #prove(items: readonly Item[]): Promise<readonly Item[]> {
+    const failures: [Item, Failure][] = []
+    for (const item of [items.at(-1), items[0]]) {
+      if (!item || this.#isProven) continue
+      const failure = await this.#send([item])
+      if (failure) failures.push([item, failure])
+    }
+    const isInDoubt = failures.every(([, { verdict }]) => verdict.blame !== 'job')
+    const [first] = failures
+    if (!this.#isProven && isInDoubt && first) {
+      throw new SendFailure({ ...first[1].verdict, blame: 'destination', permanent: false })
+    }
+    for (const [item, failure] of failures) await this.#decide(item, failure)
+    return items.filter(({ claimed }) => !this.outcomes.has(claimed))
+  }
+
+  /** Whose fault it is that a job failed alone. */
+  async #decide(item: Item, failure: Failure): Promise<void> {
+    const { verdict } = failure
+    const isItsOwn = verdict.blame === 'job' || this.#isProven || (await this.#isItsOwn(item, verdict))
+    const outcome = isItsOwn ? ownFailure(item, failure) : { ...verdict, blame: 'destination' as const }
+    this.outcomes.set(item.claimed, { kind: 'failed', verdict: outcome })
+  }
+
+  /** Of a job that nothing went out beside: the destination is asked something harmless. */
+  async #isItsOwn({ claimed, paths }: Item, { blame }: Verdict): Promise<boolean> {
+    // It failed by itself before, while others went through.
+    const isSuspect = (claimed.job.destinations[this.#destination]?.attempts ?? 0) > 0
+    if (blame === 'destination' && !isSuspect) return false
+    try {
+      await this.#route.probe(paths, this.#signal)
+      return true
+    } catch (error) {
+      if (!failureOf(error)) throw error
+      return false
+    }
+  }
+}
+
+/** What is said in the job's file of a failure of its own; it names the path. */
+function ownFailure({ paths }: Item, { verdict }: Failure): Verdict {
+  const [path = ''] = paths
+  const which = paths.length > 1 ? `${path} (or another of the ${paths.length} of this job)` : path
+  if (verdict.blame === 'destination') {
+    const [, said = verdict.message] = /; (Nix says: .*)$/.exec(verdict.message) ?? []
+    const message = `the destination takes other paths, but refuses ${which}; ${said}`
+    return { blame: 'job', permanent: false, message }
+  }
+  if (paths.some((path) => verdict.message.includes(path))) return verdict
+  return { ...verdict, message: `${verdict.message} (while uploading ${which})` }
+}
+
+/** Apart from the rest the jobs that hold a path Nix complains of; without such a path, two halves. */
+function split(items: readonly Item[], verdict: Verdict): (readonly Item[])[] {
+  const named = items.filter((item) => isNamed(item, verdict))
+  const middle = Math.ceil(items.length / 2)
+  const parts =
+    named.length > 0 && named.length < items.length
+      ? [items.filter((item) => !named.includes(item)), named]
+      : [items.slice(0, middle), items.slice(middle)]
+  return parts.filter((part) => part.length > 0)
+}
+
+function isNamed({ paths }: Item, { path, message }: Verdict): boolean {
+  return paths.some((own) => own === path || message.includes(own))
+}
