@@ -1,15 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { codeOf, wordsOf } from '../config/user-error.ts'
-import type { Delivery } from '../delivery/delivery.ts'
+import { type Delivery, MAX_IN_HAND } from '../delivery/delivery.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { claim, type Look } from '../spool/claim.ts'
 import type { Spool } from '../spool/layout.ts'
 import { reject } from '../spool/settle.ts'
 import { Scan } from './scan.ts'
 
-/** At most so many jobs are claimed at once; the rest wait in `new/`, where they cost no memory. */
-const MAX_IN_HAND = 1000
 /** The event loop gets its turn after so many looks at files, some milliseconds. */
 const LOOKS_PER_TURN = 200
 /** So many files that can't be moved away are remembered, to warn of each only once. */
@@ -33,6 +31,8 @@ export class Claimer {
   readonly #delivery: Delivery
   readonly #stuck = new Set<string>()
   #hadRoom: ReadonlySet<unknown> = new Set()
+  /** Something was left of what somebody named, which no scan has counted yet. */
+  #hasLeftHeard = false
 
   constructor(context: ClaimerContext, delivery: Delivery) {
     this.#context = context
@@ -46,18 +46,19 @@ export class Claimer {
    * @param isStopping Asked now and then.
    */
   async claim(heard: ReadonlySet<string> | undefined, isStopping: () => boolean): Promise<void> {
-    this.#noteRoom()
+    this.#noticeRoom()
     if (!heard) this.scan.wet()
     for (const name of heard ?? []) {
       if (this.isFull) this.scan.wet()
-      else this.#look(name)
+      else if (this.#look(name) === 'left') this.#hasLeftHeard = true
     }
     for (let looks = 1; !this.isFull && !isStopping(); looks++) {
       const name = this.scan.next()
-      if (name === undefined) return
+      if (name === undefined) break
       this.scan.note(this.#look(name))
       if (looks % LOOKS_PER_TURN === 0) await nextTurn()
     }
+    this.#hadRoom = new Set(this.#lanesWithRoom())
   }
 
   /** True while there is no room for another job. */
@@ -66,10 +67,15 @@ export class Claimer {
   }
 
   /** What was left for want of room at a destination is worth another look once that one has room. */
-  #noteRoom(): void {
-    const room = this.#delivery.lanes.filter((lane) => lane.room > 0)
-    if (this.scan.left > 0 && room.some((lane) => !this.#hadRoom.has(lane))) this.scan.wet()
-    this.#hadRoom = new Set(room)
+  #noticeRoom(): void {
+    const hasLeft = this.scan.left > 0 || this.#hasLeftHeard
+    if (!hasLeft || this.#lanesWithRoom().every((lane) => this.#hadRoom.has(lane))) return
+    this.scan.wet()
+    this.#hasLeftHeard = false
+  }
+
+  #lanesWithRoom() {
+    return this.#delivery.lanes.filter((lane) => lane.room > 0)
   }
 
   #look(name: string): 'taken' | 'left' | 'gone' {

@@ -11,6 +11,9 @@ import { afterOutcome, type Next, type Outcome } from './outcome.ts'
 import { routeTo } from './routes.ts'
 import { Settlement } from './settlement.ts'
 
+/** At most so many jobs are claimed at once; the rest wait in `new/`, where they cost no memory. */
+export const MAX_IN_HAND = 1000
+
 /** What a delivery needs from the one who runs it. */
 export interface DeliveryContext {
   spool: Spool
@@ -23,12 +26,19 @@ export interface DeliveryContext {
   onHealth: () => void
 }
 
+interface InHand {
+  claimed: ClaimedJob
+  lanes: Set<Lane>
+}
+
 /** The jobs in hand and the lanes they go out on; settles each job once every lane it was on is through with it. */
 export class Delivery {
   readonly lanes: readonly Lane[]
   readonly #context: DeliveryContext
   /** For each job in hand, the lanes that still have it. */
-  readonly #inHand = new Map<string, { claimed: ClaimedJob; lanes: Set<Lane> }>()
+  readonly #inHand = new Map<string, InHand>()
+  /** Those that are not on all of their lanes yet, for want of room. */
+  readonly #partly = new Set<InHand>()
   readonly #settlement: Settlement
   readonly #abort = new AbortController()
   #isStopping = false
@@ -41,7 +51,9 @@ export class Delivery {
 
   #laneTo(destination: Destination): Lane {
     const log = this.#context.log.child({ destination: destination.name })
-    return new Lane(destination, routeTo(destination), {
+    // Each has a share that no other can take up: one that stands still, or is slow, keeps nothing from the others.
+    const capacity = Math.max(1, Math.floor(MAX_IN_HAND / this.#context.config.destinations.length))
+    return new Lane(destination, routeTo(destination), capacity, {
       onOutcome: (lane, claimed, outcome) => this.#settle(lane, claimed, outcome),
       onDown: (_lane, error, waitMs) => {
         log.warn({ error, nextAttemptIn: formatDuration(waitMs) }, 'the destination is down')
@@ -87,17 +99,33 @@ export class Delivery {
     return this.#inHand.has(name)
   }
 
-  /** Takes a claimed job on. Lanes without room get it another time, by way of `new/`. */
+  /**
+   * Takes a claimed job on. Lanes without room get it later: while it is in hand for another one, or by way of `new/`.
+   */
   accept(claimed: ClaimedJob): void {
-    const lanes = new Set(this.#pendingLanes(claimed.job).filter((lane) => lane.room > 0))
-    this.#inHand.set(claimed.name, { claimed, lanes })
-    for (const lane of lanes) lane.add(claimed)
-    if (lanes.size === 0) this.#finish(claimed)
+    const entry: InHand = { claimed, lanes: new Set() }
+    this.#inHand.set(claimed.name, entry)
+    this.#offer(entry)
+    if (entry.lanes.size === 0) this.#finish(claimed)
+  }
+
+  /** Puts a job on the lanes that have room for it. */
+  #offer(entry: InHand): void {
+    const { claimed, lanes } = entry
+    const missing = this.#pendingLanes(claimed.job).filter((lane) => !lanes.has(lane))
+    const taking = missing.filter((lane) => lane.room > 0)
+    for (const lane of taking) {
+      lanes.add(lane)
+      lane.add(claimed)
+    }
+    if (taking.length < missing.length) this.#partly.add(entry)
+    else this.#partly.delete(entry)
   }
 
   /** Starts what can be started. */
   start(): void {
     if (this.#isStopping) return
+    if (this.lanes.some((lane) => lane.room > 0)) for (const entry of this.#partly) this.#offer(entry)
     for (const lane of this.lanes) {
       lane.start(this.#abort.signal, (summary) => {
         this.#context.log.debug({ destination: lane.destination.name, ...summary }, 'batch through')
@@ -153,7 +181,8 @@ export class Delivery {
     this.#log(claimed, name, record, next)
     // A destination that stays down says the same at every probe; that is written once, for who reads the job.
     if (next !== 'wait' || record.error !== before?.error) this.#settlement.update(claimed, name, record)
-    const isStaying = !this.#isStopping && (next === 'retry' || next === 'wait')
+    // While a destination is down each probe takes another job, and not all of them need to be in hand.
+    const isStaying = !this.#isStopping && (next === 'retry' || (next === 'wait' && !lane.isFull))
     if (isStaying) {
       this.#settlement.record(claimed)
       if (next === 'retry') lane.delay(claimed, record.attempts)
@@ -161,7 +190,10 @@ export class Delivery {
       return
     }
     entry.lanes.delete(lane)
-    if (entry.lanes.size === 0) this.#finish(claimed)
+    const others = [...entry.lanes]
+    if (others.length === 0) this.#finish(claimed)
+    // What it waits for can take days, and until then its file would not say what it has got.
+    else if (others.every(({ health, isPaused }) => health.isDown || isPaused)) this.#settlement.record(claimed)
   }
 
   #log(claimed: ClaimedJob, destination: string, record: DeliveryRecord, next: Next): void {
@@ -183,12 +215,30 @@ export class Delivery {
       this.#release(claimed)
       return
     }
-    this.#inHand.delete(claimed.name)
+    this.#letGo(claimed)
+    this.#forgetRemoved(claimed)
     this.#settlement.settle(claimed)
   }
 
+  /** A destination that was taken out of the configuration is waited for no more, and the job says so. */
+  #forgetRemoved(claimed: ClaimedJob): void {
+    const isConfigured = (name: string) => this.lanes.some(({ destination }) => destination.name === name)
+    const settledAt = new Date().toISOString()
+    const note = 'this destination is not configured any more'
+    for (const [name, record] of Object.entries(claimed.job.destinations)) {
+      if (record.state !== 'waiting' || isConfigured(name)) continue
+      this.#settlement.update(claimed, name, { ...record, state: 'skipped', settledAt, note })
+    }
+  }
+
+  #letGo({ name }: ClaimedJob): void {
+    const entry = this.#inHand.get(name)
+    this.#inHand.delete(name)
+    if (entry) this.#partly.delete(entry)
+  }
+
   #release(claimed: ClaimedJob): void {
-    this.#inHand.delete(claimed.name)
+    this.#letGo(claimed)
     this.#noteWaiting(claimed)
     this.#settlement.release(claimed)
   }

@@ -1,5 +1,5 @@
 import type { Destination } from '../config/config.ts'
-import { dependents } from '../nix/local-store.ts'
+import { relatives } from '../nix/local-store.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import { waitAfter } from './backoff.ts'
@@ -37,6 +37,12 @@ export class Lane {
   /** Jobs that failed by themselves and wait for their next attempt. */
   readonly #delayed = new Map<ClaimedJob, NodeJS.Timeout>()
   readonly #running = new Set<readonly ClaimedJob[]>()
+  /** At most so many jobs are this lane's at once. */
+  readonly #capacity: number
+  /** What went out since the destination went down, in vain: the next probe takes something else, if there is. */
+  #probed = new WeakSet<ClaimedJob>()
+  /** The next batch is at most so large. After a failure it begins anew with 1, and each success doubles it. */
+  #nextSize: number
   /** Somebody paused it: it takes nothing on and starts nothing. */
   isPaused = false
   #isChoosing = false
@@ -44,8 +50,11 @@ export class Lane {
   #isHeldUp = false
   #wake: NodeJS.Timeout | undefined
 
-  constructor(destination: Destination, route: Route, events: LaneEvents) {
+  /** @param capacity At most so many jobs are its own at once, in a copy or waiting for one. */
+  constructor(destination: Destination, route: Route, capacity: number, events: LaneEvents) {
     this.destination = destination
+    this.#capacity = capacity
+    this.#nextSize = destination.batchSize
     this.health = new Health({ minMs: destination.retryMinMs, maxMs: destination.retryMaxMs })
     this.#route = route
     this.#events = events
@@ -57,18 +66,30 @@ export class Lane {
     return state === undefined || state === 'waiting'
   }
 
-  /** How many more jobs it can do with: the next batch; one for a probe when the destination is down. */
-  get room(): number {
-    if (this.isPaused) return 0
-    if (this.health.isDown) return this.#waiting.length === 0 && this.health.waitMs === 0 ? 1 : 0
-    return this.destination.batchSize - this.#waiting.length
-  }
-
   get isRunning(): boolean {
     return this.#running.size > 0
   }
 
-  /** Queues a job, at the end: after a failure the next probe takes another one. */
+  /** True while a whole batch waits. */
+  get isFull(): boolean {
+    return this.#waiting.length >= this.destination.batchSize
+  }
+
+  /** How many more jobs it can do with: the next batch; one for a probe when the destination is down. */
+  get room(): number {
+    const held = [...this.#running].reduce((sum, batch) => sum + batch.length, this.#delayed.size)
+    const free = this.#capacity - held - this.#waiting.length
+    if (this.isPaused || free <= 0) return 0
+    if (this.health.isDown) return this.health.waitMs === 0 && this.#nextProbe() === undefined ? 1 : 0
+    return Math.max(0, Math.min(free, this.destination.batchSize - this.#waiting.length))
+  }
+
+  /** A job that was not tried yet since the destination went down. */
+  #nextProbe(): ClaimedJob | undefined {
+    return this.#waiting.find((claimed) => !this.#probed.has(claimed))
+  }
+
+  /** Queues a job, at the end. */
   add(claimed: ClaimedJob): void {
     this.#waiting.push(claimed)
     this.#isHeldUp = false
@@ -92,32 +113,29 @@ export class Lane {
   start(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
     if (this.isPaused || this.#waiting.length === 0 || this.health.waitMs > 0 || signal.aborted) return
     if (!this.isRunning) {
-      this.#send(
-        this.#nextBatch(this.health.isDown ? 1 : this.destination.batchSize, this.#waiting),
-        signal,
-        onEnd,
-      )
+      const probe = this.health.isDown ? this.#nextProbe() : undefined
+      this.#send(this.#nextBatch(probe ? [probe] : this.#waiting), signal, onEnd)
     } else if (!this.health.isDown && this.#running.size < this.destination.concurrency) {
       void this.#startBeside(signal, onEnd)
     }
   }
 
   /**
-   * Starts another batch beside the running ones. What depends on a path under way stays behind: its closure would
-   * be uploaded twice.
+   * Starts another batch beside the running ones. What depends on a path under way stays behind, and so does what one
+   * under way depends on: it would be uploaded twice.
    */
   async #startBeside(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): Promise<void> {
     if (this.#isChoosing || this.#isHeldUp) return
     this.#isChoosing = true
     const underway = [...this.#running].flat().flatMap(({ job }) => job.outPaths)
     // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
-    const held = await dependents(underway, signal).catch(() => undefined)
+    const held = await relatives(underway, signal).catch(() => undefined)
     this.#isChoosing = false
     const isFree = ({ job }: ClaimedJob) => held !== undefined && !job.outPaths.some((path) => held.has(path))
     const free = this.#waiting.filter(isFree)
     this.#isHeldUp = free.length === 0
     if (!this.isRunning) this.#events.onChange()
-    else if (free.length > 0) this.#send(this.#nextBatch(this.destination.batchSize, free), signal, onEnd)
+    else if (free.length > 0) this.#send(this.#nextBatch(free), signal, onEnd)
   }
 
   /** Forgets all jobs that are not in a running copy, because they go back to `new/`. */
@@ -132,8 +150,9 @@ export class Lane {
     return [...this.#running].some((batch) => batch.includes(claimed))
   }
 
-  /** Takes a batch of at most `size` store paths out of what waits; `from` is all of it or a part. */
-  #nextBatch(size: number, from: readonly ClaimedJob[]): ClaimedJob[] {
+  /** Takes the next batch out of what waits; `from` is all of it or a part. */
+  #nextBatch(from: readonly ClaimedJob[]): ClaimedJob[] {
+    const size = this.#nextSize
     let paths = 0
     const end = from.findIndex(({ job }, at) => {
       paths += Math.max(1, job.outPaths.length)
@@ -157,24 +176,35 @@ export class Lane {
     const { outcomes, runs } = await deliver(jobs, this.destination.name, this.#route, signal)
     this.#running.delete(jobs)
     this.#isHeldUp = false
-    this.#noteHealth([...outcomes.values()])
+    this.#noteHealth(outcomes)
     for (const [claimed, outcome] of outcomes) this.#events.onOutcome(this, claimed, outcome)
     const paths = jobs.reduce((sum, { job }) => sum + job.outPaths.length, 0)
     return { jobs: jobs.length, paths, runs, ms: Math.round(performance.now() - startedAt) }
   }
 
-  #noteHealth(outcomes: readonly Outcome[]): void {
-    const error = outcomes.map(destinationError).find((message) => message !== undefined)
-    if (error !== undefined) this.#noteDown(error)
-    else if (outcomes.some(({ kind }) => kind === 'delivered')) this.#noteUp()
+  #noteHealth(outcomes: ReadonlyMap<ClaimedJob, Outcome>): void {
+    const failed = [...outcomes].flatMap(([claimed, outcome]) => {
+      const error = destinationError(outcome)
+      return error === undefined ? [] : [{ claimed, error }]
+    })
+    const isDelivered = [...outcomes.values()].some(({ kind }) => kind === 'delivered')
+    if (failed[0]) this.#noteDown(failed[0].error)
+    else if (isDelivered) this.#noteUp()
+    for (const { claimed } of failed) this.#probed.add(claimed)
   }
 
   #noteUp(): void {
     const before = this.health.succeeded()
-    if (before !== 'ok') this.#events.onUp(this, before)
+    this.#nextSize = Math.min(this.#nextSize * 2, this.destination.batchSize)
+    if (before === 'ok') return
+    this.#probed = new WeakSet()
+    this.#events.onUp(this, before)
   }
 
+  /** Batches that ran side by side fail side by side: that is one failure. */
   #noteDown(error: string): void {
+    this.#nextSize = 1
+    if (this.health.waitMs > 0) return
     const waitMs = this.health.failed(error)
     clearTimeout(this.#wake)
     this.#wake = setTimeout(() => this.#events.onChange(), waitMs + 1)

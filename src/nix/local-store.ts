@@ -68,9 +68,11 @@ export async function corruptPaths(paths: readonly string[], signal?: AbortSigna
   }
 }
 
-/** Every valid store path that depends on one of `paths`, they themselves included. */
-export async function dependents(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
-  return lines(await query(['--query', '--referrers-closure', ...paths], signal))
+/** Every valid store path that depends on one of `paths` or that one of them depends on, they themselves included. */
+export async function relatives(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
+  const kinds = ['--referrers-closure', '--requisites']
+  const found = await Promise.all(kinds.map((kind) => query(['--query', kind, ...paths], signal)))
+  return lines(found.join('\n'))
 }
 
 /** `nix-store`, not `nix path-info`: it says the same in every version of Nix. */

@@ -1,0 +1,100 @@
+// Several destinations: each has its own state, and none waits for another.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { until } from '../integration/daemon.ts'
+import { makeSite, type Site } from '../integration/site.ts'
+import { type MoodyCache, startMoodyCache } from '../support/servers/moody-cache.ts'
+import { deliveries, handOverAll } from './bed.ts'
+
+const JOBS = 100
+/** Far more than it takes, on a machine that has better things to do. */
+const LONG = 60_000
+
+/** Far fewer fit into a batch than there are jobs, so most of them wait in new/ while one destination is down. */
+const destination = (name: string, to: string, more = 'batch-size = 5') =>
+  `[[destination]]\nname = "${name}"\nto = "${to}"\nretry-min = "100ms"\nretry-max = "200ms"\n${more}\n`
+
+async function server(): Promise<MoodyCache> {
+  const cache = await startMoodyCache()
+  onTestFinished(() => cache.cleanup())
+  return cache
+}
+
+async function queue(site: Site, count: number): Promise<string[]> {
+  const paths = await site.paths(count)
+  await handOverAll(
+    site,
+    paths.map((path) => [path]),
+  )
+  return paths
+}
+
+const missing = (site: Site, paths: string[], cache: MoodyCache) =>
+  paths.filter((path) => !site.isCached(path, cache.dir))
+
+test('one is up and one is down, over restarts, until both have everything, once', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const [up, down] = [await server(), await server()]
+  await down.stop()
+  const config = await site.configured(destination('up', up.url) + destination('down', down.url))
+  const paths = await queue(site, JOBS)
+
+  let daemon = await site.watch(config)
+  const through = () => daemon.log.filter((line) => line.includes('"delivered"')).length
+  await until(() => through() === JOBS, 'all jobs at the one that is up', LONG)
+  await until(() => site.names('cur').length <= 10, 'the jobs that are through there to be back in new/')
+  expect(site.counts()).toMatchObject({ done: 0, failed: 0 })
+  daemon.kill('SIGKILL')
+  await daemon.exited
+  const records = [...(await deliveries(site, 'new', 'up')), ...(await deliveries(site, 'cur', 'up'))]
+  expect(records.map(({ state }) => state)).toEqual(Array(JOBS).fill('done'))
+  const waiting = await deliveries(site, 'new', 'down')
+  expect(waiting.filter(({ state, attempts }) => state !== 'waiting' || attempts !== 0)).toEqual([])
+
+  const uploads = up.count('PUT', /\.narinfo$/)
+  expect(uploads).toBe(JOBS)
+  daemon = await site.watch(config)
+  await daemon.says('the destination is down')
+  await down.start()
+  await site.settle('done', JOBS, LONG)
+  expect(missing(site, paths, down)).toEqual([])
+  for (const name of ['up', 'down']) {
+    const states = (await deliveries(site, 'done', name)).map(({ state }) => state)
+    expect(states).toEqual(Array(JOBS).fill('done'))
+  }
+  expect([up.count('PUT', /\.narinfo$/), down.count('PUT', /\.narinfo$/)]).toEqual([uploads, JOBS])
+  expect(site.roots()).toEqual([])
+})
+
+test('one that accepts and never answers keeps no more than its share of the places', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const silent = await server()
+  silent.behave({ stallAfter: 0 })
+  const config = destination('up', `file://${site.cache}`, '') + destination('silent', silent.url, '')
+  const paths = await queue(site, 1300)
+  await site.watch(await site.configured(config))
+  await until(() => paths.every((path) => site.isCached(path)), 'all jobs at the one that answers', LONG)
+  expect(site.names('cur').length).toBeLessThanOrEqual(1000)
+})
+
+test('pausing one stops that one only', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const [one, other] = [await server(), await server()]
+  const config = await site.configured(destination('one', one.url) + destination('other', other.url))
+  await site.watch(config)
+  expect(await site.run(['pause', 'other', ...config])).toMatchObject({ exitCode: 0 })
+  const paths = await queue(site, 20)
+  await until(() => missing(site, paths, one).length === 0, 'all jobs at the one that goes on', LONG)
+  await sleep(300)
+  expect(missing(site, paths, other)).toEqual(paths)
+  expect(site.counts()).toMatchObject({ done: 0, failed: 0 })
+
+  expect(await site.run(['resume', 'other', ...config])).toMatchObject({ exitCode: 0 })
+  await site.settle('done', 20, LONG)
+  expect(missing(site, paths, other)).toEqual([])
+  expect(one.count('PUT', /\.narinfo$/)).toBe(20)
+})
