@@ -5,7 +5,7 @@
 //
 // 20 seconds with a fixed seed; MINUTES=10 for longer with a new one, SEED=… for one that was printed.
 
-import { readdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { lstatSync, lutimesSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
@@ -19,10 +19,11 @@ import { handOver } from '../../src/spool/hand-over.ts'
 import { STATES } from '../../src/spool/layout.ts'
 import { pause, resume } from '../../src/spool/pause.ts'
 import { requeue } from '../../src/spool/settle.ts'
+import { exists } from '../../src/spool/write.ts'
 import { Daemon } from '../integration/daemon.ts'
 import { storePath } from '../spool/temp-spool.ts'
 import { runProgram } from '../support/run.ts'
-import { violations } from './invariants.ts'
+import { type Handed, violations } from './invariants.ts'
 import { evidence } from './share.ts'
 import { HOOK, NIX_UPLOAD, World } from './world.ts'
 
@@ -36,6 +37,7 @@ const state = fc.constantFrom(...STATES)
 const which = fc.nat(5)
 const commands = fc.array(
   fc.oneof(
+    { weight: 2, arbitrary: fc.record({ does: fc.constantFrom('keep house', 'take a name again') }) },
     {
       weight: 4,
       arbitrary: fc.record({ does: fc.constant('hand over'), by: fc.constantFrom('enqueue', 'hand') }),
@@ -56,7 +58,7 @@ const commands = fc.array(
     },
     {
       weight: 1,
-      arbitrary: fc.record({ does: fc.constantFrom('pause', 'resume', 'outage', 'recovery', 'keep house') }),
+      arbitrary: fc.record({ does: fc.constantFrom('pause', 'resume', 'outage', 'recovery') }),
     },
     {
       weight: 1,
@@ -90,6 +92,8 @@ type State = (typeof STATES)[number]
 class Reference {
   readonly deliverable = new Set<string>()
   readonly undeliverable = new Set<string>()
+  /** Names that a later job has too. */
+  readonly again: string[] = []
   /** Paths of jobs that a person put into done/: nobody promised that those have arrived. */
   readonly excused = new Set<string>()
 }
@@ -133,9 +137,18 @@ class Run {
         return
       }
       case 'hand over what is gone': {
-        const path = this.#path(false)
-        this.#put(`${basename(path)}.json`, JSON.stringify({ outPaths: [path] }))
-        this.reference.undeliverable.add(`${basename(path)}.json`)
+        const [name] = handOver(spool, this.roots, [{ outPaths: [this.#path(false)] }]).names
+        this.#note(name, this.reference.undeliverable)
+        return
+      }
+      case 'take a name again': {
+        // As a person may whose jobs have names of their own; in new/ it would replace a file, so not there.
+        const [name] = [...this.reference.deliverable].filter((each) =>
+          this.#placesOf(each).every((place) => place !== 'new'),
+        )
+        if (name === undefined || this.#placesOf(name).length === 0) return
+        this.#put(name, JSON.stringify({ outPaths: [this.#path(true)], again: this.#count }))
+        this.reference.again.push(name)
         return
       }
       case 'put garbage': {
@@ -199,9 +212,9 @@ class Run {
     expect(violations(this.ground, 'recovered')).toEqual([])
     const inState = (name: State) =>
       readdirSync(spool[name]).filter((each) => !each.startsWith('.') && !each.endsWith('.reason'))
-    const { deliverable, undeliverable } = this.reference
+    const { deliverable, undeliverable, again } = this.reference
     expect({ new: inState('new'), cur: inState('cur') }).toEqual({ new: [], cur: [] })
-    expect(inState('done').map(plain).sort()).toEqual([...deliverable].sort())
+    expect(inState('done').map(plain).sort()).toEqual([...deliverable, ...again].sort())
     expect(inState('failed').map(plain).sort()).toEqual([...undeliverable].sort())
   }
 
@@ -233,10 +246,14 @@ class Run {
     handed.push({ name, bytes: Buffer.from(text), isRooted: false })
   }
 
-  #note(name = 'nothing'): void {
+  #note(name = 'nothing', kind = this.reference.deliverable): void {
     const bytes = readFileSync(join(this.world.spool.new, name))
     this.world.handed.push({ name, bytes, isRooted: true })
-    this.reference.deliverable.add(name)
+    kind.add(name)
+  }
+
+  #placesOf(name: string): State[] {
+    return STATES.filter((state) => readdirSync(this.world.spool[state]).some((each) => plain(each) === name))
   }
 
   /** A person moves a job, wherever it is by now: the one of that number that is there. */
@@ -246,9 +263,10 @@ class Run {
       .filter((name) => !name.startsWith('.') && !name.endsWith('.reason'))
       .sort()
     const name = names[number]
-    const at = handed.findIndex((job) => name !== undefined && job.name === plain(name))
+    const text = name === undefined ? '' : readFileSync(join(spool[from], name)).toString()
+    const at = handed.findIndex((job) => isOf(job, name ?? '', text))
     const job = handed[at]
-    if (name === undefined || !job || from === to) return
+    if (name === undefined || !job || from === to || exists(join(spool[to], name))) return
     const bytes = readFileSync(join(spool[from], name))
     // In done/ a job loses its roots, and gets them again when it is claimed.
     const isRooted = job.isRooted && from !== 'done' && to !== 'done'
@@ -264,8 +282,8 @@ class Run {
   #jump(hours: number): void {
     const { spool } = this.world
     const then = (Date.now() - hours * HOUR) / 1000
-    for (const directory of ['tmp', ...STATES] as const) {
-      for (const name of readdirSync(spool[directory])) utimesSync(join(spool[directory], name), then, then)
+    for (const directory of [spool.tmp, ...STATES.map((name) => spool[name]), this.world.gcroots]) {
+      for (const name of readdirSync(directory)) lutimesSync(join(directory, name), then, then)
     }
   }
 
@@ -273,17 +291,28 @@ class Run {
   async #keepHouse(): Promise<void> {
     const { spool, handed } = this.world
     const config = await loadConfig({ spool: spool.root, to: `file://${this.world.cache}` })
+    const old = new Date(Date.now() - config.keepDoneMs)
     const before = readdirSync(spool.done)
+      .filter((name) => !name.startsWith('.') && lstatSync(join(spool.done, name)).mtime < old)
+      .map((name) => ({ name, text: readFileSync(join(spool.done, name), 'utf8') }))
     await keepHouse({ spool, roots: this.roots, config })
-    const after = new Set(readdirSync(spool.done))
-    for (const gone of before.filter((name) => !after.has(name)).map(plain)) {
-      if (STATES.some((name) => readdirSync(spool[name]).some((each) => plain(each) === gone))) continue
-      const at = handed.findIndex(({ name }) => name === gone)
+    for (const { name, text } of before) {
+      if (exists(join(spool.done, name))) continue
+      const at = handed.findIndex((job) => isOf(job, name, text))
       if (at >= 0) handed.splice(at, 1)
-      this.reference.deliverable.delete(gone)
-      this.reference.undeliverable.delete(gone)
+      const again = this.reference.again.indexOf(plain(name))
+      if (again >= 0) this.reference.again.splice(again, 1)
+      else this.reference.deliverable.delete(plain(name))
+      this.reference.undeliverable.delete(plain(name))
     }
   }
+}
+
+/** Whether a file is what became of a job: by its name, and by its path where several have that. */
+function isOf({ name, bytes }: Handed, file: string, text: string): boolean {
+  if (name !== plain(file)) return false
+  const [path] = /\/nix\/store\/[\w-]+/.exec(bytes.toString()) ?? []
+  return path === undefined ? bytes.toString() === text : text.includes(path)
 }
 
 function plain(name: string): string {
