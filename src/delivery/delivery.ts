@@ -193,7 +193,8 @@ export class Delivery {
     const others = [...entry.lanes]
     if (others.length === 0) this.#finish(claimed)
     // What it waits for can take days, and until then its file would not say what it has got.
-    else if (others.every(({ health, isPaused }) => health.isDown || isPaused)) this.#settlement.record(claimed)
+    else if (others.every(({ health, isPaused }) => health.isDown || isPaused))
+      this.#settlement.record(claimed)
   }
 
   #log(claimed: ClaimedJob, destination: string, record: DeliveryRecord, next: Next): void {
