@@ -144,5 +144,7 @@ function snapshot(path: string): unknown {
   const stats = lstatSync(path)
   const kind = { mode: stats.mode, size: stats.isDirectory() ? 0 : stats.size }
   if (stats.isSymbolicLink()) return { ...kind, target: readlinkSync(path) }
+  // What may not be read is the same file, or it isn't.
+  if ((stats.mode & 0o400) === 0) return { ...kind, inode: stats.ino }
   return stats.isFile() ? { ...kind, bytes: readFileSync(path).toString('base64') } : kind
 }

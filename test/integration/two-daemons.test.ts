@@ -2,6 +2,7 @@
 
 import { mkdir, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { UNSHARE } from './circumstances.ts'
 import { makeSite, type Site } from './site.ts'
@@ -63,8 +64,10 @@ test('a daemon that was stopped for longer than a lock holds gives way without a
 }, async () => {
   const site = await makeSite()
   const sleeper = await site.watch()
+  // A lock is stamped with the next full second, and whose it is is told by its stamp.
+  await sleep(1100)
   sleeper.kill('SIGSTOP')
-  // As if it had been for long.
+  // As if it had been stopped for long.
   await utimes(join(site.spool, 'daemon.lock'), 0, 0)
   const daemon = await site.watch()
   sleeper.kill('SIGCONT')
