@@ -20,7 +20,7 @@ const REFUSED_FILE = /unable to upload '[^']*': HTTP error [45]\d\d\b/
 
 /** @returns undefined for what is no failure: it was ended because it is not wanted any more. */
 export function failureOf(error: unknown): Failure | undefined {
-  if (error instanceof SendFailure) return certain(error.verdict)
+  if (error instanceof SendFailure) return error
   if (error instanceof NixFailure) {
     if (error.ended === 'aborted') return undefined
     if (error.ended === 'silent') return atDestination('no sign of life for too long, so it was ended')
@@ -43,9 +43,5 @@ export function outcomeOf(error: unknown): Outcome {
 }
 
 function atDestination(message: string): Failure {
-  return certain({ blame: 'destination', permanent: false, message })
-}
-
-function certain(verdict: Verdict): Failure {
-  return { verdict, isOfOneFile: false }
+  return { verdict: { blame: 'destination', permanent: false, message }, isOfOneFile: false }
 }

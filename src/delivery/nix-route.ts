@@ -1,15 +1,26 @@
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache } from '../config/store-url.ts'
 import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
-import { invalidPaths } from '../nix/local-store.ts'
+import { NixFailure } from '../nix/failure.ts'
+import { invalidPaths, nixVersion } from '../nix/local-store.ts'
 import { publicKeyOf, signAt, untrustedAt } from '../nix/verify.ts'
 import { type Route, SendFailure } from './route.ts'
+
+/** 2.8.0, 2.26.3 */
+const NO_S3 = /don't know how to open Nix store (?:with scheme 's3'|'s3:)/
 
 /** Uploads with `nix copy`: everything that Nix has a store URL for. */
 export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'> {
   const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
   const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
   const send: Route['send'] = async (paths, drvPaths, signal) => {
+    try {
+      await upload(paths, drvPaths, signal)
+    } catch (error) {
+      throw await withVersion(error)
+    }
+  }
+  const upload: Route['send'] = async (paths, drvPaths, signal) => {
     // Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them.
     if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
     // A binary cache is signed on the way; other stores keep the signatures that the paths come with.
@@ -23,6 +34,16 @@ export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'
     if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
   }
   return { send, probe: (paths, signal) => missingAt(store, paths, signal) }
+}
+
+/** That a Nix can't do S3 is of use to who knows which Nix it is: a service may have another PATH than a person. */
+async function withVersion(error: unknown): Promise<unknown> {
+  if (!(error instanceof NixFailure)) return error
+  if (!error.messages.some((message) => NO_S3.test(message))) return error
+  const message =
+    `${await nixVersion()}, which this service runs, was built without S3 and can't upload there: use the Nix of nixpkgs ` +
+    `or nixos.org, or an http:// or ssh:// way to the bucket; Nix says: ${error.message}`
+  return new SendFailure({ blame: 'destination', permanent: false, message })
 }
 
 /**
@@ -43,7 +64,7 @@ async function readBack(
   const left = await untrustedAt(store, paths, publicKey, closure, signal)
   if (left.length === 0) return
   const message = `uploaded, but the destination does not keep our signature on: ${left.slice(0, 5).join(' ')}`
-  throw new SendFailure({ blame: 'destination', permanent: false, message })
+  throw new SendFailure({ blame: 'destination', permanent: false, message }, true)
 }
 
 /** Nothing protects a derivation from garbage collection once its outputs are built. */

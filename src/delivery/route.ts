@@ -21,9 +21,12 @@ export interface Route {
 export class SendFailure extends Error {
   override name = 'SendFailure'
   readonly verdict: Verdict
+  /** Blamed on the destination, but it may be one path only that it does this to. */
+  readonly isOfOneFile: boolean
 
-  constructor(verdict: Verdict) {
+  constructor(verdict: Verdict, isOfOneFile = false) {
     super(verdict.message)
     this.verdict = verdict
+    this.isOfOneFile = isOfOneFile
   }
 }

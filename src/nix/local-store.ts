@@ -20,6 +20,12 @@ export async function storeDirectory(env: NodeJS.ProcessEnv = process.env): Prom
   return '/nix/store'
 }
 
+/** Which Nix this is, such as `nix (Nix) 2.26.3`. */
+export async function nixVersion(): Promise<string> {
+  const { exitCode, stdout } = await run('nix', ['--version'], queryOptions())
+  return exitCode === 0 ? stdout.trim() : 'this Nix'
+}
+
 /**
  * Tells which store paths are not valid: not in the store, whatever may lie on the disk.
  * @throws {NixFailure} where Nix couldn't tell.

@@ -1,0 +1,62 @@
+// Uploads to binary caches over http: nginx as people have it, and S3.
+
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { makeSite } from '../integration/site.ts'
+import { startMoodyCache } from '../support/servers/moody-cache.ts'
+import { startNginx } from '../support/servers/nginx.ts'
+import { versions } from './bed.ts'
+
+describe.each(versions)('with Nix $version', (version) => {
+  test('nginx that wants a login takes what comes with a netrc file', async () => {
+    const site = await makeSite(version)
+    await site.makeSpool()
+    const file = (name: string) => join(site.nix.dir, name)
+    await writeFile(file('htpasswd'), 'builder:{PLAIN}open sesame\n')
+    const location = `dav_methods PUT; create_full_put_path on; auth_basic cache; auth_basic_user_file ${file('htpasswd')};`
+    const nginx = await startNginx({ location })
+    onTestFinished(() => nginx.stop())
+    const [host = '', port = ''] = nginx.url.replace('http://', '').split(':')
+    await writeFile(file('netrc'), `machine ${host}\nlogin builder\npassword "open sesame"\n`)
+    const { outPaths } = await site.nix.build({ name: 'app', deps: [{ name: 'library' }] })
+    const [name = ''] = await site.enqueue(outPaths)
+    const to = `[[destination]]\nto = "http://${host}:${port}"\n`
+
+    expect(await site.run(['drain', ...(await site.configured(to))])).toMatchObject({ exitCode: 75 })
+    const { attempts, error } = await site.delivery('new', name)
+    expect(attempts).toBe(0)
+    expect(error).toMatch(/login.*netrc-file/)
+
+    const config = await site.configured(`${to}netrc-file = "${file('netrc')}"\n`)
+    expect(await site.run(['drain', ...config])).toMatchObject({ exitCode: 0 })
+    const closure = (await site.nix.run('nix-store', ['-qR', ...outPaths])).stdout.split('\n')
+    expect(closure.map((path) => site.isCached(path, nginx.root))).toEqual([true, true])
+    expect(existsSync(join(nginx.root, 'nix-cache-info'))).toBe(true)
+  })
+
+  test('S3 takes uploads, or the error says which Nix this is and what would help', async () => {
+    const site = await makeSite(version)
+    await site.makeSpool()
+    // Takes requests without a signature, as a bucket may that everybody can write to.
+    const server = await startMoodyCache()
+    onTestFinished(() => server.cleanup())
+    const [path = ''] = await site.paths(1)
+    const [name = ''] = await site.enqueue([path])
+    const to = `s3://bucket?endpoint=127.0.0.1:${server.port}&scheme=http&region=eu-west-1`
+    const env = { AWS_EC2_METADATA_DISABLED: 'true' }
+    const config = await site.configured(`[[destination]]\nto = "${to}"\n`)
+    const drained = await site.run(['drain', ...config], { env })
+    if (version === versions.at(-1)) {
+      expect(drained).toMatchObject({ exitCode: 0 })
+      expect(site.isCached(path, join(server.dir, 'bucket'))).toBe(true)
+      return
+    }
+    expect(drained.exitCode).toBe(75)
+    const { attempts, error } = await site.delivery('new', name)
+    expect(attempts).toBe(0)
+    expect(error).toContain('built without S3')
+    expect(error).toContain(version.version)
+  })
+})
