@@ -8,7 +8,7 @@ import { makeSite, type Site } from './site.ts'
 const JOBS = 1000
 const HOOKS_AT_ONCE = 50
 const LIFE_MS = 200
-/** On a slow machine the last daemon may live, at some point. */
+/** It goes on until all is done; on a slow machine until both of these are reached. */
 const KILLS = 10
 const KILLING_MS = 20_000
 
@@ -33,10 +33,12 @@ test('of 1,000 jobs none is lost or done twice while the daemon is killed every 
   expect(await site.run(['drain'])).toMatchObject({ exitCode: 0 })
   expect(site.counts()).toEqual({ new: 0, cur: 0, done: JOBS, failed: 0 })
   expect(site.names('done')).toEqual(queued.sort())
-  for (const name of queued) expect((await site.delivery('done', name)).state).toBe('done')
   expect(paths.filter((path) => !site.isCached(path))).toEqual([])
 
-  // A kill can leave one temporary file (C6, C9, C10) and the roots of one job that is done (C11): swept in time.
+  // A kill can leave one job without its delivery record (C10), one temporary file (C6, C9, C10) and the roots of one
+  // job that is done (C11); the last two are swept in time.
+  const jobs = await Promise.all(queued.map((name) => site.job('done', name)))
+  expect(jobs.filter(({ destinations }) => destinations === undefined).length).toBeLessThanOrEqual(kills)
   const left = site.names('tmp')
   expect(left.length).toBeLessThanOrEqual(kills)
   for (const name of left) await utimes(site.path('tmp', name), 0, 0)
