@@ -72,6 +72,7 @@ export async function run(
   })
   try {
     const [result] = await Promise.all([child, reading])
+    await life.left()
     if (result.failed && result.exitCode === undefined && result.signal === undefined && !life.ended) {
       throw new NotStartedError(notStarted(program, result.cause ?? result))
     }
@@ -97,10 +98,12 @@ function notStarted(program: string, error: unknown): string {
 }
 
 async function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
+  const reader = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })
+  // A stream that was let go never ends by itself, and the loop below would wait for that for ever.
+  stream.once('close', () => reader.close())
   try {
-    for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }))
-      onLine(line)
+    for await (const line of reader) onLine(line)
   } catch {
-    // The stream was let go; what was read of it is kept.
+    // What was read of it is kept.
   }
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** How often a program is looked at, as a part of the time it may be silent. */
 const LOOKS = 5
@@ -24,6 +25,7 @@ export class SignOfLife {
   readonly #onAbort = () => this.#end('aborted')
   #looks: NodeJS.Timeout | undefined
   #kill: NodeJS.Timeout | undefined
+  #isKilled = false
   #lastSign = performance.now()
   #bytes = 0
 
@@ -47,6 +49,12 @@ export class SignOfLife {
     this.#signal?.removeEventListener('abort', this.#onAbort)
   }
 
+  /** Resolves once an ended program has left nothing behind: what it started may outlive it. */
+  async left(): Promise<void> {
+    const { pid } = this.#program
+    while (this.ended && pid !== undefined && !this.#isKilled && isGroup(pid)) await sleep(20)
+  }
+
   #look(silenceMs: number): void {
     const bytes = this.#program.pid === undefined ? 0 : bytesMoved(this.#program.pid)
     if (bytes !== this.#bytes) this.seen()
@@ -58,7 +66,19 @@ export class SignOfLife {
     if (this.ended) return
     this.ended = why
     this.#program.kill('SIGTERM')
-    this.#kill = setTimeout(() => this.#program.kill('SIGKILL'), KILL_AFTER_MS)
+    this.#kill = setTimeout(() => {
+      this.#isKilled = true
+      this.#program.kill('SIGKILL')
+    }, KILL_AFTER_MS)
+  }
+}
+
+/** True while there is some process of a group. */
+function isGroup(leader: number): boolean {
+  try {
+    return process.kill(-leader, 0)
+  } catch {
+    return false
   }
 }
 
