@@ -27,17 +27,35 @@ export class Isolation {
     this.#signal = signal
   }
 
-  /** @throws What is the matter with the destination; jobs without an outcome by then share it. */
-  async deliver(items: readonly Item[]): Promise<void> {
+  /**
+   * @param isNamedRest What is left of a batch without the jobs that an error named. Where that fails too, names are not
+   * relied on: a program may name whatever came first.
+   * @throws What is the matter with the destination; jobs without an outcome by then share it.
+   */
+  async deliver(items: readonly Item[], isNamedRest = false): Promise<void> {
     const failure = await this.#send(items)
     if (!failure) return
     const [only] = items
     if (items.length === 1 && only) return await this.#decide(only, failure)
-    const named = items.filter((item) => isNamed(item, failure.verdict))
-    const isTold = named.length > 0 && this.runs === 1
-    const isInDoubt = failure.verdict.blame !== 'job' && !this.#isProven && !isTold
+    const named = isNamedRest ? [] : items.filter((item) => isNamed(item, failure.verdict))
+    const isTold = named.length > 0 && named.length < items.length
+    const isInDoubt = failure.verdict.blame !== 'job' && !this.#isProven && !(isTold && this.runs === 1)
     const left = isInDoubt ? await this.#prove(items) : items
-    for (const part of split(left, failure.verdict)) await this.deliver(part)
+    if (isTold) {
+      await this.#deliverPart(
+        left.filter((item) => !named.includes(item)),
+        true,
+      )
+      await this.#deliverPart(left.filter((item) => named.includes(item)))
+    } else {
+      const middle = Math.ceil(left.length / 2)
+      await this.#deliverPart(left.slice(0, middle))
+      await this.#deliverPart(left.slice(middle))
+    }
+  }
+
+  async #deliverPart(items: readonly Item[], isNamedRest = false): Promise<void> {
+    if (items.length > 0) await this.deliver(items, isNamedRest)
   }
 
   /** Returns what went wrong, where it may be a single job's fault. */
@@ -111,17 +129,7 @@ function ownFailure({ paths }: Item, { verdict }: Failure): Verdict {
   return { ...verdict, message: `${verdict.message} (while uploading ${which})` }
 }
 
-/** Apart from the rest the jobs that hold a path Nix complains of; without such a path, two halves. */
-function split(items: readonly Item[], verdict: Verdict): (readonly Item[])[] {
-  const named = items.filter((item) => isNamed(item, verdict))
-  const middle = Math.ceil(items.length / 2)
-  const parts =
-    named.length > 0 && named.length < items.length
-      ? [items.filter((item) => !named.includes(item)), named]
-      : [items.slice(0, middle), items.slice(middle)]
-  return parts.filter((part) => part.length > 0)
-}
-
+/** Whether Nix complains of a path of the job's. */
 function isNamed({ paths }: Item, { path, message }: Verdict): boolean {
   return paths.some((own) => own === path || message.includes(own))
 }
