@@ -35,7 +35,7 @@ test('a daemon in a container, whose processes we cannot see, is known by the lo
 test('after a SIGKILL the next daemon takes over at once', { timeout: 60_000 }, async ({ annotate }) => {
   const site = await makeSite()
   await site.makeSpool()
-  for (const path of await site.paths(5)) {
+  for (const path of await site.paths(3)) {
     // It hangs in its copy when it is killed.
     const hanging = await site.configured('[[destination]]\ncommand = ["sleep", "600"]\n')
     const daemon = await site.watch(hanging)
