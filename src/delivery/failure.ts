@@ -20,7 +20,7 @@ const REFUSED_FILE = /unable to upload '[^']*': HTTP error [45]\d\d\b/
 
 /** @returns undefined for what is no failure: it was ended because it is not wanted any more. */
 export function failureOf(error: unknown): Failure | undefined {
-  if (error instanceof SendFailure) return error
+  if (error instanceof SendFailure) return { verdict: error.verdict, isOfOneFile: false }
   if (error instanceof NixFailure) {
     if (error.ended === 'aborted') return undefined
     if (error.ended === 'silent') return atDestination('no sign of life for too long, so it was ended')

@@ -4,6 +4,7 @@ import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocall
 import { NixFailure } from '../nix/failure.ts'
 import { invalidPaths, nixVersion } from '../nix/local-store.ts'
 import { publicKeyOf, signAt, untrustedAt } from '../nix/verify.ts'
+import { failureOf } from './failure.ts'
 import { type Route, SendFailure } from './route.ts'
 
 /** 2.8.0, 2.26.3 */
@@ -60,11 +61,18 @@ async function readBack(
   const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
   const unsigned = await untrustedAt(store, paths, publicKey, closure, signal)
   if (unsigned.length === 0 || secretKeyFile === undefined) return
-  await signAt(store, secretKeyFile, unsigned, signal)
+  await signAt(store, secretKeyFile, unsigned, signal).catch((error: unknown) => {
+    const failure = failureOf(error)
+    throw failure?.isOfOneFile ? unsignedStays(unsigned, failure.verdict.message) : error
+  })
   const left = await untrustedAt(store, paths, publicKey, closure, signal)
-  if (left.length === 0) return
-  const message = `uploaded, but the destination does not keep our signature on: ${left.slice(0, 5).join(' ')}`
-  throw new SendFailure({ blame: 'destination', permanent: false, message }, true)
+  if (left.length > 0) throw unsignedStays(left, 'what stands there does not change')
+}
+
+/** The upload itself went through, so this is no sign of trouble at the destination. */
+function unsignedStays(paths: readonly string[], why: string): SendFailure {
+  const message = `uploaded, but the destination does not take our signature on ${paths.slice(0, 5).join(' ')}: ${why}`
+  return new SendFailure({ blame: 'job', permanent: false, message })
 }
 
 /** Nothing protects a derivation from garbage collection once its outputs are built. */

@@ -21,12 +21,9 @@ export interface Route {
 export class SendFailure extends Error {
   override name = 'SendFailure'
   readonly verdict: Verdict
-  /** Blamed on the destination, but it may be one path only that it does this to. */
-  readonly isOfOneFile: boolean
 
-  constructor(verdict: Verdict, isOfOneFile = false) {
+  constructor(verdict: Verdict) {
     super(verdict.message)
     this.verdict = verdict
-    this.isOfOneFile = isOfOneFile
   }
 }
