@@ -67,10 +67,15 @@ export function moveJob(from: string, name: string, toDirectory: string): string
 
 /** The name itself where the directory has none such, or with `~1`, `~2`, … before its ending. */
 export function freeName(directory: string, name: string): string {
-  const [stem, ending] = name.endsWith('.json') ? [name.slice(0, -5), '.json'] : [name, '']
   let free = name
-  for (let copy = 1; exists(join(directory, free)); copy++) free = `${stem}~${copy}${ending}`
+  for (let copy = 1; exists(join(directory, free)); copy++) free = nameOfCopy(name, copy)
   return free
+}
+
+/** `X~1.json`, `X~2.json`, … of `X.json`: what a job is called where its name is taken. */
+export function nameOfCopy(name: string, copy: number): string {
+  const [stem, ending] = name.endsWith('.json') ? [name.slice(0, -5), '.json'] : [name, '']
+  return `${stem}~${copy}${ending}`
 }
 
 /** True where there is something by that name, a dangling symlink included. */

@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { GcRoots } from '../../src/nix/gc-roots.ts'
@@ -84,6 +84,17 @@ describe('T11: GC roots', () => {
     putRoot(temp, 'X.json', storePath('two'), hours * HOUR)
     expect(await sweepRoots(temp.spool, temp.roots)).toBe(kept ? 0 : 2)
     expect(rooted(temp)).toEqual(kept ? ['X.json', 'X.json'] : [])
+  })
+
+  test('of a job that waits as X~1.json, because its name was taken when it was given back, stay', async () => {
+    const temp = tempSpool()
+    putRoot(temp, 'X.json', storePath('one'), 1000 * HOUR)
+    put(temp.spool, 'done', 'X.json')
+    put(temp.spool, 'done', 'X~1.json')
+    const waiting = put(temp.spool, 'new', 'X~2.json')
+    expect(await sweepRoots(temp.spool, temp.roots)).toBe(0)
+    unlinkSync(waiting)
+    expect(await sweepRoots(temp.spool, temp.roots)).toBe(1)
   })
 
   test('that are not ours stay: other names, other kinds of files', async () => {
