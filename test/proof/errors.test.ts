@@ -142,17 +142,27 @@ test('the hook, at every call of the shell and its tools', TIMEOUT, async () => 
     let points: Point[] = []
     await inWorld(async (world) => {
       const { calls } = await hookUnder(world, process, 'alone')
-      // Before it has read the script the shell can't say anything.
-      const start = process === 'sh' ? calls.findIndex((call) => call.includes('post-build-hoo')) : -1
-      points = pointsOf(calls).slice(start + 1)
+      // Before the shell has a /dev/null and knows what to do when it ends, it can't say anything, and a shell that
+      // can't open /dev/null ends with 2: a known gap, see docs/RELIABILITY.md.
+      const start =
+        process === 'sh'
+          ? calls.findIndex((call) => call.includes('"/dev/null"') && call.startsWith('open'))
+          : -1
+      points = pointsOf(calls)
+        .slice(start + 1)
+        // strace leaves the call out. Linux closes a file even where it reports an error, and a pipe that stays open
+        // holds the shell up for good.
+        .filter(({ kind }) => process !== 'sh' || kind !== 'close')
     })
     await everyError(`the hook's ${process}`, points, process === 'sh' ? 20 : 8, async (injection) => {
       let isHit = false
       await inWorld(async (world) => {
         const { result, ...watched } = await hookUnder(world, process, 'alone', injection)
         isHit = watched.isHit
+        // A line that can't be written is not there to be read; that all is safe is still looked at below.
+        const canSpeak = process !== 'sh' || injection.set !== 'write'
         // A shell that can't open files any more can't start rm either: what it leaves is swept.
-        tellsTheTruth(world, result, process !== 'sh')
+        if (canSpeak) tellsTheTruth(world, result, process !== 'sh')
         const isRooted = !/but its paths are not protected/.test(result.stdout)
         await areWhole(world, [], '/nix/store', isRooted)
         // Once more, in peace.

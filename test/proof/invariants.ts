@@ -101,8 +101,9 @@ export const INVARIANTS: readonly Invariant[] = [
         .flatMap((file) => {
           const { state, name, job } = file
           const isExpected = originOf(ground, file)?.isRooted
-          const held = roots.get(name)
-          const lacking = isExpected ? (job?.outPaths ?? []).filter((path) => !held?.has(path)) : []
+          // A job that was given back as X~1 keeps the roots of X until it is claimed.
+          const held = [name, baseOf(name)].flatMap((each) => [...(roots.get(each) ?? [])])
+          const lacking = isExpected ? (job?.outPaths ?? []).filter((path) => !held.includes(path)) : []
           return lacking.map((path) => `${state}/${name} has no root for ${path}`)
         }),
   },
@@ -164,7 +165,11 @@ export function isInCache(cache: string, storePath: string): boolean {
 
 /** True for a job's name, or for that with `~1`, `~2`, … where the name was taken. */
 function isNamed(name: string, job: string): boolean {
-  return name.replace(/~\d+(?=\.json$|$)/, '') === job
+  return baseOf(name) === job
+}
+
+function baseOf(name: string): string {
+  return name.replace(/~\d+(?=\.json$|$)/, '')
 }
 
 /** What was handed over as this file: by its name and, where several had that name, by what it is to upload. */

@@ -19,7 +19,7 @@ import { handOver } from '../../src/spool/hand-over.ts'
 import { STATES } from '../../src/spool/layout.ts'
 import { pause, resume } from '../../src/spool/pause.ts'
 import { requeue } from '../../src/spool/settle.ts'
-import { exists } from '../../src/spool/write.ts'
+import { exists, moveJob } from '../../src/spool/write.ts'
 import { Daemon } from '../integration/daemon.ts'
 import { storePath } from '../spool/temp-spool.ts'
 import { runProgram } from '../support/run.ts'
@@ -199,13 +199,12 @@ class Run {
     resume(spool)
     await this.do({ does: 'recovery' })
     for (const name of readdirSync(spool.failed)) {
-      // Notes too, as `mv failed/* new/` takes them along.
-      renameSync(join(spool.failed, name), join(spool.new, name))
+      // Notes too, as `mv failed/* new/` takes them along; a careful person doesn't replace what is there.
+      moveJob(join(spool.failed, name), name, spool.new)
     }
     // What a person put into done/, though it can't be delivered, is put back too.
     for (const name of readdirSync(spool.done)) {
-      if (this.reference.undeliverable.has(plain(name)))
-        renameSync(join(spool.done, name), join(spool.new, name))
+      if (this.reference.undeliverable.has(plain(name))) moveJob(join(spool.done, name), name, spool.new)
     }
     this.world.ageLock()
     await this.#live()
