@@ -5,12 +5,14 @@ import type { GcRoots } from '../nix/gc-roots.ts'
 import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
 import type { Spool } from './layout.ts'
 import { mayBeJob, readJob } from './read.ts'
-import { exists, freeName, moveJob, unlinkIfThere } from './write.ts'
+import { exists, freeName, identityOf, moveJob, unlinkIfThere } from './write.ts'
 
 /** A job that lies in `cur/` and is this process's to deliver. */
 export interface ClaimedJob {
   readonly name: string
   job: Job
+  /** Which file it is, by `identityOf`: another job may come by its name, and must not be taken for it. */
+  identity?: string | undefined
 }
 
 /** What became of a look at an entry of `new/`. */
@@ -56,7 +58,7 @@ export function claim(
   dropStaleNote(spool, name)
   return {
     kind: 'claimed',
-    claimed: { name: target, job },
+    claimed: { name: target, job, identity: identityOf(join(spool.cur, target)) },
     ...(rootsError === undefined ? {} : { rootsError }),
   }
 }

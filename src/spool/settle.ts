@@ -5,7 +5,7 @@ import type { GcRoots } from '../nix/gc-roots.ts'
 import { type ClaimedJob, rootedPaths } from './claim.ts'
 import { formatJob } from './job.ts'
 import type { Spool, State } from './layout.ts'
-import { exists, freeName, fsyncDirectory, moveJob, unlinkIfThere, writeTemporary } from './write.ts'
+import { freeName, fsyncDirectory, identityOf, moveJob, unlinkIfThere, writeTemporary } from './write.ts'
 
 /**
  * Notes in a claimed job what happened to it so far (docs/SPOOL.md, T3).
@@ -15,12 +15,20 @@ export function record(spool: Spool, claimed: ClaimedJob): boolean {
   const path = join(spool.cur, claimed.name)
   // The new bytes are synced before they replace the only copy of a job that has not been delivered.
   const temporary = writeTemporary(spool, formatJob(claimed.job), true)
-  if (!exists(path)) {
+  if (!isThere(spool, claimed)) {
     unlinkSync(temporary)
     return false
   }
+  const identity = identityOf(temporary)
   renameSync(temporary, path)
+  claimed.identity = identity
   return true
+}
+
+/** True while the job lies in `cur/`: that very file, not another one that came by its name since. */
+function isThere(spool: Spool, claimed: ClaimedJob): boolean {
+  const identity = identityOf(join(spool.cur, claimed.name))
+  return identity !== undefined && (claimed.identity === undefined || claimed.identity === identity)
 }
 
 /**
@@ -29,7 +37,8 @@ export function record(spool: Spool, claimed: ClaimedJob): boolean {
  */
 export function settleDone(spool: Spool, roots: GcRoots, claimed: ClaimedJob): string | undefined {
   const temporary = tryToWrite(spool, formatJob(claimed.job))
-  const target = moveJob(join(spool.cur, claimed.name), claimed.name, spool.done)
+  const isOurs = isThere(spool, claimed)
+  const target = isOurs ? moveJob(join(spool.cur, claimed.name), claimed.name, spool.done) : undefined
   if (target === undefined) {
     if (temporary !== undefined) unlinkIfThere(temporary)
     return undefined

@@ -89,6 +89,12 @@ export function exists(path: string): boolean {
   }
 }
 
+/** Tells a file from any other, whatever their names; an inode alone is used again. Undefined where it is gone. */
+export function identityOf(path: string): string | undefined {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  return stats && `${stats.ino} ${stats.birthtimeMs}`
+}
+
 /** Deletes a file that may be gone already. */
 export function unlinkIfThere(path: string): boolean {
   try {

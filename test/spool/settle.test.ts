@@ -1,3 +1,5 @@
+import { renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ClaimedJob } from '../../src/spool/claim.ts'
 import { record, settleDone, settleFailed } from '../../src/spool/settle.ts'
@@ -115,5 +117,34 @@ describe('T5: a job that is given up', () => {
     expect(() => frozen(temp, spool.cur, () => settleFailed(spool, claimed))).toThrow('EACCES')
     expect(tree(spool)).toEqual({ tmp: [expect.any(String)], cur: ['X.json'] })
     expect(contentOf(spool, 'cur', 'X.json')).toBe(jobText())
+  })
+})
+
+describe('another job that came by the name of one in hand', () => {
+  const other = jobText('other')
+
+  test.each([
+    {
+      does: 'T3',
+      act: ({ spool, claimed }: ReturnType<typeof withClaimed>) => record(spool, claimed),
+      is: false,
+    },
+    {
+      does: 'T4',
+      act: ({ spool, roots, claimed }: ReturnType<typeof withClaimed>) => settleDone(spool, roots, claimed),
+      is: undefined,
+    },
+    {
+      does: 'T5',
+      act: ({ spool, claimed }: ReturnType<typeof withClaimed>) => settleFailed(spool, claimed),
+      is: undefined,
+    },
+  ])('is left as it is by $does', ({ act, is }) => {
+    const all = withClaimed({ s3: DELIVERED })
+    renameSync(join(all.spool.cur, 'X.json'), join(all.spool.new, 'X~1.json'))
+    put(all.spool, 'cur', 'X.json', other)
+    expect(act(all)).toBe(is)
+    expect(tree(all.spool)).toEqual({ new: ['X~1.json'], cur: ['X.json'] })
+    expect(contentOf(all.spool, 'cur', 'X.json')).toBe(other)
   })
 })
