@@ -62,13 +62,10 @@ export const INVARIANTS: readonly Invariant[] = [
   {
     name: 'every job is in exactly one place',
     check: ({ ground, found }) =>
-      [...new Set(ground.handed.map(({ name }) => name))].flatMap((name) => {
-        // Several may have had the same name; then they are there as X, X~1, …
-        const many = ground.handed.filter((one) => one.name === name).length
-        const places = found
-          .filter((file) => isNamed(file.name, name))
-          .map((file) => `${file.state}/${file.name}`)
-        return places.length === many ? [] : [`${many} of ${name}: ${places.join(', ') || 'in no place'}`]
+      ground.handed.flatMap((one) => {
+        const places = found.filter((file) => originOf(ground, file) === one)
+        const where = places.map((file) => `${file.state}/${file.name}`).join(', ')
+        return places.length === 1 ? [] : [`${one.name} is in ${where || 'no place'}`]
       }),
   },
   {
@@ -169,7 +166,7 @@ function isNamed(name: string, job: string): boolean {
 }
 
 function baseOf(name: string): string {
-  return name.replace(/~\d+(?=\.json$|$)/, '')
+  return name.replace(/(~\d+)+(?=\.json$|$)/, '')
 }
 
 /** What was handed over as this file: by its name and, where several had that name, by what it is to upload. */

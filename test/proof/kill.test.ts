@@ -49,7 +49,7 @@ test('drain: recover, claim, reject, deliver, settle, record, release', TIMEOUT,
   await everyPoint(
     'drain',
     main,
-    24,
+    10,
     kill(SETS.kill, (world) => world.program([]).paths),
   )
   // What proper-lockfile does in Node's thread pool, where strace counts anew.

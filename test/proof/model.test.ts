@@ -315,7 +315,7 @@ function isOf({ name, bytes }: Handed, file: string, text: string): boolean {
 }
 
 function plain(name: string): string {
-  return name.replace(/~\d+(?=\.json$|$)/, '')
+  return name.replace(/(~\d+)+(?=\.json$|$)/, '')
 }
 
 test('whatever happens in whatever order', { timeout: (MINUTES + 5) * 60_000 }, async () => {
