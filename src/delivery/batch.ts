@@ -3,7 +3,7 @@ import { outcomeOf } from './failure.ts'
 import { Isolation } from './isolation.ts'
 import type { Outcome } from './outcome.ts'
 import { prepare } from './prepare.ts'
-import type { Route } from './route.ts'
+import type { Progress, Route } from './route.ts'
 
 /**
  * Delivers jobs together; what is wrong with one of them or some keeps none of the others.
@@ -15,8 +15,9 @@ export async function deliver(
   destination: string,
   route: Route,
   signal: AbortSignal,
+  progress: Progress,
 ): Promise<{ outcomes: ReadonlyMap<ClaimedJob, Outcome>; runs: number }> {
-  const isolation = new Isolation(destination, route, signal)
+  const isolation = new Isolation(destination, route, signal, progress)
   const { outcomes } = isolation
   try {
     const items = await prepare(jobs, route, signal, outcomes)

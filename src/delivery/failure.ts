@@ -8,10 +8,7 @@ import { SendFailure } from './route.ts'
 /** Why something could not be sent. */
 export interface Failure {
   verdict: Verdict
-  /**
-   * A server refused one file. That is the destination's fault where it refuses all (no credentials, no room), and one
-   * path's where it takes others (its name, its size, what a scanner thinks of it): one answer doesn't tell.
-   */
+  /** See `SendFailure`. */
   isOfOneFile: boolean
 }
 
@@ -20,7 +17,7 @@ const REFUSED_FILE = /unable to upload '[^']*': HTTP error [45]\d\d\b/
 
 /** @returns undefined for what is no failure: it was ended because it is not wanted any more. */
 export function failureOf(error: unknown): Failure | undefined {
-  if (error instanceof SendFailure) return { verdict: error.verdict, isOfOneFile: false }
+  if (error instanceof SendFailure) return { verdict: error.verdict, isOfOneFile: error.isOfOneFile }
   if (error instanceof NixFailure) {
     if (error.ended === 'aborted') return undefined
     if (error.ended === 'silent') return atDestination('no sign of life for too long, so it was ended')

@@ -3,7 +3,7 @@ import type { ClaimedJob } from '../spool/claim.ts'
 import { type Failure, failureOf } from './failure.ts'
 import type { Outcome } from './outcome.ts'
 import { type Item, pathsOf } from './prepare.ts'
-import { type Route, SendFailure } from './route.ts'
+import { type Progress, type Route, SendFailure } from './route.ts'
 
 /**
  * Sends jobs together, and finds those that spoil it for the others: a copy that fails for a reason that may be a single
@@ -20,11 +20,14 @@ export class Isolation {
   /** Something went through, so whatever else fails, the destination is well. */
   #isProven = false
 
+  readonly #progress: Progress
+
   /** @param destination Its name. */
-  constructor(destination: string, route: Route, signal: AbortSignal) {
+  constructor(destination: string, route: Route, signal: AbortSignal, progress: Progress) {
     this.#destination = destination
     this.#route = route
     this.#signal = signal
+    this.#progress = progress
   }
 
   /**
@@ -63,7 +66,7 @@ export class Isolation {
     const drvPaths = [...new Set(items.flatMap(({ claimed }) => claimed.job.drvPath ?? []))]
     this.runs++
     try {
-      await this.#route.send(pathsOf(items), drvPaths, this.#signal)
+      await this.#route.send(pathsOf(items), drvPaths, this.#signal, this.#progress)
     } catch (error) {
       const failure = failureOf(error)
       if (!failure || (failure.verdict.blame === 'destination' && !failure.isOfOneFile)) throw error

@@ -6,7 +6,7 @@ import { waitAfter } from './backoff.ts'
 import { deliver } from './batch.ts'
 import { Health } from './health.ts'
 import type { Outcome } from './outcome.ts'
-import type { Route } from './route.ts'
+import type { Progress, Route } from './route.ts'
 
 /** What a lane tells the delivery it belongs to. */
 export interface LaneEvents {
@@ -36,7 +36,8 @@ export class Lane {
   #waiting: ClaimedJob[] = []
   /** Jobs that failed by themselves and wait for their next attempt. */
   readonly #delayed = new Map<ClaimedJob, NodeJS.Timeout>()
-  readonly #running = new Set<readonly ClaimedJob[]>()
+  /** The running batches, and how far they are. */
+  readonly #running = new Map<readonly ClaimedJob[], Progress>()
   /** At most so many jobs are this lane's at once. */
   readonly #capacity: number
   /** What went out since the destination went down, in vain: the next probe takes something else, if there is. */
@@ -70,6 +71,11 @@ export class Lane {
     return this.#running.size > 0
   }
 
+  /** How far the running batches are. */
+  get progress(): readonly Progress[] {
+    return [...this.#running.values()]
+  }
+
   /** True while a whole batch waits. */
   get isFull(): boolean {
     return this.#waiting.length >= this.destination.batchSize
@@ -77,7 +83,7 @@ export class Lane {
 
   /** How many more jobs it can do with: the next batch; one for a probe when the destination is down. */
   get room(): number {
-    const held = [...this.#running].reduce((sum, batch) => sum + batch.length, this.#delayed.size)
+    const held = [...this.#running.keys()].reduce((sum, batch) => sum + batch.length, this.#delayed.size)
     const free = this.#capacity - held - this.#waiting.length
     if (this.isPaused || free <= 0) return 0
     if (this.health.isDown) return this.health.waitMs === 0 && this.#nextProbe() === undefined ? 1 : 0
@@ -127,7 +133,7 @@ export class Lane {
   async #startBeside(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): Promise<void> {
     if (this.#isChoosing || this.#isHeldUp) return
     this.#isChoosing = true
-    const underway = [...this.#running].flat().flatMap(({ job }) => job.outPaths)
+    const underway = [...this.#running.keys()].flat().flatMap(({ job }) => job.outPaths)
     // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
     const held = await relatives(underway, signal).catch(() => undefined)
     this.#isChoosing = false
@@ -147,7 +153,7 @@ export class Lane {
   }
 
   isSending(claimed: ClaimedJob): boolean {
-    return [...this.#running].some((batch) => batch.includes(claimed))
+    return [...this.#running.keys()].some((batch) => batch.includes(claimed))
   }
 
   /** Takes the next batch out of what waits; `from` is all of it or a part. */
@@ -165,15 +171,16 @@ export class Lane {
   }
 
   #send(jobs: ClaimedJob[], signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
-    this.#running.add(jobs)
-    void this.#deliver(jobs, signal)
+    const progress = { sentBytes: 0, expectedBytes: 0 }
+    this.#running.set(jobs, progress)
+    void this.#deliver(jobs, signal, progress)
       .then(onEnd)
       .finally(() => this.#events.onChange())
   }
 
-  async #deliver(jobs: ClaimedJob[], signal: AbortSignal): Promise<BatchSummary> {
+  async #deliver(jobs: ClaimedJob[], signal: AbortSignal, progress: Progress): Promise<BatchSummary> {
     const startedAt = performance.now()
-    const { outcomes, runs } = await deliver(jobs, this.destination.name, this.#route, signal)
+    const { outcomes, runs } = await deliver(jobs, this.destination.name, this.#route, signal, progress)
     this.#running.delete(jobs)
     this.#isHeldUp = false
     this.#noteHealth(outcomes)

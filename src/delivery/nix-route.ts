@@ -21,7 +21,7 @@ export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'
       throw await withVersion(error)
     }
   }
-  const upload: Route['send'] = async (paths, drvPaths, signal) => {
+  const upload = async (paths: readonly string[], drvPaths: readonly string[], signal: AbortSignal) => {
     // Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them.
     if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
     // A binary cache is signed on the way; other stores keep the signatures that the paths come with.
