@@ -59,15 +59,27 @@ export function openSpool(root: string): Spool {
  * @throws {UserError} where there is none, or a part of it is missing.
  */
 export function existingSpool(root: string): Spool {
+  const spool = spoolIfThere(root)
+  if (spool) return spool
+  throw new UserError(`there is no spool at ${root}; ${MAKE_IT}`)
+}
+
+/**
+ * Opens a spool for a command that only looks.
+ * @returns undefined where there is none yet.
+ * @throws {UserError} where a part of it is missing.
+ */
+export function spoolIfThere(root: string): Spool | undefined {
   const spool = spoolAt(root)
   const missing = STATES.filter((state) => !lstatSync(spool[state], { throwIfNoEntry: false })?.isDirectory())
-  if (missing.length === 0) return spool
-  const what =
-    missing.length === STATES.length
-      ? `there is no spool at ${root}`
-      : `${spool[missing[0] ?? 'new']} is missing`
-  throw new UserError(`${what}; \`nix-upload watch\` or \`nix-upload enqueue\` makes it`)
+  const [first] = missing
+  if (first === undefined) return spool
+  if (missing.length === STATES.length) return undefined
+  throw new UserError(`${spool[first]} is missing; ${MAKE_IT}`)
 }
+
+/** What to do where there is no spool. */
+export const MAKE_IT = '`nix-upload watch` or `nix-upload enqueue` makes it'
 
 function makeDirectory(path: string, look: (path: string) => { isDirectory(): boolean }): void {
   try {

@@ -13,6 +13,29 @@ export interface DestinationReport {
   nextAttemptAt?: string
   /** Failed attempts in a row, which the length of the next wait follows from. */
   failures: number
+  /** When something last went through. */
+  lastSuccessAt?: string
+  /** The batches under way. */
+  running?: RunningBatch[]
+  /** How fast it went lately. */
+  rate?: Rate
+}
+
+/** A batch under way. */
+export interface RunningBatch {
+  jobs: number
+  /** The store paths that the jobs name; their dependencies go along. */
+  paths: number
+  since: string
+  sentBytes: number
+  /** What there is to send in all, as far as it is known; 0 where it is not. */
+  expectedBytes: number
+}
+
+/** How much went out per second. */
+export interface Rate {
+  bytes: number
+  jobs: number
 }
 
 /** What a daemon says of itself, for `status` and for the next one to go on from. Derived: losing it loses nothing. */
@@ -54,12 +77,29 @@ export function readReport(spool: Spool): Report | undefined {
 
 function destinationReport(value: unknown): DestinationReport {
   if (!isObject(value)) return { to: '', state: 'unknown', failures: 0 }
-  const { to, state, lastError, nextAttemptAt, failures } = value
+  const { to, state, lastError, nextAttemptAt, failures, lastSuccessAt, running, rate } = value
   return {
     to: typeof to === 'string' ? to : '',
     state: state === 'ok' || state === 'down' ? state : 'unknown',
-    failures: typeof failures === 'number' ? failures : 0,
+    failures: numberOf(failures),
     ...(typeof lastError === 'string' ? { lastError } : {}),
     ...(typeof nextAttemptAt === 'string' ? { nextAttemptAt } : {}),
+    ...(typeof lastSuccessAt === 'string' ? { lastSuccessAt } : {}),
+    ...(Array.isArray(running) ? { running: running.filter(isObject).map(runningBatch) } : {}),
+    ...(isObject(rate) ? { rate: { bytes: numberOf(rate.bytes), jobs: numberOf(rate.jobs) } } : {}),
   }
+}
+
+function runningBatch(value: Record<string, unknown>): RunningBatch {
+  return {
+    jobs: numberOf(value.jobs),
+    paths: numberOf(value.paths),
+    since: String(value.since),
+    sentBytes: numberOf(value.sentBytes),
+    expectedBytes: numberOf(value.expectedBytes),
+  }
+}
+
+function numberOf(value: unknown): number {
+  return typeof value === 'number' && Number.isFinite(value) ? value : 0
 }

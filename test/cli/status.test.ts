@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { ownIdentity } from '../../src/daemon/identity.ts'
 import { pause } from '../../src/spool/pause.ts'
 import { writeReport } from '../../src/spool/report.ts'
-import { age, HOUR, put } from '../spool/temp-spool.ts'
+import { age, DELIVERED, GIVEN_UP, HOUR, jobText, put, storePath } from '../spool/temp-spool.ts'
 import { bench, build } from './cli.ts'
 
 beforeAll(build)
@@ -31,9 +31,87 @@ describe('status --json', () => {
           lastError: null,
           nextAttemptAt: null,
           paused: false,
+          lastSuccessAt: null,
+          waiting: {
+            jobs: 0,
+            isEstimate: false,
+            oldestSeconds: null,
+            ages: { '1m': 0, '5m': 0, '15m': 0, '1h': 0, '6h': 0, '1d': 0, '7d': 0, older: 0 },
+            retrying: 0,
+          },
+          running: [],
+          rate: { bytes: 0, jobs: 0 },
         },
       ],
+      failures: [],
     })
+  })
+
+  test('of no spool at all, the same with zeros', async () => {
+    const { dir, run } = bench()
+    const empty = await run(['status', '--json'])
+    rmSync(join(dir, 'spool'), { recursive: true })
+    expect(await run(['status', '--json'])).toEqual(empty)
+  })
+
+  test('tells for each destination how many jobs wait for it, and since when', async () => {
+    const { run, spool } = bench(TWO)
+    age(put(spool, 'new', 'a.json'), HOUR / 2)
+    const record = { state: 'waiting', attempts: 2, error: 'refused' }
+    put(spool, 'cur', 'b.json', jobText('b', { destinations: { s3: record, ssh: DELIVERED } }))
+    const { destinations } = JSON.parse((await run(['status', '--json'])).stdout)
+    const ages = { '1m': 0, '1h': 1 }
+    expect(destinations).toMatchObject([
+      {
+        name: 's3',
+        waiting: {
+          jobs: 2,
+          oldestSeconds: expect.closeTo(1800, -2),
+          ages: { ...ages, '1m': 1 },
+          retrying: 1,
+        },
+      },
+      { name: 'ssh', waiting: { jobs: 1, oldestSeconds: expect.closeTo(1800, -2), ages, retrying: 0 } },
+    ])
+  })
+
+  test('tells what is under way, as long as the daemon lives', async () => {
+    const { run, spool } = bench('[[destination]]\nto = "s3://cache"\n')
+    const since = new Date().toISOString()
+    const running = [{ jobs: 3, paths: 4, since, sentBytes: 5e6, expectedBytes: 2e7 }]
+    const state = {
+      state: 'ok',
+      failures: 0,
+      lastSuccessAt: since,
+      running,
+      rate: { bytes: 1e6, jobs: 0.5 },
+    } as const
+    const destinations = { default: { to: 's3://cache', ...state } }
+    const report = { pid: process.pid, lock: '', startedAt: since, destinations }
+    writeReport(spool, { ...report, identity: ownIdentity() })
+    const alive = JSON.parse((await run(['status', '--json'])).stdout)
+    expect(alive.destinations).toMatchObject([
+      { running, rate: { bytes: 1e6, jobs: 0.5 }, lastSuccessAt: since },
+    ])
+    writeReport(spool, { ...report, identity: 'another', pid: 2 ** 22 + 1 })
+    const dead = JSON.parse((await run(['status', '--json'])).stdout)
+    expect(dead.destinations).toMatchObject([{ running: [], rate: { bytes: 0, jobs: 0 } }])
+  })
+
+  test('gives the reasons in failed/, the most frequent first, and without what differs from job to job', async () => {
+    const { run, spool } = bench(TWO)
+    for (const name of ['a', 'b', 'c']) {
+      const error = `path '${storePath(name)}' is not valid`
+      put(spool, 'failed', `${name}.json`, jobText(name, { destinations: { s3: { ...GIVEN_UP, error } } }))
+    }
+    put(spool, 'failed', 'd.json', jobText('d', { destinations: { s3: DELIVERED, ssh: GIVEN_UP } }))
+    put(spool, 'failed', 'e.json', '{')
+    const { failures } = JSON.parse((await run(['status', '--json'])).stdout)
+    expect(failures).toEqual([
+      { reason: 's3: path PATH is not valid', jobs: 3 },
+      { reason: 'ssh: refused: too large', jobs: 1 },
+      { reason: expect.stringMatching(/^no valid job: it is not JSON/), jobs: 1 },
+    ])
   })
 
   test('counts the jobs in each state, and tells since when the oldest waits', async () => {
@@ -117,6 +195,43 @@ describe('status', () => {
     expect(stdout).not.toContain('\u001b')
   })
 
+  test('is a row a destination and a column an age, in the manner of qshape', async () => {
+    const { run, spool } = bench(TWO)
+    for (const name of ['a', 'b']) age(put(spool, 'new', `${name}.json`), 3 * HOUR)
+    put(spool, 'cur', 'c.json', jobText('c', { destinations: { ssh: DELIVERED } }))
+    const { stdout } = await run(['status'])
+    expect(stdout).toMatch(/^waiting for +jobs +<1m +<5m +<15m +<1h +<6h +<1d +<7d +older$/m)
+    expect(stdout).toMatch(/^s3 +3 +1 +\. +\. +\. +2 +\. +\. +\.$/m)
+    expect(stdout).toMatch(/^ssh +2 +\. +\. +\. +\. +2 +\. +\. +\.$/m)
+  })
+
+  test('shows how far each copy is, why jobs are tried again, and why others were given up', async () => {
+    const { run, spool } = bench()
+    const record = { state: 'waiting', attempts: 1, error: 'refused' }
+    put(spool, 'cur', 'a.json', jobText('a', { destinations: { default: record } }))
+    put(spool, 'failed', 'b.json', jobText('b', { destinations: { default: GIVEN_UP } }))
+    const since = new Date(Date.now() - 30_000).toISOString()
+    const running = [
+      { jobs: 3, paths: 4, since, sentBytes: 5e6, expectedBytes: 2e7 },
+      { jobs: 1, paths: 1, since, sentBytes: 0, expectedBytes: 0 },
+    ]
+    const destinations = { default: { to: 's3://cache', state: 'ok', failures: 0, running } } as const
+    writeReport(spool, {
+      pid: process.pid,
+      identity: ownIdentity(),
+      lock: '',
+      startedAt: since,
+      destinations,
+    })
+    const { stdout } = await run(['status'])
+    expect(stdout).toMatch(/^default +ok +s3:\/\/cache +1 job failed and will be tried again: refused$/m)
+    expect(stdout).toMatch(
+      /\[#{5}\.{15}\] +25% {2}5\.0 MB of 20\.0 MB, 1m 3\ds left, 3 jobs, 4 paths, for 3\ds$/m,
+    )
+    expect(stdout).toMatch(/^default {2}1 job, 1 path, for 3\ds$/m)
+    expect(stdout).toMatch(/^failed, by reason.*:\n +1 {2}default: refused: too large$/m)
+  })
+
   test('tells of a destination that is paused for itself', async () => {
     const { run, spool } = bench(TWO)
     pause(spool, 's3')
@@ -127,22 +242,24 @@ describe('status', () => {
 })
 
 describe('where there is no spool', () => {
-  test.each([
-    ['status'],
-    ['list'],
-    ['show', 'X'],
-    ['requeue', '--all'],
-    ['prune'],
-    ['pause'],
-    ['resume'],
-    ['wait'],
-  ])('%s says so on one line', async (...args) => {
+  test('status says that there is none yet, which is no failure', async () => {
     const { dir, run } = bench()
     rmSync(join(dir, 'spool'), { recursive: true })
-    const { stdout, stderr, exitCode } = await run(args)
-    expect(stderr).toBe(
-      `nix-upload: there is no spool at ${dir}/spool; \`nix-upload watch\` or \`nix-upload enqueue\` makes it`,
-    )
-    expect([exitCode, stdout]).toEqual([1, ''])
+    const { stdout, stderr, exitCode } = await run(['status'])
+    expect([exitCode, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(`no spool yet at ${dir}/spool; \`nix-upload watch\` or`)
   })
+
+  test.each([['list'], ['show', 'X'], ['requeue', '--all'], ['prune'], ['pause'], ['resume'], ['wait']])(
+    '%s says so on one line',
+    async (...args) => {
+      const { dir, run } = bench()
+      rmSync(join(dir, 'spool'), { recursive: true })
+      const { stdout, stderr, exitCode } = await run(args)
+      expect(stderr).toBe(
+        `nix-upload: there is no spool at ${dir}/spool; \`nix-upload watch\` or \`nix-upload enqueue\` makes it`,
+      )
+      expect([exitCode, stdout]).toEqual([1, ''])
+    },
+  )
 })

@@ -1,0 +1,127 @@
+import type { Config } from '../config/config.ts'
+import { lifeOf } from '../daemon/identity.ts'
+import { AGE_BOUNDS, type Ages } from '../spool/ages.ts'
+import { type Failures, failures } from '../spool/failures.ts'
+import { type Spool, STATES, type State, spoolAt, spoolIfThere } from '../spool/layout.ts'
+import { isPaused } from '../spool/pause.ts'
+import { type DestinationReport, type Report, readReport } from '../spool/report.ts'
+import { survey, type Waiting } from '../spool/waiting.ts'
+
+/** What `status` shows: the spool, the daemon and the destinations at one time. */
+export interface Snapshot {
+  spool: Spool
+  /** False where there is no spool yet, and so nothing in it. */
+  exists: boolean
+  paused: boolean
+  /** What the daemon said last, if there ever was one. */
+  report: Report | undefined
+  daemon: 'running' | 'not running' | 'unknown'
+  states: Readonly<Record<State, Ages>>
+  failures: Failures
+  destinations: DestinationStatus[]
+}
+
+export interface DestinationStatus {
+  name: string
+  to: string
+  paused: boolean
+  waiting: Waiting
+  /** What the daemon said of it last; what is under way only as long as the daemon lives. */
+  report: DestinationReport
+}
+
+const NOTHING: Ages = { jobs: 0, oldest: undefined, columns: [...AGE_BOUNDS.map(() => 0), 0] }
+const NOTHING_WAITS: Waiting = { ...NOTHING, isEstimate: false, retrying: { jobs: 0 } }
+
+/**
+ * Looks at a spool.
+ * @throws {UserError} where a part of it is missing.
+ */
+export function snapshot(config: Config): Snapshot {
+  const exists = spoolIfThere(config.spool) !== undefined
+  const spool = spoolAt(config.spool)
+  const report = exists ? readReport(spool) : undefined
+  const life = report ? lifeOf(report) : 'dead'
+  const daemon = life === 'alive' ? 'running' : life === 'dead' ? 'not running' : 'unknown'
+  const known = destinationsOf(config, report, daemon === 'running')
+  const shape = exists
+    ? survey(
+        spool,
+        known.map(({ name }) => name),
+      )
+    : undefined
+  return {
+    spool,
+    exists,
+    paused: isPaused(spool),
+    report,
+    daemon,
+    states: shape?.states ?? { new: NOTHING, cur: NOTHING, done: NOTHING, failed: NOTHING },
+    failures: exists ? failures(spool) : { reasons: [], read: 0 },
+    destinations: known.map(({ name, to }) => ({
+      name,
+      to,
+      paused: isPaused(spool, name),
+      waiting: shape?.waiting.get(name) ?? NOTHING_WAITS,
+      report: reportOn(name, to, report, daemon !== 'not running'),
+    })),
+  }
+}
+
+/** A running daemon knows best where it delivers to: it may have been given `--to`. */
+function destinationsOf(config: Config, report: Report | undefined, isRunning: boolean) {
+  const reported = Object.entries(report?.destinations ?? {}).map(([name, { to }]) => ({ name, to }))
+  return isRunning && reported.length > 0 ? reported : config.destinations
+}
+
+/** What was said of a destination that went elsewhere under the same name is about another one. */
+function reportOn(name: string, to: string, report: Report | undefined, mayRun: boolean): DestinationReport {
+  const last = report?.destinations[name]
+  if (last?.to !== to) return { to, state: 'unknown', failures: 0 }
+  const { running, rate, ...rest } = last
+  return mayRun ? last : rest
+}
+
+/** A snapshot as `status --json` gives it. */
+export function asJson({ spool, paused, daemon, report, states, failures, destinations }: Snapshot) {
+  const isRunning = daemon === 'running'
+  return {
+    spool: spool.root,
+    paused,
+    daemon: { running: isRunning, pid: isRunning && report ? report.pid : null },
+    jobs: Object.fromEntries(STATES.map((state) => [state, states[state].jobs])),
+    oldestSeconds: {
+      new: ageSeconds(states.new),
+      cur: ageSeconds(states.cur),
+      failed: ageSeconds(states.failed),
+    },
+    destinations: destinations.map(({ name, to, paused, waiting, report }) => ({
+      name,
+      to,
+      state: report.state,
+      lastError: report.lastError ?? null,
+      nextAttemptAt: report.nextAttemptAt ?? null,
+      paused,
+      lastSuccessAt: report.lastSuccessAt ?? null,
+      waiting: {
+        jobs: waiting.jobs,
+        isEstimate: waiting.isEstimate,
+        oldestSeconds: ageSeconds(waiting),
+        ages: agesAsJson(waiting),
+        retrying: waiting.retrying.jobs,
+      },
+      running: report.running ?? [],
+      rate: report.rate ?? { bytes: 0, jobs: 0 },
+    })),
+    failures: failures.reasons,
+  }
+}
+
+function agesAsJson({ columns }: Ages): Record<string, number> {
+  const names = [...AGE_BOUNDS.map(([name]) => name), 'older']
+  return Object.fromEntries(names.map((name, at) => [name, columns[at] ?? 0]))
+}
+
+function ageSeconds({ oldest }: Ages): number | null {
+  return oldest ? Math.max(0, Math.round((Date.now() - oldest.getTime()) / 1000)) : null
+}

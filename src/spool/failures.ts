@@ -1,0 +1,45 @@
+import type { Spool } from './layout.ts'
+import { look, namesIn } from './survey.ts'
+
+/** A reason for which jobs were given up, and how many were for that. */
+export interface Reason {
+  reason: string
+  jobs: number
+}
+
+/** The most frequent reasons in `failed/`. */
+export interface Failures {
+  /** The most frequent first. */
+  reasons: Reason[]
+  /** How many jobs were read for that. */
+  read: number
+}
+
+/** At most so many are read, those that were queued last. */
+const READ_AT_MOST = 500
+
+/** Reads why jobs were given up. What differs from job to job (store paths, process IDs) makes no other reason. */
+export function failures(spool: Spool): Failures {
+  const names = [...namesIn(spool, 'failed')].sort().slice(-READ_AT_MOST)
+  const reasons = new Map<string, number>()
+  for (const name of names) {
+    const found = look(spool, 'failed', name)
+    if (!found) continue
+    const records = Object.entries(found.job?.destinations ?? {})
+    const errors = records.flatMap(([destination, { state, error }]) =>
+      state === 'failed' ? [`${destination}: ${error ?? 'it does not say why'}`] : [],
+    )
+    const invalid = found.reason?.replace(/^.* is no valid job: /, '')
+    const said = invalid === undefined ? errors : [`no valid job: ${invalid}`]
+    for (const reason of new Set(said.map(general))) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+  }
+  const sorted = [...reasons].map(([reason, jobs]) => ({ reason, jobs })).sort((a, b) => b.jobs - a.jobs)
+  return { reasons: sorted, read: names.length }
+}
+
+/** An error without what is particular to one job. */
+function general(error: string): string {
+  return error
+    .replaceAll(/'?(?:\/[^\s/'"]+)+\/[0-9a-df-np-sv-z]{32}-[0-9a-zA-Z+._?=-]+'?/g, 'PATH')
+    .replaceAll(/PATH(?: PATH)+/g, 'PATH…')
+}

@@ -1,0 +1,162 @@
+import { join } from 'node:path'
+import { ANY_STORE } from '../nix/store-path.ts'
+import { AgeCount, type Ages, queuedAt } from './ages.ts'
+import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
+import { type Spool, STATES, type State } from './layout.ts'
+import { readJob } from './read.ts'
+import { namesIn } from './survey.ts'
+
+/** The jobs that wait for one destination, under way or not. */
+export interface Waiting extends Ages {
+  /** True where there were too many to read each, so that the figures were made from a part. */
+  isEstimate: boolean
+  /** Of these, the claimed ones that failed by themselves and will be tried again, and the error of one of them. */
+  retrying: { jobs: number; error?: string }
+}
+
+/** The jobs of a spool by state, and by the destination that they wait for. */
+export interface Shape {
+  states: Record<State, Ages>
+  waiting: ReadonlyMap<string, Waiting>
+}
+
+/** At most so many jobs of each age are read to see which destinations they still wait for. */
+const READ_PER_COLUMN = 100
+const NAMES_PER_STEP = 2000
+
+/**
+ * Surveys a spool: the names of all jobs, and the content of those that can't be told by name. With one destination
+ * all of `new/` waits for it. With several, jobs in `new/` may have been delivered to some of them already; as only
+ * reading tells, that is done for at most 100 of each age.
+ * @param destinations The names of those that are configured.
+ * @returns Yields now and then, for others to have their turn, and returns the result.
+ */
+export function* surveying(
+  spool: Spool,
+  destinations: readonly string[],
+  now = Date.now(),
+): Generator<undefined, Shape> {
+  const states = {
+    new: new AgeCount(now),
+    cur: new AgeCount(now),
+    done: new AgeCount(now),
+    failed: new AgeCount(now),
+  }
+  const waiting = new Map(destinations.map((name) => [name, new Tally()]))
+  const samples = new Map<number, Sample>()
+  let seen = 0
+  for (const state of STATES) {
+    for (const name of namesIn(spool, state)) {
+      const path = () => join(spool[state], name)
+      const column = states[state].add(name, path)
+      if (state === 'cur') countClaimed(waiting, name, path(), column)
+      if (state === 'new' && destinations.length > 1) sampleOf(samples, column).offer(name)
+      if (++seen % NAMES_PER_STEP === 0) yield
+    }
+  }
+  if (destinations.length === 1) for (const tally of waiting.values()) tally.addAll(states.new)
+  for (const [column, sample] of samples) {
+    countSample(waiting, spool.new, sample, column)
+    yield
+  }
+  return { states, waiting }
+}
+
+/** Surveys a spool at one go. */
+export function survey(spool: Spool, destinations: readonly string[]): Shape {
+  const steps = surveying(spool, destinations)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
+
+/** Some of many names, each as likely as any other (reservoir sampling): a directory's order may mean something. */
+class Sample {
+  readonly names: string[] = []
+  count = 0
+
+  offer(name: string): void {
+    this.count++
+    if (this.names.length < READ_PER_COLUMN) this.names.push(name)
+    else {
+      const at = Math.floor(Math.random() * this.count)
+      if (at < READ_PER_COLUMN) this.names[at] = name
+    }
+  }
+}
+
+function sampleOf(samples: Map<number, Sample>, column: number): Sample {
+  const sample = samples.get(column) ?? new Sample()
+  samples.set(column, sample)
+  return sample
+}
+
+/** What waits for one destination, as it is being counted. */
+class Tally implements Waiting {
+  jobs = 0
+  oldest: Date | undefined
+  readonly columns = new AgeCount(0).columns
+  isEstimate = false
+  readonly retrying: Waiting['retrying'] = { jobs: 0 }
+
+  add(column: number, jobs: number, oldest: Date | undefined): void {
+    this.jobs += jobs
+    this.columns[column] = (this.columns[column] ?? 0) + jobs
+    if (oldest && (!this.oldest || oldest < this.oldest)) this.oldest = oldest
+  }
+
+  addAll({ columns, oldest }: Ages): void {
+    for (const [column, jobs] of columns.entries()) this.add(column, jobs, oldest)
+  }
+}
+
+/** A claimed job: its file says which destinations it still waits for. */
+function countClaimed(waiting: ReadonlyMap<string, Tally>, name: string, path: string, column: number): void {
+  const job = look(path)
+  if (!job) return
+  for (const [destination, tally] of waiting) {
+    if (!isPending(job, destination)) continue
+    tally.add(column, 1, queuedAt(name, path))
+    const { attempts = 0, error } = job.destinations[destination] ?? {}
+    if (attempts === 0) continue
+    tally.retrying.jobs++
+    if (error !== undefined) tally.retrying.error = error
+  }
+}
+
+/** Jobs in `new/` of one age, of which some are read in place of all. */
+function countSample(
+  waiting: ReadonlyMap<string, Tally>,
+  directory: string,
+  { names, count }: Sample,
+  column: number,
+): void {
+  const found = names.map((name) => {
+    const job = look(join(directory, name))
+    return { name, job: job && isSettled(job) ? startAfresh(job, new Date()) : job }
+  })
+  for (const [destination, tally] of waiting) {
+    const pending = found.filter(({ job }) => job === undefined || isPending(job, destination))
+    if (pending.length === 0) continue
+    const times = pending.flatMap(({ name }) => queuedAt(name, join(directory, name)) ?? [])
+    const oldest = times.sort((a, b) => a.getTime() - b.getTime())[0]
+    tally.add(column, Math.round((count * pending.length) / names.length), oldest)
+    if (count > names.length) tally.isEstimate = true
+  }
+}
+
+function isPending({ destinations }: Job, destination: string): boolean {
+  const state = destinations[destination]?.state
+  return state === undefined || state === 'waiting'
+}
+
+/** Undefined where it is gone or no valid job, which the daemon will find out. */
+function look(path: string): Job | undefined {
+  try {
+    return readJob(path, ANY_STORE)
+  } catch (error) {
+    if (!(error instanceof NotAJobError)) throw error
+    return undefined
+  }
+}
