@@ -20,6 +20,7 @@ const TEST_PACKAGES = {
   'nginx-light': 'nginx',
   'openssh-server': 'sshd',
   dash: 'dash',
+  busybox: 'busybox',
   'systemd-container': 'systemd-nspawn',
   mmdebstrap: 'mmdebstrap',
 }

@@ -35,14 +35,15 @@ export interface Shell {
   args: string[]
 }
 
-/** The shells of this machine that can be a /bin/sh; dash, the one that the hook is measured with, has to be there. */
+/** What may be a /bin/sh: dash is Debian's, and the hook is measured with it. */
 export const SHELLS: Shell[] = [
   { name: 'dash', file: 'dash', args: [] },
   { name: 'bash', file: 'bash', args: ['--posix'] },
   { name: 'busybox', file: 'busybox', args: ['sh'] },
-].flatMap(({ name, file, args }) => {
+].map(({ name, file, args }) => {
   const command = ['/usr/bin', '/bin'].map((dir) => join(dir, file)).find((path) => existsSync(path))
-  return command === undefined ? [] : [{ name, command, args }]
+  if (command === undefined) throw new Error(`no ${file} on this machine; npm test installs it`)
+  return { name, command, args }
 })
 
 export interface Bed {
