@@ -36,6 +36,7 @@ export async function handler(args: ArgumentsCamelCase<CommonOptions & { path: s
   const roots = new GcRoots(config.gcroots)
   let rootsError = tryToPrepare(roots)
   let chunk: string[] = []
+  let queued = 0
   const flush = async () => {
     const handed = handOver(
       spool,
@@ -43,6 +44,7 @@ export async function handler(args: ArgumentsCamelCase<CommonOptions & { path: s
       chunk.map((path) => ({ outPaths: [path] })),
     )
     rootsError ??= handed.rootsError
+    queued += handed.names.length
     chunk = []
     await print(handed.names.map((name) => `${name}\n`).join(''))
   }
@@ -53,7 +55,7 @@ export async function handler(args: ArgumentsCamelCase<CommonOptions & { path: s
     if (chunk.length === CHUNK) await flush()
   }
   if (chunk.length > 0) await flush()
-  if (rootsError !== undefined) {
+  if (rootsError !== undefined && queued > 0) {
     say(
       `nix-upload: queued, but without GC roots the paths may be collected before the upload: ${wordsOf(rootsError)}`,
     )

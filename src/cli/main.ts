@@ -5,6 +5,7 @@ import * as backfill from './backfill.ts'
 import * as checkConfig from './check-config.ts'
 import * as drain from './drain.ts'
 import * as enqueue from './enqueue.ts'
+import * as exec from './exec.ts'
 import * as list from './list.ts'
 import { STDIN } from './options.ts'
 import * as pause from './pause.ts'
@@ -48,6 +49,7 @@ function parser(args: readonly string[]) {
     .command(show)
     .command(requeue)
     .command(wait)
+    .command(exec)
     .command(backfill)
     .command(prune)
     .command(pause)

@@ -35,6 +35,7 @@ export async function loadConfig(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Config> {
   refuseEmpty(overrides)
+  refuseRelative(overrides.spool === undefined ? env : { ...env, NIX_UPLOAD_SPOOL: undefined })
   const path = resolve(overrides.config ?? DEFAULT_CONFIG_FILE)
   const text = readConfigFile(path, overrides.config !== undefined)
   const file = text === undefined ? undefined : await parseFile(text, path)
@@ -59,6 +60,15 @@ function refuseEmpty({ config, spool, secretKeyFile }: Overrides): void {
   const flags = { '--config': config, '--spool': spool, '--secret-key-file': secretKeyFile }
   for (const [flag, value] of Object.entries(flags)) {
     if (value === '') throw new UserError(`${flag}: expected a path, got ""`, EXIT.usage)
+  }
+}
+
+/** The hook, which runs in another directory than we do, refuses them too: it would be another spool's. */
+function refuseRelative(env: NodeJS.ProcessEnv): void {
+  for (const name of ['NIX_UPLOAD_SPOOL', 'NIX_UPLOAD_GCROOTS'] as const) {
+    const value = env[name]
+    if (!value || value.startsWith('/')) continue
+    throw new UserError(`${name}: expected an absolute path, got "${value}"`, EXIT.badConfig)
   }
 }
 

@@ -35,9 +35,9 @@ export interface LoopContext {
 
 /**
  * When a loop ends: when it is told to (`watch`), when nothing more can be done now (`drain`), or when nothing waits
- * any more, not even for a destination that is down (`drain --linger`).
+ * any more, not even for a destination that is down: at once (`exec`), or after a while of that (`drain --linger`).
  */
-export type Until = 'stopped' | 'idle' | 'empty'
+export type Until = 'stopped' | 'idle' | 'settled' | 'empty'
 
 /** How a loop ended. */
 export interface LoopResult {
@@ -59,6 +59,7 @@ export class Loop {
   readonly #lock: string
   #wasPaused = false
   #lastRescan = 0
+  #until: Until = 'stopped'
   #isStopping = false
   #wake: () => void = () => undefined
   #isAwake = true
@@ -99,9 +100,17 @@ export class Loop {
     this.stop()
   }
 
+  /** Has a running loop end otherwise than it was told at first; what came up to now is looked for once more. */
+  endWhen(until: Until): void {
+    this.#until = until
+    this.#claimer.scan.wet()
+    this.#ring()
+  }
+
   /** @param onReady Called once what a dead daemon left is back in `new/` (docs/SPOOL.md, T7). */
   async run(until: Until, onReady: () => void = () => undefined): Promise<LoopResult> {
     const isStaying = until !== 'idle'
+    this.#until = until
     this.#report()
     this.#recover()
     onReady()
@@ -112,8 +121,7 @@ export class Loop {
       while (!this.#isStopping) {
         await (isStaying ? this.#turnOrLog() : this.#turn())
         this.#hasGotOn = true
-        if (until === 'idle' && this.#isThrough()) break
-        if (until === 'empty' && this.#isQuiet()) break
+        if (this.#mayEnd()) break
         if (isStaying) await this.#hangBell()
         await this.#sleep()
       }
@@ -205,6 +213,12 @@ export class Loop {
     this.#housekeeping.run(this.#delivery.tally.done)
     this.#claimer.scan.wet()
     this.#ring()
+  }
+
+  #mayEnd(): boolean {
+    if (this.#until === 'idle') return this.#isThrough()
+    if (this.#until === 'settled') return this.#isEmpty()
+    return this.#until === 'empty' && this.#isQuiet()
   }
 
   /** Nothing is under way, and nothing more can be taken on: there is nothing, or no destination has room. */

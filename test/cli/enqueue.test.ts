@@ -143,4 +143,11 @@ describe('what can’t be queued is said on a line each, fails, and stops no oth
     expect(tree(temp.spool)).toEqual({})
     expect(existsSync(join(temp.dir, 'nothing'))).toBe(false)
   })
+
+  test('where none is left, nothing is said of roots that could not be made', async () => {
+    const temp = bench()
+    const env = { NIX_UPLOAD_GCROOTS: join(temp.dir, 'no/gcroots') }
+    const { stderr } = await temp.run(['enqueue', 'nothing'], { env })
+    expect(stderr).toBe('nix-upload: not queued: nothing: there is no such file')
+  })
 })

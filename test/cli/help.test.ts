@@ -6,7 +6,8 @@ import { bench, build, ROOT } from './cli.ts'
 beforeAll(build)
 
 /** Every command that there is a file for, as it is called, and what it says of itself. */
-const COMMANDS = readdirSync(join(ROOT, 'src/cli')).flatMap((file) => {
+const FILES = readdirSync(join(ROOT, 'src/cli')).filter((file) => file.endsWith('.ts'))
+const COMMANDS = FILES.flatMap((file) => {
   const text = readFileSync(join(ROOT, 'src/cli', file), 'utf8')
   const name = /^export const command = '([a-z-]+)/m.exec(text)?.[1]
   return name === undefined ? [] : [name]

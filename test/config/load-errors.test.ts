@@ -61,3 +61,11 @@ test('a password in a URL is refused, and not repeated for whoever reads the log
     )
   }
 })
+
+test.each(['NIX_UPLOAD_SPOOL', 'NIX_UPLOAD_GCROOTS'])(
+  'a relative %s is refused, as the hook refuses it: they would mean two places',
+  async (name) => {
+    const load = () => loadConfig({}, { [name]: 'here' })
+    expect(await complaintOf(load)).toBe(`${name}: expected an absolute path, got "here"`)
+  },
+)

@@ -1,0 +1,103 @@
+import { resolve } from 'node:path'
+import type { ArgumentsCamelCase, Argv } from 'yargs'
+import { type Config, embeddedDestination } from '../config/config.ts'
+import { isCredential } from '../config/credential.ts'
+import { LONGEST_WAIT_MS, parseDuration } from '../config/duration.ts'
+import { EXIT, UserError } from '../config/user-error.ts'
+import { configFor, type DestinationOptions, withDestination } from './options.ts'
+import { say } from './print.ts'
+
+export const command = 'exec'
+export const describe = 'Run a build and upload what it builds, as in CI: exec --to URL -- nix build'
+
+export const builder = (yargs: Argv) =>
+  withDestination(yargs)
+    .parserConfiguration({ 'populate--': true })
+    .usage(
+      '$0 exec --to URL -- COMMAND...\n\nRuns a build and uploads what it builds, meanwhile and after it',
+    )
+    .option('spool', {
+      type: 'string',
+      describe: 'Use this spool and keep it [default: one of its own, not $NIX_UPLOAD_SPOOL]',
+      requiresArg: true,
+    })
+    .option('linger', {
+      type: 'string',
+      default: '5m',
+      describe:
+        'Stay so long at most behind the build while something must wait, for a destination that is down',
+      requiresArg: true,
+    })
+    .example('$0 exec --to s3://my-cache --secret-key-file key -- nix build', 'In a CI job')
+    .epilogue(
+      'Exits as the command did. Where that is 0, with 1 when an upload failed and with 75 when one must wait; with 78 ' +
+        'before it starts anything where Nix would ignore the hook',
+    )
+
+type Options = DestinationOptions & { linger: string }
+
+export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> {
+  const given = args['--']
+  const command = Array.isArray(given) ? given.map(String) : []
+  if (command.length === 0) {
+    throw new UserError('say what to run behind --, as in: nix-upload exec --to URL -- nix build', EXIT.usage)
+  }
+  const lingerMs = parseDuration(args.linger)
+  if (lingerMs === undefined || lingerMs > LONGEST_WAIT_MS) {
+    throw new UserError(
+      `--linger: expected a duration up to 14d, such as 5m, got "${args.linger}"`,
+      EXIT.usage,
+    )
+  }
+  const config = await configFor(args)
+  if (args.to === undefined && args.spool === undefined) refuseVanishing(config)
+  await refuseUselessKeys(config)
+  const [{ makeWorkspace }, { build }, { isKept }] = await Promise.all([
+    import('./exec/workspace.ts'),
+    import('./exec/build.ts'),
+    import('./exec/outcome.ts'),
+  ])
+  const kept = args.spool === undefined ? undefined : config.spool
+  const workspace = makeWorkspace(kept, config.gcroots, process.env.NIX_UPLOAD_STRICT === '1')
+  try {
+    process.exitCode = await build(command, config, workspace, lingerMs)
+  } finally {
+    if (isKept(workspace)) say(`nix-upload: ${howToGoOn(workspace.spool.root, workspace.gcroots, args)}`)
+    else workspace.discard()
+  }
+}
+
+/** A folder beside a spool that is gone afterwards is no place to upload to. */
+function refuseVanishing({ destinations, spool }: Config): void {
+  if (destinations.every(({ to }) => to !== embeddedDestination(spool))) return
+  throw new UserError('say where to upload with --to URL, or in a configuration file', EXIT.usage)
+}
+
+/** What would only be found out after an hour of building. */
+async function refuseUselessKeys({ destinations }: Config): Promise<void> {
+  const { publicKeyOf } = await import('../nix/verify.ts')
+  for (const { secretKeyFile } of destinations) {
+    if (secretKeyFile === undefined || isCredential(secretKeyFile)) continue
+    try {
+      publicKeyOf(secretKeyFile)
+    } catch (error) {
+      throw error instanceof UserError ? new UserError(error.message, EXIT.badConfig) : error
+    }
+  }
+}
+
+/** A line to copy: nothing of it is remembered but by who reads it. */
+function howToGoOn(spool: string, gcroots: string, args: Options): string {
+  const flags = [
+    ...(args.to === undefined ? [] : ['--to', args.to]),
+    ...(args['secret-key-file'] === undefined ? [] : ['--secret-key-file', resolve(args['secret-key-file'])]),
+    ...(args.config === undefined ? [] : ['--config', resolve(args.config)]),
+  ]
+  const env = `NIX_UPLOAD_SPOOL=${shellWord(spool)} NIX_UPLOAD_GCROOTS=${shellWord(gcroots)}`
+  const line = `${env} nix-upload drain ${flags.map(shellWord).join(' ')}`
+  return `what was not uploaded is kept in ${spool}. To go on with it:\n  ${line.trimEnd()}`
+}
+
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]*$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+}

@@ -1,0 +1,103 @@
+import type { Config } from '../../config/config.ts'
+import { EXIT, UserError, wordsOf } from '../../config/user-error.ts'
+import { type Beside, serveBeside } from '../../daemon/beside.ts'
+import { NixFailure } from '../../nix/failure.ts'
+import { ignoresHook, withHook } from '../../nix/hook-setting.ts'
+import { NotStartedError } from '../../nix/run.ts'
+import { counted, say } from '../print.ts'
+import { userName } from '../user.ts'
+import { runCommand } from './child.ts'
+import { sayFailures, sayResult } from './outcome.ts'
+import { Progress, wordyLog } from './progress.ts'
+import type { Workspace } from './workspace.ts'
+
+/** What asks an upload to stop, once the command is through with its own. */
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * Runs a command with our hook and delivers what it builds.
+ * @param lingerMs How long to stay at most behind it while something must wait.
+ * @returns What to exit with.
+ * @throws {UserError} where Nix would ignore the hook; then the command is not started.
+ */
+export async function build(
+  command: readonly string[],
+  config: Config,
+  workspace: Workspace,
+  lingerMs: number,
+): Promise<number> {
+  const nixConfig = await hookedConfig(workspace)
+  const { spool, gcroots } = workspace
+  const daemon = await serveBeside({ ...config, spool: spool.root, gcroots }, wordyLog())
+  const progress = new Progress(daemon, spool)
+  try {
+    const env = { NIX_CONFIG: nixConfig, NIX_UPLOAD_SPOOL: spool.root, NIX_UPLOAD_GCROOTS: gcroots }
+    const status = await runCommand(command, env)
+    if (progress.left > 0) {
+      say(`nix-upload: the command has ended with ${status}; ${counted(progress.left, 'upload')} to go`)
+    }
+    // Who ended the command with a signal waits for no destination that is down.
+    return await deliverRest(daemon, workspace, status, status > 128 ? 0 : lingerMs)
+  } finally {
+    progress.stop()
+    daemon.abort()
+  }
+}
+
+/** @returns The command's own exit status, unless that is 0 and something was not uploaded. */
+async function deliverRest(
+  daemon: Beside,
+  workspace: Workspace,
+  status: number,
+  lingerMs: number,
+): Promise<number> {
+  const forget = onSignals(daemon)
+  try {
+    const { done, failed, isWaiting } = await daemon.finish(lingerMs)
+    sayResult(workspace, { status, done, failed })
+    if (failed > 0) sayFailures(workspace)
+    if (status !== 0) return status
+    if (failed > 0) return EXIT.failed
+    return isWaiting ? EXIT.tryLater : EXIT.done
+  } catch (error) {
+    if (status === 0) throw error
+    say(`nix-upload: the uploads were ended by an error: ${wordsOf(error)}`)
+    return status
+  } finally {
+    forget()
+  }
+}
+
+/** @throws {UserError} where Nix would ignore our hook, and so upload nothing without a word. */
+async function hookedConfig({ hook }: Workspace): Promise<string> {
+  const nixConfig = withHook(hook, process.env.NIX_CONFIG)
+  const isIgnored = await ignoresHook(nixConfig).catch((error: unknown) => {
+    if (!(error instanceof NixFailure || error instanceof NotStartedError)) throw error
+    throw new UserError(
+      `nothing was started, as Nix can't be asked whether it runs our hook: ${error.message}`,
+    )
+  })
+  if (!isIgnored) return nixConfig
+  const user = userName()
+  throw new UserError(
+    `nothing was started, as nix-daemon takes no post-build-hook from ${user}, and so nothing would be uploaded. Either ` +
+      `root adds "extra-trusted-users = ${user}" to /etc/nix/nix.conf and restarts nix-daemon (whom it trusts can become ` +
+      `root), or root sets the hook up for everybody who builds here: nix-upload init`,
+    EXIT.badConfig,
+  )
+}
+
+/** A first signal lets running uploads finish, a second one ends them; what isn't through is kept. */
+function onSignals(daemon: Beside): () => void {
+  let signals = 0
+  const stop = () => {
+    signals++
+    if (signals === 1) say('nix-upload: stopping; running uploads may finish')
+    if (signals === 1) daemon.stop()
+    else daemon.abort()
+  }
+  for (const signal of STOP_SIGNALS) process.on(signal, stop)
+  return () => {
+    for (const signal of STOP_SIGNALS) process.off(signal, stop)
+  }
+}

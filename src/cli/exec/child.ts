@@ -1,0 +1,46 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { constants } from 'node:os'
+import { codeOf, UserError, wordsOf } from '../../config/user-error.ts'
+
+/** As a shell has it: what can't be found, and what can't be run. */
+const NOT_FOUND = 127
+const NOT_EXECUTABLE = 126
+
+/** What a terminal sends to all of its foreground processes, the command too. */
+const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT']
+const PASSED_ON = ['SIGTERM', 'SIGHUP', ...FROM_TERMINAL] as const
+
+/**
+ * Runs a command on our own stdin, stdout and stderr, and passes signals on to it while it runs. Later ones go to
+ * `onSignal`.
+ * @returns Its exit status; as a shell has it, 128 and the signal's number where one ended it.
+ * @throws {UserError} where it could not be started.
+ */
+export async function runCommand(
+  command: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<number> {
+  const [program = '', ...args] = command
+  const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, ...env } })
+  const pass = (signal: NodeJS.Signals) => {
+    if (process.stdin.isTTY && FROM_TERMINAL.includes(signal)) return
+    child.kill(signal)
+  }
+  for (const signal of PASSED_ON) process.on(signal, pass)
+  try {
+    return await exitOf(child)
+  } catch (error) {
+    const isMissing = codeOf(error) === 'ENOENT'
+    const why = isMissing ? 'there is no such program' : wordsOf(error)
+    throw new UserError(`${program} could not be started: ${why}`, isMissing ? NOT_FOUND : NOT_EXECUTABLE)
+  } finally {
+    for (const signal of PASSED_ON) process.off(signal, pass)
+  }
+}
+
+function exitOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)))
+  })
+}

@@ -1,0 +1,46 @@
+import { dirname } from 'node:path'
+
+/** What a hook for one command has to know. */
+export interface HookScript {
+  /** The hook itself, its file. */
+  hook: string
+  spool: string
+  /** Empty for no GC roots. */
+  gcroots: string
+  /** `UID:GID` that the GC-root directory is to belong to, where the hook has to make it. */
+  owner: string | undefined
+  strict: boolean
+}
+
+/** The text of a hook that sets the real one's variables: nix-daemon runs hooks in an environment of its own. */
+export function hookScript({ hook, spool, gcroots, owner, strict }: HookScript): string {
+  const lines = [
+    '#!/bin/sh',
+    '# Made by `nix-upload exec`, for one command.',
+    `NIX_UPLOAD_SPOOL=${quoted(spool)}`,
+    `NIX_UPLOAD_GCROOTS=${quoted(gcroots)}`,
+    `NIX_UPLOAD_STRICT=${strict ? '1' : '0'}`,
+    'export NIX_UPLOAD_SPOOL NIX_UPLOAD_GCROOTS NIX_UPLOAD_STRICT',
+    ...(owner === undefined ? [] : directoryMaker(gcroots, owner)),
+    `exec ${quoted(hook)}`,
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+/** `per-user/NAME` belongs to that user, as Nix itself made it once. */
+function directoryMaker(gcroots: string, owner: string): string[] {
+  const [directory, user] = [quoted(gcroots), quoted(dirname(gcroots))]
+  return [
+    // Behind what is there: nix-daemon's PATH may be poor.
+    'PATH=$PATH:/usr/bin:/bin:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin',
+    `if ! [ -d ${directory} ]; then`,
+    '  umask 022',
+    `  mkdir -p ${directory} && chown ${owner} ${user} ${directory}`,
+    'fi 2>/dev/null',
+  ]
+}
+
+/** A word for sh. */
+function quoted(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`
+}
