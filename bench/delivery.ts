@@ -11,6 +11,7 @@ import { openSpool } from '../src/spool/layout.ts'
 import { nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../test/support/private-nix.ts'
 import { must } from '../test/support/run.ts'
+import { median } from './figures.ts'
 
 const [jobs = 1000, rounds = 5] = process.argv.slice(2).map(Number)
 const program = new URL('../bin/nix-upload', import.meta.url).pathname
@@ -30,10 +31,6 @@ function firstChange(directory: string): Promise<number> {
       resolve(Date.now())
     })
   })
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
 async function fresh(directory: string): Promise<string> {

@@ -16,6 +16,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { median, round } from './figures.ts'
 
 const HOOK = join(import.meta.dirname, '../bin/nix-upload-hook')
 const ROW = 5
@@ -103,13 +104,4 @@ function fill(newDir: string): void {
   }
   // So that what is measured next doesn't wait for these files to be written out.
   spawnSync('sync')
-}
-
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100
 }

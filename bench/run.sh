@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs every benchmark, keeps the figures in bench/results/ and writes docs/BENCHMARKS.md from them.
+# DIRECTORY should lie on a real disk.
+set -eu
+cd "$(dirname "$0")/.."
+directory=${1:-${TMPDIR:-/tmp}}
+mkdir -p bench/results
+printf '{"machine": "%s cores, %s GiB, Linux %s", "date": "%s"}\n' "$(nproc)" \
+  "$(awk '/MemTotal/ { print int($2 / 1048576 + 0.5) }' /proc/meminfo)" "$(uname -r)" "$(date -u +%F)" \
+  >bench/results/machine.json
+node bench/hook.ts --million "$directory" >bench/results/hook.json
+node bench/delivery.ts >bench/results/delivery.json
+node bench/scale.ts "$directory" >bench/results/scale.json
+node bench/report.ts
