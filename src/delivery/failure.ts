@@ -25,6 +25,7 @@ export function failureOf(error: unknown): Failure | undefined {
     const isOfOneFile = error.messages.some((message) => REFUSED_FILE.test(message))
     return { verdict, isOfOneFile: isOfOneFile && verdict.blame === 'destination' }
   }
+  if (error instanceof Error && error.name === 'AbortError') return undefined
   if (error instanceof NotStartedError) {
     return atDestination(`${error.message}; install it or put it on the PATH of this service`)
   }

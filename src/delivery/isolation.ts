@@ -124,7 +124,7 @@ function ownFailure({ paths }: Item, { verdict }: Failure): Verdict {
   const [path = ''] = paths
   const which = paths.length > 1 ? `${path} (or another of the ${paths.length} of this job)` : path
   if (verdict.blame === 'destination') {
-    const [, said = verdict.message] = /; (Nix says: .*)$/.exec(verdict.message) ?? []
+    const [, said = verdict.message] = /; ((?:Nix|the server|S3) says.*)$/.exec(verdict.message) ?? []
     const message = `the destination takes other paths, but refuses ${which}; ${said}`
     return { blame: 'job', permanent: false, message }
   }

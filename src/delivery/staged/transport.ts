@@ -1,3 +1,6 @@
+import type { Flow } from './flow.ts'
+import type { RateLimit } from './rate-limit.ts'
+
 /** A file to upload: one on the disk, which is streamed, or a short text. */
 export type Body = { file: string; size: number } | { text: string }
 
@@ -18,4 +21,18 @@ export interface Transport {
   put(name: string, body: Body, signal: AbortSignal, onBytes: (count: number) => void): Promise<void>
   /** Ends idle connections. */
   close(): void
+}
+
+/** What a transport is made from. */
+export interface TransportOptions {
+  /** The store URL of the destination, as configured. */
+  to: string
+  /** Credentials for http; without it, Nix's own netrc file. */
+  netrcFile?: string | undefined
+  /** A request is ended when nothing has moved for so long. */
+  progressTimeoutMs: number
+  /** Each of them holds for what goes out. The destination's own comes first, what it shares with others behind. */
+  limits?: readonly RateLimit[]
+  /** How many requests are in flight; one of its own by default. */
+  flow?: Flow
 }

@@ -19,6 +19,8 @@ export type Mood =
   | { dropAfter: number }
   /** Waits before it serves the request. */
   | { delayMs: number }
+  /** Answers 503 to what comes while it has so many in hand; those take so long. */
+  | { mostAtOnce: number; delayMs: number; headers?: Record<string, string> }
   /** Reads a PUT's body no faster than this. */
   | { bytesPerSecond: number }
 
@@ -48,6 +50,13 @@ export interface Seen {
   status: number | undefined
   /** How much of a PUT's body came in. */
   bytes: number
+  contentType: string | undefined
+}
+
+/** Bytes of bodies that came in, and when, in milliseconds of `performance.now()`. */
+export interface Arrival {
+  at: number
+  bytes: number
 }
 
 /** Starts a cache on a free port of 127.0.0.1. */
@@ -61,9 +70,13 @@ export class MoodyCache {
   /** What was uploaded. */
   readonly dir: string
   readonly seen: Seen[] = []
+  readonly arrivals: Arrival[] = []
+  /** How many requests there were at a time, at the most. */
+  peak = 0
   port = 0
   readonly #options: MoodyCacheOptions
   #moods: { mood: Mood; scope: Scope; matched: number }[] = []
+  #inHand = 0
   #server: ReturnType<typeof createServer> | undefined
 
   constructor(dir: string, options: MoodyCacheOptions) {
@@ -79,6 +92,10 @@ export class MoodyCache {
   /** Listens; again on the same port after a `stop()`. */
   async start(): Promise<void> {
     const listener: RequestListener = (request, response) => {
+      this.peak = Math.max(this.peak, ++this.#inHand)
+      response.on('close', () => {
+        this.#inHand--
+      })
       this.#handle(request, response).catch(() => request.destroy())
     }
     const server = this.#options.tls
@@ -103,11 +120,25 @@ export class MoodyCache {
   calm(): void {
     this.#moods = []
     this.seen.length = 0
+    this.arrivals.length = 0
+    this.peak = 0
   }
 
   /** How many requests of a kind there were. */
   count(method: string, path = /^/): number {
     return this.seen.filter((request) => request.method === method && path.test(request.path)).length
+  }
+
+  /**
+   * How many connections to it are open, as the kernel of the clients' machine, which is this one, sees it: a server that
+   * doesn't read on isn't told of the end.
+   */
+  async connections(): Promise<number> {
+    const lines = (await readFile('/proc/net/tcp', 'utf8')).split('\n')
+    const isOpen = new RegExp(
+      `^\\s*\\d+: \\S+ \\S+:${this.port.toString(16).toUpperCase().padStart(4, '0')} 01 `,
+    )
+    return lines.filter((line) => isOpen.test(line)).length
   }
 
   /** Stops listening and cuts all connections: who comes now is refused. What was uploaded stays. */
@@ -131,12 +162,16 @@ export class MoodyCache {
     const method = request.method ?? ''
     const path = decodeURIComponent(request.url?.replace(/\?.*/, '') ?? '/')
     const authorization = request.headers.authorization
-    const seen: Seen = { method, path, authorization, status: undefined, bytes: 0 }
+    const contentType = request.headers['content-type']
+    const seen: Seen = { method, path, authorization, status: undefined, bytes: 0, contentType }
     this.seen.push(seen)
     response.on('finish', () => {
       seen.status = response.statusCode
     })
     const mood = this.#moodFor(seen)
+    if (mood && 'mostAtOnce' in mood && this.#inHand > mood.mostAtOnce) {
+      return await answer(request, response, { status: 503, ...(mood.headers && { headers: mood.headers }) })
+    }
     if (mood && 'delayMs' in mood) await sleep(mood.delayMs)
     if (mood && 'status' in mood) return await answer(request, response, mood)
     if (!this.#isAuthorized(authorization)) {
@@ -178,6 +213,7 @@ export class MoodyCache {
     for await (const chunk of request) {
       const bytes: Buffer = chunk
       seen.bytes += bytes.length
+      this.arrivals.push({ at: performance.now(), bytes: bytes.length })
       if (isOver(mood, seen.bytes)) return await misbehave(request, mood)
       if (mood && 'bytesPerSecond' in mood) await sleep((bytes.length / mood.bytesPerSecond) * 1000)
       if (!output.write(bytes)) await once(output, 'drain')

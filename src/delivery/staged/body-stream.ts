@@ -1,0 +1,82 @@
+import { createReadStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import type { RateLimit } from './rate-limit.ts'
+import type { Body } from './transport.ts'
+
+/** Part of a file: where it begins, and how long it is. */
+export interface Range {
+  start: number
+  size: number
+}
+
+export interface BodyOptions {
+  limits: readonly RateLimit[]
+  signal: AbortSignal
+  /** Called with the number of bytes that are about to go out. */
+  onBytes: (count: number) => void
+  /** The whole, if not given. */
+  range?: Range
+}
+
+/** What a request costs beside its body, about: lines and headers. */
+const REQUEST_BYTES = 400
+const CHUNK_BYTES = 256 * 1024
+
+/** The number of bytes of a body. */
+export function sizeOf(body: Body): number {
+  return 'text' in body ? Buffer.byteLength(body.text) : body.size
+}
+
+/** Waits until a request without a body may go out. */
+export async function takeTurn(limits: readonly RateLimit[], signal: AbortSignal): Promise<void> {
+  for (const limit of limits) await limit.take(REQUEST_BYTES, signal)
+}
+
+/**
+ * The bytes of a body, no faster than allowed, and no more of them in memory than a few chunks. It fails where the
+ * file is not as long as it was: a request that promised more would wait for ever.
+ */
+export function bodyStream(body: Body, options: BodyOptions): Readable {
+  const ended = new AbortController()
+  const signal = AbortSignal.any([options.signal, ended.signal])
+  const stream = Readable.from(pieces(body, { ...options, signal }), {
+    objectMode: false,
+    highWaterMark: CHUNK_BYTES,
+  })
+  const destroy = stream._destroy.bind(stream)
+  // A stream that nobody wants any more must not wait for its turn.
+  stream._destroy = (error, done) => {
+    ended.abort()
+    destroy(error, done)
+  }
+  return stream
+}
+
+async function* pieces(body: Body, options: BodyOptions): AsyncGenerator<Buffer> {
+  const { limits, signal, onBytes } = options
+  const expected = options.range?.size ?? sizeOf(body)
+  let total = 0
+  for await (const chunk of chunks(body, expected, options.range?.start ?? 0)) {
+    for (let at = 0; at < chunk.length; ) {
+      const size = Math.min(chunk.length - at, ...limits.map((limit) => limit.pieceSize))
+      for (const limit of limits) await limit.take(size, signal)
+      onBytes(size)
+      total += size
+      yield chunk.subarray(at, at + size)
+      at += size
+    }
+  }
+  if (total !== expected && 'file' in body) {
+    throw new Error(`${body.file} was cut short while it was sent: ${total} of ${expected} bytes were there`)
+  }
+}
+
+async function* chunks(body: Body, size: number, start: number): AsyncGenerator<Buffer> {
+  if ('text' in body) {
+    yield Buffer.from(body.text)
+    return
+  }
+  if (size === 0) return
+  const file = createReadStream(body.file, { start, end: start + size - 1, highWaterMark: CHUNK_BYTES })
+  for await (const chunk of file) yield chunk
+}

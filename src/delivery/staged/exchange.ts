@@ -1,0 +1,125 @@
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Agents } from './agents.ts'
+
+export interface Exchange {
+  method: string
+  url: URL
+  headers: Record<string, string>
+  /** Read once; destroyed at the end, whatever that is. */
+  body?: Readable | Uint8Array | undefined
+  agents: Agents
+  signal: AbortSignal
+  /** Called when something came in. */
+  alive: () => void
+}
+
+export interface Answer {
+  status: number
+  headers: Record<string, string>
+  body: Buffer
+}
+
+const CONNECT_MS = 15_000
+/** As long as curl waits for leave to send a large body. */
+const CONTINUE_MS = 1_000
+/** Nothing that is fetched here is larger. */
+const MOST_BYTES = 16 * 1024 * 1024
+
+/**
+ * Makes one http request. Where the server answers before it has the whole body, that is the answer, unless it is a good
+ * one; where it closes the connection then, the connection goes.
+ * @throws As Node does.
+ */
+export async function exchange(wanted: Exchange): Promise<Answer> {
+  const { url, method, headers, body, agents, signal } = wanted
+  signal.throwIfAborted()
+  const isSecure = url.protocol === 'https:'
+  const options = { method, headers, agent: isSecure ? agents.https : agents.http }
+  const request = isSecure ? httpsRequest(url, options) : httpRequest(url, options)
+  const abort = () => request.destroy(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  const stopTimer = limitConnecting(request)
+  try {
+    const answered = answerTo(request)
+    const sent = send(request, body, answered)
+    // Whoever fails first is heard; what the other says of it then is of no interest.
+    sent.catch(() => {})
+    const response = await Promise.race([answered, sent.then(() => answered)])
+    wanted.alive()
+    const status = response.statusCode ?? 0
+    if (status < 300) await sent
+    const answer = { status, headers: flat(response), body: await collect(response, wanted.alive) }
+    if (!request.writableFinished) request.destroy()
+    return answer
+  } catch (error) {
+    request.destroy()
+    signal.throwIfAborted()
+    throw error
+  } finally {
+    signal.removeEventListener('abort', abort)
+    stopTimer()
+    if (body && 'destroy' in body) body.destroy()
+  }
+}
+
+function answerTo(request: ClientRequest): Promise<IncomingMessage> {
+  const answered = new Promise<IncomingMessage>((resolve, reject) => {
+    request.once('response', resolve)
+    request.on('error', reject)
+  })
+  answered.catch(() => {})
+  return answered
+}
+
+async function send(
+  request: ClientRequest,
+  body: Exchange['body'],
+  answered: Promise<IncomingMessage>,
+): Promise<void> {
+  if (request.getHeader('expect') !== undefined) {
+    const told = new Promise<void>((resolve) => request.once('continue', resolve))
+    request.flushHeaders()
+    const response = await Promise.race([told, answered, sleep(CONTINUE_MS, undefined, { ref: false })])
+    if (response) return
+  }
+  if (body === undefined || body instanceof Uint8Array) request.end(body)
+  else await pipeline(body, request)
+}
+
+/** A host that doesn't answer at all would hold up a request for minutes. */
+function limitConnecting(request: ClientRequest): () => void {
+  const timer = setTimeout(() => {
+    const error = new Error(`no connection within ${CONNECT_MS / 1000} s`)
+    request.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
+  }, CONNECT_MS)
+  const stop = () => clearTimeout(timer)
+  request.once('socket', (socket) => {
+    if (!socket.connecting) stop()
+    else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop)
+  })
+  return stop
+}
+
+function flat(response: IncomingMessage): Record<string, string> {
+  const entries = Object.entries(response.headers)
+  return Object.fromEntries(
+    entries.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+  )
+}
+
+async function collect(response: IncomingMessage, alive: () => void): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of response) {
+    const bytes: Buffer = chunk
+    alive()
+    size += bytes.length
+    if (size > MOST_BYTES) throw new Error(`The answer is larger than ${MOST_BYTES} bytes`)
+    chunks.push(bytes)
+  }
+  return Buffer.concat(chunks)
+}

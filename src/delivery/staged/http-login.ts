@@ -1,0 +1,54 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { codeOf, UserError, wordsOf } from '../../config/user-error.ts'
+import { findLogin } from './netrc.ts'
+
+/** Where Nix looks when `netrc-file` isn't set. */
+function nixNetrcFile(env: NodeJS.ProcessEnv): string {
+  return join(env.NIX_CONF_DIR || '/etc/nix', 'netrc')
+}
+
+/** Who we are to a server: what its URL says, and a netrc file. */
+export class HttpLogin {
+  readonly #netrcFile: string | undefined
+  #netrc: Promise<string> | undefined
+
+  /** @param netrcFile Must be there; without it, that of Nix is read, if there is one. */
+  constructor(netrcFile: string | undefined) {
+    this.#netrcFile = netrcFile
+  }
+
+  /**
+   * The Authorization header for a URL, if there is to be one.
+   * @throws {UserError} where the netrc file can't be read.
+   */
+  async headerFor(url: URL): Promise<string | undefined> {
+    const user = decodeURIComponent(url.username)
+    const password = decodeURIComponent(url.password)
+    if (password !== '') return basic(user, password)
+    this.#netrc ??= this.#read()
+    const found = findLogin(await this.#netrc, url.hostname, user === '' ? undefined : user)
+    if (found) return basic(found.user, found.password)
+    return user === '' ? undefined : basic(user, '')
+  }
+
+  /** The server didn't know us: the file is read again the next time, because someone may mend it. */
+  forget(): void {
+    this.#netrc = undefined
+  }
+
+  async #read(): Promise<string> {
+    const file = this.#netrcFile ?? nixNetrcFile(process.env)
+    try {
+      return await readFile(file, 'utf8')
+    } catch (error) {
+      this.#netrc = undefined
+      if (this.#netrcFile === undefined && codeOf(error) !== undefined) return ''
+      throw new UserError(`netrc-file can't be read: ${wordsOf(error)}`)
+    }
+  }
+}
+
+function basic(user: string, password: string): string {
+  return `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`
+}

@@ -1,0 +1,60 @@
+/** A user name and a password. */
+export interface Login {
+  user: string
+  password: string
+}
+
+interface Entry extends Login {
+  /** None: the default entry. */
+  machine?: string
+}
+
+/**
+ * Looks a host up in the text of a netrc file, as curl and so Nix do: the first entry for it that has the wanted user
+ * name, or the default entry.
+ * @param user Only this one's, if given.
+ */
+export function findLogin(netrc: string, host: string, user?: string): Login | undefined {
+  const found = entriesOf(netrc).find(
+    (entry) =>
+      (entry.machine === undefined || entry.machine.toLowerCase() === host.toLowerCase()) &&
+      (user === undefined || entry.user === '' || entry.user === user),
+  )
+  return found && { user: user ?? found.user, password: found.password }
+}
+
+function entriesOf(netrc: string): Entry[] {
+  const entries: Entry[] = []
+  const words = wordsOf(netrc)
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]
+    const value = words[at + 1] ?? ''
+    const current = entries.at(-1)
+    if (word === 'default') {
+      entries.push({ user: '', password: '' })
+      continue
+    }
+    if (word === 'machine') entries.push({ machine: value, user: '', password: '' })
+    else if (word === 'login' && current) current.user = value
+    else if (word === 'password' && current) current.password = value
+    else if (word !== 'account') continue
+    at++
+  }
+  return entries
+}
+
+/** Words between white space, or in double quotes with backslashes; without comments and macros. */
+function wordsOf(netrc: string): string[] {
+  // A macro ends at an empty line.
+  const text = `${netrc}\n\n`
+    .replaceAll(/^[ \t]*macdef\b.*?\n[ \t]*\n/gms, '')
+    .replaceAll(/^[ \t]*#.*$/gm, '')
+  return [...text.matchAll(/"((?:\\.|[^"\\])*)"|\S+/gs)].map(([word, quoted]) =>
+    quoted === undefined ? word : unquoted(quoted),
+  )
+}
+
+function unquoted(text: string): string {
+  const letters: Record<string, string> = { n: '\n', r: '\r', t: '\t' }
+  return text.replaceAll(/\\(.)/gs, (_, letter: string) => letters[letter] ?? letter)
+}

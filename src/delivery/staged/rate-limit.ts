@@ -1,0 +1,82 @@
+/** So much of a second's worth may be made up for at once, where timers came late. */
+const SLACK_SECONDS = 0.05
+const PIECE_SECONDS = 0.01
+const LEAST_PIECE = 256
+
+interface Waiting {
+  bytes: number
+  go: () => void
+}
+
+/** A limit on what goes out in a second, shared by all who take from it, in turn: a piece each. */
+export class RateLimit {
+  #bytesPerSecond: number | undefined
+  /** What may go out now; below zero after a piece that was larger. */
+  #credit = 0
+  #updated = performance.now()
+  #waiting: Waiting[] = []
+  #timer: NodeJS.Timeout | undefined
+
+  /** @param bytesPerSecond None: no limit. */
+  constructor(bytesPerSecond?: number) {
+    this.#bytesPerSecond = bytesPerSecond
+  }
+
+  /** Changes the limit, at once and for all that are under way; undefined takes it away. */
+  set(bytesPerSecond: number | undefined): void {
+    this.#refill()
+    this.#bytesPerSecond = bytesPerSecond
+    this.#letGo()
+  }
+
+  /** How many bytes to take at a time, so that what goes out is steady and everyone gets his turn. */
+  get pieceSize(): number {
+    if (this.#bytesPerSecond === undefined) return Number.POSITIVE_INFINITY
+    return Math.max(LEAST_PIECE, Math.floor(this.#bytesPerSecond * PIECE_SECONDS))
+  }
+
+  /** Waits until so many bytes may go out. Rejects with the signal's reason. */
+  async take(bytes: number, signal: AbortSignal): Promise<void> {
+    if (this.#bytesPerSecond === undefined) return
+    signal.throwIfAborted()
+    await new Promise<void>((resolve, reject) => {
+      const leave = () => {
+        this.#waiting = this.#waiting.filter((other) => other !== waiting)
+        reject(signal.reason)
+      }
+      const waiting: Waiting = {
+        bytes,
+        go: () => {
+          signal.removeEventListener('abort', leave)
+          resolve()
+        },
+      }
+      signal.addEventListener('abort', leave, { once: true })
+      this.#waiting.push(waiting)
+      this.#letGo()
+    })
+  }
+
+  #letGo(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#refill()
+    const rate = this.#bytesPerSecond
+    while (rate === undefined || this.#credit >= 0) {
+      const next = this.#waiting.shift()
+      if (!next) return
+      if (rate !== undefined) this.#credit -= next.bytes
+      next.go()
+    }
+    if (this.#waiting.length === 0) return
+    this.#timer = setTimeout(() => this.#letGo(), Math.ceil((-this.#credit / rate) * 1000))
+  }
+
+  #refill(): void {
+    const now = performance.now()
+    const rate = this.#bytesPerSecond ?? 0
+    const earned = ((now - this.#updated) / 1000) * rate
+    this.#credit = Math.min(this.#credit + earned, rate * SLACK_SECONDS)
+    this.#updated = now
+  }
+}
