@@ -70,13 +70,13 @@ async function readBack(
 }
 
 /** The upload itself went through, so this is no sign of trouble at the destination. */
-function unsignedStays(paths: readonly string[], why: string): SendFailure {
+export function unsignedStays(paths: readonly string[], why: string): SendFailure {
   const message = `uploaded, but the destination does not take our signature on ${paths.slice(0, 5).join(' ')}: ${why}`
   return new SendFailure({ blame: 'job', permanent: false, message })
 }
 
 /** Nothing protects a derivation from garbage collection once its outputs are built. */
-async function stillValid(drvPaths: readonly string[], signal: AbortSignal): Promise<string[]> {
+export async function stillValid(drvPaths: readonly string[], signal: AbortSignal): Promise<string[]> {
   if (drvPaths.length === 0) return []
   const invalid = await invalidPaths(drvPaths, signal)
   return drvPaths.filter((path) => !invalid.has(path))

@@ -102,7 +102,8 @@ async function query(args: readonly string[], signal?: AbortSignal): Promise<str
   return unlessFailed(await run('nix-store', args, queryOptions(signal))).stdout
 }
 
-function queryOptions(signal?: AbortSignal): RunOptions {
+/** How the local store is asked something. */
+export function queryOptions(signal?: AbortSignal): RunOptions {
   return { silenceMs: QUERY_TIMEOUT_MS, ...(signal ? { signal } : {}) }
 }
 

@@ -1,7 +1,7 @@
 import { isObject } from '../config/is-object.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
-import { run } from './run.ts'
+import { type RunOptions, run } from './run.ts'
 
 /** What Nix knows of a store path in the local store. */
 export interface PathInfo {
@@ -15,14 +15,29 @@ export interface PathInfo {
 
 /** Everything that is in the local store. */
 export async function allPathInfos(): Promise<PathInfo[]> {
+  return (await pathInfoJson(['--all'])).flatMap(([path, info]) => infoOf(path, info) ?? [])
+}
+
+/**
+ * Runs `nix path-info --json` on the local store.
+ * @param args Which paths.
+ * @returns What it says, by path, not checked any further.
+ * @throws {NixFailure} where it failed.
+ */
+export async function pathInfoJson(
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<[unknown, unknown][]> {
   // A store of a hundred thousand paths is 50 MB of JSON.
-  const command = ['--extra-experimental-features', 'nix-command', 'path-info', '--all', '--json']
-  const stdoutMax = 1 << 30
+  const withRoom: RunOptions = { ...options, stdoutMax: 1 << 30 }
+  const command = ['--extra-experimental-features', 'nix-command', 'path-info', '--json']
   // Nix 2.34 asks for --json-format and wants to insist on it one day; before 2.33 there is no such flag.
-  let result = await run('nix', [...command, '--json-format', '1'], { stdoutMax })
-  if (result.exitCode !== 0) result = await run('nix', command, { stdoutMax })
+  let result = await run('nix', [...command, '--json-format', '1', ...args], withRoom)
+  if (result.exitCode !== 0 && result.lines.some((line) => line.includes('--json-format'))) {
+    result = await run('nix', [...command, ...args], withRoom)
+  }
   const value: unknown = JSON.parse(unlessFailed(result).stdout)
-  return entriesOf(value).flatMap(([path, info]) => infoOf(path, info) ?? [])
+  return entriesOf(value)
 }
 
 /** Up to 2.18 an array of objects with a `path`, later an object by path. */

@@ -1,0 +1,201 @@
+import { mkdirSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { StoreObject } from '../../nix/closure.ts'
+import { narinfoName, placeholder } from '../../nix/narinfo.ts'
+import { type Packing, packInto } from '../../nix/stage.ts'
+import type { Budget, Reservation, Stored } from './budget.ts'
+import { Mutex } from './mutex.ts'
+import { isForWantOfRoom, NoRoom } from './no-room.ts'
+import type { ScratchSpace } from './scratch.ts'
+import { bytesOf, moveStaged, removeFile, type StagedPath } from './staged-path.ts'
+
+interface Entry extends Stored {
+  staged: StagedPath
+  /** The destinations that this may still be sent to. */
+  awaited: Set<string>
+}
+
+/** Staged paths that somebody is sending, which stay as long as that takes. */
+export interface Lease {
+  paths: readonly StagedPath[]
+  /** @param isTaken Whether the destination has got them all. */
+  end(isTaken: boolean): void
+}
+
+/**
+ * Paths packed alike (the same key, the same compression), for one destination or several: each is packed once, and
+ * goes when all of them have it, when nobody has use for it, or when room is needed.
+ */
+export class Pool {
+  readonly #directory: string
+  readonly #packing: Packing
+  readonly #budget: Budget
+  readonly #scratch: ScratchSpace
+  /** The names of those that take from it. */
+  readonly #destinations = new Set<string>()
+  readonly #entries = new Map<string, Entry>()
+  /** How many paths share a file. */
+  readonly #uses = new Map<string, number>()
+  readonly #mutex = new Mutex()
+
+  constructor(directory: string, packing: Packing, budget: Budget, scratch: ScratchSpace) {
+    this.#directory = directory
+    this.#packing = packing
+    this.#budget = budget
+    this.#scratch = scratch
+  }
+
+  /** @param destination Its name: what is staged for others is kept for it too. */
+  join(destination: string): void {
+    this.#destinations.add(destination)
+  }
+
+  /**
+   * Stages what isn't yet, waiting for room if need be.
+   * @param objects What they refer to is among them, or at the destination.
+   * @throws {NixFailure} where Nix can't pack one of them.
+   */
+  async lease(destination: string, objects: readonly StoreObject[], signal: AbortSignal): Promise<Lease> {
+    for (;;) {
+      const freed = this.#budget.freed()
+      const lease = await this.#mutex.run(() => this.#leaseNow(destination, objects, signal))
+      if (lease) return lease
+      await Promise.race([freed, aborted(signal)])
+    }
+  }
+
+  async #leaseNow(
+    destination: string,
+    objects: readonly StoreObject[],
+    signal: AbortSignal,
+  ): Promise<Lease | undefined> {
+    signal.throwIfAborted()
+    const kept = new Set(objects.flatMap(({ path }) => this.#entries.get(path) ?? []))
+    const lacking = objects.filter(({ path }) => !this.#entries.has(path))
+    const bytes = lacking.reduce((sum, { narSize }) => sum + narSize, 0)
+    const room = this.#budget.reserve(bytes, kept)
+    if (!room) return undefined
+    for (const entry of kept) this.#budget.pin(entry)
+    try {
+      await this.#pack(lacking, room, signal)
+      const entries = objects.flatMap(({ path }) => this.#entries.get(path) ?? [])
+      for (const entry of entries) this.#budget.pin(entry)
+      return {
+        paths: entries.map(({ staged }) => staged),
+        end: (isTaken) => this.#end(destination, entries, isTaken),
+      }
+    } finally {
+      room.end()
+      for (const entry of kept) this.#budget.unpin(entry)
+    }
+  }
+
+  /** Derivations go by themselves: Nix takes either them or other paths. */
+  async #pack(objects: readonly StoreObject[], room: Reservation, signal: AbortSignal): Promise<void> {
+    const isDerivation = ({ path }: StoreObject) => path.endsWith('.drv')
+    const groups = [
+      objects.filter((object) => !isDerivation(object)),
+      objects.filter((object) => isDerivation(object)),
+    ]
+    for (const group of groups) if (group.length > 0) await this.#packWithRoom(group, room, signal)
+  }
+
+  /** Where the disk is full, all that nobody is sending goes, and it is tried once more. */
+  async #packWithRoom(
+    objects: readonly StoreObject[],
+    room: Reservation,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const before = this.#budget.bytes
+    try {
+      return await this.#packAlike(objects, room, signal)
+    } catch (error) {
+      if (!isForWantOfRoom(error)) throw error
+      this.#budget.sweep(() => true)
+    }
+    try {
+      if (this.#budget.bytes >= before) throw new NoRoom(dirname(this.#directory))
+      await this.#packAlike(objects, room, signal)
+    } catch (error) {
+      if (!isForWantOfRoom(error)) throw error
+      this.#budget.sweep(() => true)
+      throw new NoRoom(dirname(this.#directory))
+    }
+  }
+
+  async #packAlike(objects: readonly StoreObject[], room: Reservation, signal: AbortSignal): Promise<void> {
+    const paths = objects.map(({ path }) => path)
+    await this.#scratch.use(async (cache) => {
+      await layPlaceholders(objects, cache.directory)
+      try {
+        await packInto(cache, this.#packing, paths, signal)
+      } finally {
+        mkdirSync(join(this.#directory, 'nar'), { recursive: true })
+        for (const staged of await moveStaged(objects, cache.directory, this.#directory))
+          this.#add(staged, room)
+      }
+    })
+  }
+
+  #add(staged: StagedPath, room: Reservation): void {
+    const files = [staged.narinfo, ...staged.parts].map(({ file }) => file)
+    for (const file of files) this.#uses.set(file, (this.#uses.get(file) ?? 0) + 1)
+    const entry: Entry = {
+      staged,
+      awaited: new Set(this.#destinations),
+      bytes: bytesOf(staged),
+      pins: 0,
+      usedAt: performance.now(),
+      drop: () => {
+        this.#entries.delete(staged.object.path)
+        for (const file of files) this.#letGo(file)
+      },
+    }
+    this.#entries.set(staged.object.path, entry)
+    room.spend(staged.object.narSize, entry)
+  }
+
+  #letGo(file: string): void {
+    const uses = (this.#uses.get(file) ?? 1) - 1
+    if (uses > 0) this.#uses.set(file, uses)
+    else {
+      this.#uses.delete(file)
+      removeFile(file)
+    }
+  }
+
+  #end(destination: string, entries: readonly Entry[], isTaken: boolean): void {
+    for (const entry of entries) {
+      this.#budget.unpin(entry)
+      if (isTaken) this.#take(destination, entry)
+    }
+  }
+
+  /** A destination has these paths, from wherever. */
+  taken(destination: string, paths: readonly string[]): void {
+    if (this.#entries.size === 0) return
+    for (const path of paths) {
+      const entry = this.#entries.get(path)
+      if (entry) this.#take(destination, entry)
+    }
+  }
+
+  #take(destination: string, entry: Entry): void {
+    entry.awaited.delete(destination)
+    if (entry.awaited.size === 0 && entry.pins === 0) this.#budget.drop(entry)
+  }
+}
+
+/** What a path refers to that isn't packed along with it is taken by Nix to be there. */
+async function layPlaceholders(objects: readonly StoreObject[], directory: string): Promise<void> {
+  const own = new Set(objects.map(({ path }) => path))
+  const others = new Set(objects.flatMap(({ references }) => references.filter((path) => !own.has(path))))
+  for (const path of others) await writeFile(join(directory, narinfoName(path)), placeholder(path))
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+}

@@ -1,0 +1,200 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Destination } from '../../config/config.ts'
+import { closureOf, type StoreObject } from '../../nix/closure.ts'
+import { NixFailure } from '../../nix/failure.ts'
+import { storeDirectory } from '../../nix/local-store.ts'
+import { isSignedWith } from '../../nix/narinfo.ts'
+import { logInto } from '../../nix/stage.ts'
+import { publicKeyOf } from '../../nix/verify.ts'
+import { stillValid, unsignedStays } from '../nix-route.ts'
+import { type Progress, type Route, SendFailure } from '../route.ts'
+import { chunksOf } from './chunks.ts'
+import { NoRoom } from './no-room.ts'
+import type { Pool } from './pool.ts'
+import { type Found, Presence } from './presence.ts'
+import { repair, type Unsigned } from './repair.ts'
+import type { ScratchSpace } from './scratch.ts'
+import { ClosureSender } from './send-closure.ts'
+import type { Transport } from './transport.ts'
+import type { Upstream } from './upstream.ts'
+
+/** What a staged destination is made of. */
+export interface StagedContext {
+  transport: Transport
+  /** Where its paths are packed; shared with destinations that want them packed alike. */
+  pool: Pool
+  scratch: ScratchSpace
+  upstream: Upstream
+  /** For how long what was seen at the destination holds. */
+  presenceAgeMs: number
+  /** At most so many bytes of NARs are staged at a time for one batch. */
+  chunkBytes: number
+  /** Told of narinfos there that lack our signature and stay so. */
+  onUnsigned: (unsigned: readonly Unsigned[]) => void
+}
+
+const CACHE_INFO = 'nix-cache-info'
+
+/** Uploads by way of a stage on this machine: Nix packs and signs what the destination lacks, and we send the files. */
+export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
+  readonly #destination: Destination
+  readonly #context: StagedContext
+  readonly #presence: Presence
+  readonly #sender: ClosureSender
+
+  constructor(destination: Destination, context: StagedContext) {
+    this.#destination = destination
+    this.#context = context
+    this.#presence = new Presence(context.transport, context.presenceAgeMs)
+    this.#sender = new ClosureSender(context.transport, this.#presence)
+  }
+
+  async send(
+    paths: readonly string[],
+    drvPaths: readonly string[],
+    signal: AbortSignal,
+    progress: Progress,
+  ): Promise<void> {
+    try {
+      const { derivations, logs } = this.#destination
+      await this.#greet(signal)
+      await this.#sendClosure(paths, signal, progress)
+      if (derivations) await this.#sendClosure(await stillValid(drvPaths, signal), signal, progress)
+      if (logs) for (const drvPath of drvPaths) await this.#sendLog(drvPath, signal, progress)
+    } catch (error) {
+      // Whatever the pieces make of it.
+      if (signal.aborted) throw new NixFailure([], 'aborted')
+      throw error
+    }
+  }
+
+  async probe(_paths: readonly string[], signal: AbortSignal): Promise<void> {
+    await this.#context.transport.get(CACHE_INFO, signal)
+  }
+
+  close(): void {
+    this.#context.transport.close()
+  }
+
+  /** Makes sure that it is a cache, and for this store: whoever reads it looks at that file first. */
+  async #greet(signal: AbortSignal): Promise<void> {
+    const { transport } = this.#context
+    const storeDir = await storeDirectory()
+    const text = await transport.get(CACHE_INFO, signal)
+    if (text === undefined) {
+      this.#presence.forget()
+      await transport.put(CACHE_INFO, { text: `StoreDir: ${storeDir}\n` }, signal, () => undefined)
+      return
+    }
+    const [, theirs = storeDir] = /^StoreDir: *(.*?) *$/m.exec(text) ?? []
+    if (theirs === storeDir) return
+    const message = `the destination is a cache for ${theirs}, as its nix-cache-info says, and the store here is ${storeDir}`
+    throw new SendFailure({ blame: 'destination', permanent: false, message })
+  }
+
+  async #sendClosure(paths: readonly string[], signal: AbortSignal, progress: Progress): Promise<void> {
+    if (paths.length === 0) return
+    const { pool, upstream, chunkBytes } = this.#context
+    const { name, secretKeyFile } = this.#destination
+    // Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them.
+    const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
+    const objects = await closureOf(paths, signal)
+    const ours = objects.filter((object) => !upstream.hasSigned(object))
+    const unsigned = await this.#look(ours, new Set(paths), publicKey, signal)
+    const absent = ours.filter(({ path }) => !this.#presence.has(path) && !unsigned.has(path))
+    const missing = await upstream.lacking(absent, signal)
+    pool.taken(
+      name,
+      ours.filter((object) => !missing.includes(object)).map(({ path }) => path),
+    )
+    for (const chunk of chunksOf(missing, chunkBytes)) await this.#sendChunk(chunk, signal, progress)
+    if (this.#destination.verify) await this.#readBack(missing, publicKey, signal)
+    const [first] = unsigned
+    if (first && this.#destination.verify) throw unsignedStays([...unsigned.keys()], first[1])
+  }
+
+  /**
+   * Looks what is there, and remembers it.
+   * @returns The paths that are there without our signature although there should be one, and why.
+   */
+  async #look(
+    objects: readonly StoreObject[],
+    asked: ReadonlySet<string>,
+    publicKey: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, string>> {
+    const found = await this.#presence.ask(objects, (path) => asked.has(path), signal)
+    const isWanting = ({ info, object }: Found) =>
+      publicKey !== undefined &&
+      !object.isContentAddressed &&
+      // Others may sign for themselves what they upload, unless all is to be ours.
+      (this.#destination.verify || info.signatures.length === 0) &&
+      !isSignedWith(info, publicKey)
+    const wanting = [...found.values()].filter(isWanting)
+    const { secretKeyFile } = this.#destination
+    const { transport, scratch, onUnsigned } = this.#context
+    const unsigned =
+      wanting.length > 0 && secretKeyFile !== undefined
+        ? await repair(wanting, secretKeyFile, transport, scratch, signal)
+        : []
+    const stays = new Map(unsigned.map(({ path, why }) => [path, why]))
+    if (unsigned.length > 0) onUnsigned(unsigned)
+    // What is to be signed is looked at again next time.
+    for (const path of found.keys())
+      if (!this.#destination.verify || !stays.has(path)) this.#presence.note(path)
+    return this.#destination.verify ? stays : new Map()
+  }
+
+  async #sendChunk(chunk: readonly StoreObject[], signal: AbortSignal, progress: Progress): Promise<void> {
+    const { pool } = this.#context
+    const lease = await pool.lease(this.#destination.name, chunk, signal).catch((error: unknown) => {
+      if (error instanceof NoRoom && chunk.length > 1) return undefined
+      throw error
+    })
+    if (!lease) {
+      // What is too much for the disk may not be in two halves.
+      const middle = Math.ceil(chunk.length / 2)
+      await this.#sendChunk(chunk.slice(0, middle), signal, progress)
+      return await this.#sendChunk(chunk.slice(middle), signal, progress)
+    }
+    let isTaken = false
+    try {
+      await this.#sender.send(lease.paths, signal, progress)
+      isTaken = true
+    } finally {
+      lease.end(isTaken)
+    }
+  }
+
+  /** What was just uploaded is there, and as it should be. */
+  async #readBack(
+    objects: readonly StoreObject[],
+    publicKey: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const found = await this.#presence.ask(objects, () => true, signal)
+    const lost = objects.filter(({ path }) => !found.has(path)).map(({ path }) => path)
+    if (lost.length > 0) {
+      const message = `uploaded, and the server said so, but it does not have ${lost.slice(0, 5).join(' ')}`
+      throw new SendFailure({ blame: 'destination', permanent: false, message })
+    }
+    const isWrong = ({ info }: Found) => publicKey !== undefined && !isSignedWith(info, publicKey)
+    const wrong = [...found.values()].filter(isWrong).map(({ object }) => object.path)
+    if (wrong.length > 0) throw unsignedStays(wrong, 'what stands there is not what was sent')
+  }
+
+  async #sendLog(drvPath: string, signal: AbortSignal, progress: Progress): Promise<void> {
+    const { scratch, transport } = this.#context
+    await scratch.use(async (cache) => {
+      if (!(await logInto(cache, drvPath, signal))) return
+      const name = `log/${drvPath.slice(drvPath.lastIndexOf('/') + 1)}`
+      const file = join(cache.directory, name)
+      const body = { file, size: statSync(file).size }
+      progress.expectedBytes += body.size
+      await transport.put(name, body, signal, (count) => {
+        progress.sentBytes += count
+      })
+    })
+  }
+}

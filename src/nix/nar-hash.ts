@@ -1,0 +1,32 @@
+/** The alphabet of Nix's base 32 (nix: src/libutil/hash.cc). */
+const DIGITS = '0123456789abcdfghijklmnpqrsvwxyz'
+/** How long a SHA-256 is in Nix's base 32 and in hexadecimal digits. */
+const BASE32_LENGTH = 52
+const HEX = /^[0-9a-f]{64}$/
+
+/**
+ * The hash of a NAR as a narinfo has it, and as signatures cover it: `sha256:` and base 32.
+ * @param text As any Nix writes it: `sha256-BASE64`, or `sha256:` with base 32, hexadecimal digits or base 64.
+ * @returns undefined where it is no SHA-256.
+ */
+export function narHashOf(text: string): string | undefined {
+  const [, digits] = /^sha256[:-](.+)$/.exec(text) ?? []
+  if (digits === undefined) return undefined
+  if (digits.length === BASE32_LENGTH && [...digits].every((digit) => DIGITS.includes(digit))) {
+    return `sha256:${digits}`
+  }
+  const bytes = Buffer.from(digits, HEX.test(digits) ? 'hex' : 'base64')
+  return bytes.length === 32 ? `sha256:${base32(bytes)}` : undefined
+}
+
+/** Five bits a digit, the last ones first. */
+function base32(bytes: Buffer): string {
+  let text = ''
+  for (let at = BASE32_LENGTH - 1; at >= 0; at--) {
+    const [byte, shift] = [Math.floor((at * 5) / 8), (at * 5) % 8]
+    const low = (bytes[byte] ?? 0) >> shift
+    const high = (bytes[byte + 1] ?? 0) << (8 - shift)
+    text += DIGITS[(low | high) & 31]
+  }
+  return text
+}
