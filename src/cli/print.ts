@@ -1,4 +1,4 @@
-import { styleText } from 'node:util'
+import { stripVTControlCharacters, styleText } from 'node:util'
 
 /** Text for a terminal: control characters, which names and errors may hold, are shown and not obeyed. */
 export function printable(text: string): string {
@@ -34,12 +34,21 @@ export function colour(style: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text:
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = []
   for (const row of rows) {
-    for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, cell.length)
+    for (const [at, cell] of row.entries()) widths[at] = Math.max(widths[at] ?? 0, widthOf(cell))
   }
   return rows
     .map((row) =>
-      row.map((cell, at) => (at === row.length - 1 ? cell : cell.padEnd(widths[at] ?? 0))).join('  '),
+      row
+        .map((cell, at) =>
+          at === row.length - 1 ? cell : cell + ' '.repeat((widths[at] ?? 0) - widthOf(cell)),
+        )
+        .join('  '),
     )
     .map((line) => `${line.trimEnd()}\n`)
     .join('')
+}
+
+/** Colours take no room. */
+function widthOf(cell: string): number {
+  return stripVTControlCharacters(cell).length
 }

@@ -8,10 +8,15 @@ export const command = 'status'
 export const describe = 'What waits, for whom, how long and why'
 
 export const builder = (yargs: Argv) =>
-  withCommon(yargs).option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+  withCommon(yargs)
+    .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
+    .option('watch', { type: 'boolean', default: false, describe: 'Go on showing it, until q or Ctrl-C' })
 
-export async function handler(args: ArgumentsCamelCase<CommonOptions & { json: boolean }>): Promise<void> {
+export async function handler(
+  args: ArgumentsCamelCase<CommonOptions & { json: boolean; watch: boolean }>,
+): Promise<void> {
   const config = await configFor(args)
-  if (args.json) await printJson(asJson(snapshot(config)))
+  if (args.watch) await (await import('./status-watch.ts')).watchStatus(config, args.json)
+  else if (args.json) await printJson(asJson(snapshot(config)))
   else await print(asTable(snapshot(config)))
 }

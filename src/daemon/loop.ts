@@ -7,7 +7,7 @@ import type { Spool } from '../spool/layout.ts'
 import { isPaused, isPauseFile } from '../spool/pause.ts'
 import { entriesOf } from '../spool/read.ts'
 import { recover } from '../spool/recover.ts'
-import { writeReport } from '../spool/report.ts'
+import { readReport, writeReport } from '../spool/report.ts'
 import { hasWork } from '../spool/survey.ts'
 import { Bell } from './bell.ts'
 import { Claimer } from './claimer.ts'
@@ -18,6 +18,8 @@ import type { Standing } from './notify.ts'
 
 /** A backlog that only waits for a destination that is down is read again in at most a tenth of the time. */
 const RESCAN_SHARE = 10
+/** How often the report follows what is under way. */
+const REPORT_EVERY_MS = 1_000
 /** Hanging a bell reads the directory once; over a larger one only the rescan watches. */
 const BELL_MAX = 50_000
 /** A drain that lingers stays so long with nothing to do. */
@@ -67,6 +69,8 @@ export class Loop {
   #hasGotOn = false
   #hasSaidStray = false
   #emptySince: number | undefined
+  /** Set while something is under way: the report is brought up to date when it is over. */
+  #nextReport: NodeJS.Timeout | undefined
 
   constructor(context: LoopContext) {
     const { spool, roots, config, log } = context
@@ -86,6 +90,7 @@ export class Loop {
       if (isPauseFile(name)) this.#ring()
     })
     this.#housekeeping = new Housekeeping(context)
+    this.#rememberSuccess()
   }
 
   /** Stops claiming; `run` then ends once the running copies did, or the grace is over. */
@@ -154,6 +159,7 @@ export class Loop {
   async #close(): Promise<void> {
     await this.#delivery.stop(this.#context.config.stopGraceMs)
     await this.#housekeeping.stop()
+    clearTimeout(this.#nextReport)
     await Promise.all([this.#jobBell.takeDown(), this.#pauseBell.takeDown()])
     this.#report()
     this.#claimer.scan.close()
@@ -168,6 +174,7 @@ export class Loop {
       return this.#isStopping
     })
     this.#delivery.start()
+    this.#reportSoon()
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */
@@ -256,7 +263,13 @@ export class Loop {
     this.#isAwake = true
   }
 
+  /** For what matters to the service manager too. */
   #report(): void {
+    this.#writeReport()
+    this.#context.onChange()
+  }
+
+  #writeReport(): void {
     const { spool, log } = this.#context
     try {
       // Another daemon took the lock, as happens to one that was stopped for long: the report is that one's now.
@@ -271,7 +284,25 @@ export class Loop {
     } catch (error) {
       log.warn({ error: wordsOf(error) }, 'the report for `nix-upload status` could not be written')
     }
-    this.#context.onChange()
+  }
+
+  /** Says how far the running copies are, once a second, and once more when they are through. */
+  #reportSoon(): void {
+    if (this.#nextReport || !this.#delivery.isRunning) return
+    this.#nextReport = setTimeout(() => {
+      this.#nextReport = undefined
+      this.#writeReport()
+      this.#reportSoon()
+    }, REPORT_EVERY_MS)
+  }
+
+  /** When something last went through is known from the last daemon's report, which ours is going to replace. */
+  #rememberSuccess(): void {
+    const before = readReport(this.#context.spool)?.destinations ?? {}
+    for (const { destination, health } of this.#delivery.lanes) {
+      const known = before[destination.name]
+      if (known?.to === destination.to) health.remember(known.lastSuccessAt)
+    }
   }
 
   #ring(): void {

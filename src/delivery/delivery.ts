@@ -160,12 +160,7 @@ export class Delivery {
   }
 
   report(): Record<string, DestinationReport> {
-    return Object.fromEntries(
-      this.lanes.map(({ destination, health }) => [
-        destination.name,
-        { to: destination.to, ...health.report() },
-      ]),
-    )
+    return Object.fromEntries(this.lanes.map((lane) => [lane.destination.name, lane.report()]))
   }
 
   #pendingLanes(job: Job): Lane[] {

@@ -8,6 +8,7 @@ export class Health {
   #state: 'ok' | 'down' | 'unknown' = 'unknown'
   #failures = 0
   #lastError: string | undefined
+  #lastSuccessAt: string | undefined
   /** On the monotonic clock, which nobody sets back. */
   #nextAttempt = 0
 
@@ -32,6 +33,7 @@ export class Health {
     this.#state = 'ok'
     this.#failures = 0
     this.#lastError = undefined
+    this.#lastSuccessAt = new Date().toISOString()
     this.#nextAttempt = 0
     return before
   }
@@ -46,11 +48,17 @@ export class Health {
     return wait
   }
 
+  /** Something went through already, in the time of an earlier daemon. */
+  remember(lastSuccessAt: string | undefined): void {
+    this.#lastSuccessAt ??= lastSuccessAt
+  }
+
   report(): Omit<DestinationReport, 'to'> {
     return {
       state: this.#state,
       failures: this.#failures,
       ...(this.#lastError === undefined ? {} : { lastError: this.#lastError }),
+      ...(this.#lastSuccessAt === undefined ? {} : { lastSuccessAt: this.#lastSuccessAt }),
       ...(this.isDown ? { nextAttemptAt: new Date(Date.now() + this.waitMs).toISOString() } : {}),
     }
   }

@@ -2,11 +2,13 @@ import type { Destination } from '../config/config.ts'
 import { relatives } from '../nix/local-store.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
+import type { DestinationReport, Rate } from '../spool/report.ts'
 import { waitAfter } from './backoff.ts'
 import { deliver } from './batch.ts'
 import { Health } from './health.ts'
 import type { Outcome } from './outcome.ts'
 import type { Progress, Route } from './route.ts'
+import { pathsIn, Underway } from './underway.ts'
 
 /** What a lane tells the delivery it belongs to. */
 export interface LaneEvents {
@@ -36,8 +38,7 @@ export class Lane {
   #waiting: ClaimedJob[] = []
   /** Jobs that failed by themselves and wait for their next attempt. */
   readonly #delayed = new Map<ClaimedJob, NodeJS.Timeout>()
-  /** The running batches, and how far they are. */
-  readonly #running = new Map<readonly ClaimedJob[], Progress>()
+  readonly #underway = new Underway()
   /** At most so many jobs are this lane's at once. */
   readonly #capacity: number
   /** What went out since the destination went down, in vain: the next probe takes something else, if there is. */
@@ -68,12 +69,17 @@ export class Lane {
   }
 
   get isRunning(): boolean {
-    return this.#running.size > 0
+    return this.#underway.size > 0
   }
 
-  /** How far the running batches are. */
-  get progress(): readonly Progress[] {
-    return [...this.#running.values()]
+  /** How many bytes and jobs went out since the start. */
+  get sent(): Rate {
+    return this.#underway.sent
+  }
+
+  /** How the destination is, and what is on its way to it. */
+  report(): DestinationReport {
+    return { to: this.destination.to, ...this.health.report(), ...this.#underway.report() }
   }
 
   /** True while a whole batch waits. */
@@ -83,7 +89,7 @@ export class Lane {
 
   /** How many more jobs it can do with: the next batch; one for a probe when the destination is down. */
   get room(): number {
-    const held = [...this.#running.keys()].reduce((sum, batch) => sum + batch.length, this.#delayed.size)
+    const held = this.#underway.jobCount + this.#delayed.size
     const free = this.#capacity - held - this.#waiting.length
     if (this.isPaused || free <= 0) return 0
     if (this.health.isDown) return this.health.waitMs === 0 && this.#nextProbe() === undefined ? 1 : 0
@@ -121,7 +127,7 @@ export class Lane {
     if (!this.isRunning) {
       const probe = this.health.isDown ? this.#nextProbe() : undefined
       this.#send(this.#nextBatch(probe ? [probe] : this.#waiting), signal, onEnd)
-    } else if (!this.health.isDown && this.#running.size < this.destination.concurrency) {
+    } else if (!this.health.isDown && this.#underway.size < this.destination.concurrency) {
       void this.#startBeside(signal, onEnd)
     }
   }
@@ -133,7 +139,7 @@ export class Lane {
   async #startBeside(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): Promise<void> {
     if (this.#isChoosing || this.#isHeldUp) return
     this.#isChoosing = true
-    const underway = [...this.#running.keys()].flat().flatMap(({ job }) => job.outPaths)
+    const underway = this.#underway.jobs.flatMap(({ job }) => job.outPaths)
     // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
     const held = await relatives(underway, signal).catch(() => undefined)
     this.#isChoosing = false
@@ -153,7 +159,7 @@ export class Lane {
   }
 
   isSending(claimed: ClaimedJob): boolean {
-    return [...this.#running.keys()].some((batch) => batch.includes(claimed))
+    return this.#underway.jobs.includes(claimed)
   }
 
   /** Takes the next batch out of what waits; `from` is all of it or a part. */
@@ -171,9 +177,7 @@ export class Lane {
   }
 
   #send(jobs: ClaimedJob[], signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
-    const progress = { sentBytes: 0, expectedBytes: 0 }
-    this.#running.set(jobs, progress)
-    void this.#deliver(jobs, signal, progress)
+    void this.#deliver(jobs, signal, this.#underway.begin(jobs))
       .then(onEnd)
       .finally(() => this.#events.onChange())
   }
@@ -181,12 +185,13 @@ export class Lane {
   async #deliver(jobs: ClaimedJob[], signal: AbortSignal, progress: Progress): Promise<BatchSummary> {
     const startedAt = performance.now()
     const { outcomes, runs } = await deliver(jobs, this.destination.name, this.#route, signal, progress)
-    this.#running.delete(jobs)
+    const delivered = [...outcomes.values()].filter(({ kind }) => kind === 'delivered').length
+    this.#underway.end(jobs, delivered)
     this.#isHeldUp = false
     this.#noteHealth(outcomes)
     for (const [claimed, outcome] of outcomes) this.#events.onOutcome(this, claimed, outcome)
-    const paths = jobs.reduce((sum, { job }) => sum + job.outPaths.length, 0)
-    return { jobs: jobs.length, paths, runs, ms: Math.round(performance.now() - startedAt) }
+    const ms = Math.round(performance.now() - startedAt)
+    return { jobs: jobs.length, paths: pathsIn(jobs), runs, ms }
   }
 
   #noteHealth(outcomes: ReadonlyMap<ClaimedJob, Outcome>): void {

@@ -3,9 +3,10 @@ import { isBinaryCache } from '../config/store-url.ts'
 import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
 import { NixFailure } from '../nix/failure.ts'
 import { invalidPaths, nixVersion } from '../nix/local-store.ts'
+import { CopyProgress } from '../nix/progress.ts'
 import { publicKeyOf, signAt, untrustedAt } from '../nix/verify.ts'
 import { failureOf } from './failure.ts'
-import { type Route, SendFailure } from './route.ts'
+import { type Progress, type Route, SendFailure } from './route.ts'
 
 /** 2.8.0, 2.26.3 */
 const NO_S3 = /don't know how to open Nix store (?:with scheme 's3'|'s3:)/
@@ -14,27 +15,38 @@ const NO_S3 = /don't know how to open Nix store (?:with scheme 's3'|'s3:)/
 export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'> {
   const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
   const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
-  const send: Route['send'] = async (paths, drvPaths, signal) => {
+  const send: Route['send'] = async (paths, drvPaths, signal, progress) => {
     try {
-      await upload(paths, drvPaths, signal)
+      await upload(paths, drvPaths, signal, progress)
     } catch (error) {
       throw await withVersion(error)
     }
   }
-  const upload = async (paths: readonly string[], drvPaths: readonly string[], signal: AbortSignal) => {
+  const upload: Route['send'] = async (paths, drvPaths, signal, progress) => {
     // Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them.
     if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
     // A binary cache is signed on the way; other stores keep the signatures that the paths come with.
     if (secretKeyFile !== undefined && !isBinaryCache(to)) {
       await signLocally(secretKeyFile, paths, closure, silenceMs, signal)
     }
-    await copy(store, paths, closure, signal)
+    await copy(store, paths, closure, signal, follow(progress))
     const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
     if (derivations.length > 0) await copyDerivations(store, derivations, signal)
     if (destination.verify) await readBack(store, paths, closure, signal)
     if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
   }
   return { send, probe: (paths, signal) => missingAt(store, paths, signal) }
+}
+
+/** Adds what a copy says of its progress to what went out for the same batch before. */
+function follow(progress: Progress): (line: string) => void {
+  const before = progress.sentBytes
+  const own = new CopyProgress()
+  return (line) => {
+    if (!own.read(line)) return
+    progress.sentBytes = before + own.sentBytes
+    progress.expectedBytes = before + own.expectedBytes
+  }
 }
 
 /** That a Nix can't do S3 is of use to who knows which Nix it is: a service may have another PATH than a person. */

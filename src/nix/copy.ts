@@ -44,6 +44,7 @@ function remoteOptions({ netrcFile, silenceMs }: RemoteStore): string[] {
  * Uploads store paths: signed and, where the URL doesn't say otherwise, compressed with zstd (Nix's default, xz, takes
  * about a hundred times as long).
  * @param closure Whether their dependencies go along.
+ * @param onLine Called with each line that Nix writes to stderr.
  * @throws {NixFailure} where not all of them are there afterwards.
  */
 export async function copy(
@@ -51,10 +52,11 @@ export async function copy(
   paths: readonly string[],
   closure: boolean,
   signal: AbortSignal,
+  onLine?: (line: string) => void,
 ): Promise<void> {
   const recursive = closure ? [] : ['--no-recursive']
   const args = [...NIX_COMMAND, 'copy', '--to', uploadUrl(store), ...recursive, ...paths]
-  unlessFailed(await runRemote('nix', store, args, signal))
+  unlessFailed(await runRemote('nix', store, args, signal, onLine))
 }
 
 /**

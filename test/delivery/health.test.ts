@@ -41,7 +41,7 @@ test('waits longer after each failure in a row, and starts over after a success'
   expect(waits[3]).toBeGreaterThan(4 * (waits[0] ?? 0))
   expect(health.report()).toMatchObject({ failures: 10 })
   expect(health.succeeded()).toBe('down')
-  expect(health.report()).toEqual({ state: 'ok', failures: 0 })
+  expect(health.report()).toMatchObject({ state: 'ok', failures: 0 })
   expect(health.waitMs).toBe(0)
   expect(health.failed('refused')).toBeLessThanOrEqual(1250)
 })
@@ -56,4 +56,14 @@ test('says the last error, not the first', () => {
   health.failed('refused')
   health.failed('not found')
   expect(health.report().lastError).toBe('not found')
+})
+
+test('remembers when a copy last went through, also one of an earlier daemon’s', () => {
+  const { health } = withClock()
+  expect(health.report().lastSuccessAt).toBeUndefined()
+  health.remember('2026-11-22T03:14:02Z')
+  health.failed('refused')
+  expect(health.report().lastSuccessAt).toBe('2026-11-22T03:14:02Z')
+  health.succeeded()
+  expect(Date.now() - Date.parse(health.report().lastSuccessAt ?? '')).toBeLessThan(10_000)
 })

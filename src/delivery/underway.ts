@@ -1,0 +1,63 @@
+import type { ClaimedJob } from '../spool/claim.ts'
+import type { Rate, RunningBatch } from '../spool/report.ts'
+import type { Progress } from './route.ts'
+import { Throughput } from './throughput.ts'
+
+/** The batches that are on their way to one destination, since when and how far they are. */
+export class Underway {
+  readonly #batches = new Map<readonly ClaimedJob[], { since: string; progress: Progress }>()
+  /** What went out in the batches that are through. */
+  #sent: Rate = { bytes: 0, jobs: 0 }
+  readonly #throughput = new Throughput()
+
+  /** How many batches. */
+  get size(): number {
+    return this.#batches.size
+  }
+
+  /** How many jobs in all of them. */
+  get jobCount(): number {
+    return [...this.#batches.keys()].reduce((sum, batch) => sum + batch.length, 0)
+  }
+
+  get jobs(): ClaimedJob[] {
+    return [...this.#batches.keys()].flat()
+  }
+
+  /** How many bytes and jobs went out since the start. */
+  get sent(): Rate {
+    const running = [...this.#batches.values()].reduce((sum, { progress }) => sum + progress.sentBytes, 0)
+    return { ...this.#sent, bytes: this.#sent.bytes + running }
+  }
+
+  /** @returns Where how far it is is to be written. */
+  begin(jobs: readonly ClaimedJob[]): Progress {
+    const progress = { sentBytes: 0, expectedBytes: 0 }
+    this.#batches.set(jobs, { since: new Date().toISOString(), progress })
+    return progress
+  }
+
+  /** @param delivered How many of its jobs went through. */
+  end(jobs: readonly ClaimedJob[], delivered: number): void {
+    const bytes = this.#batches.get(jobs)?.progress.sentBytes ?? 0
+    this.#sent = { bytes: this.#sent.bytes + bytes, jobs: this.#sent.jobs + delivered }
+    this.#batches.delete(jobs)
+  }
+
+  report(): { running?: RunningBatch[]; rate?: Rate } {
+    const rate = this.#throughput.look(this.sent)
+    if (this.size === 0) return {}
+    const running = [...this.#batches].map(([jobs, { since, progress }]) => ({
+      jobs: jobs.length,
+      paths: pathsIn(jobs),
+      since,
+      ...progress,
+    }))
+    return { running, rate }
+  }
+}
+
+/** How many store paths jobs name. */
+export function pathsIn(jobs: readonly ClaimedJob[]): number {
+  return jobs.reduce((sum, { job }) => sum + job.outPaths.length, 0)
+}
