@@ -3,6 +3,7 @@ import yargs from 'yargs'
 import { codeOf, EXIT, UserError, wordsOf } from '../config/user-error.ts'
 import * as backfill from './backfill.ts'
 import * as checkConfig from './check-config.ts'
+import * as doctor from './doctor.ts'
 import * as drain from './drain.ts'
 import * as enqueue from './enqueue.ts'
 import * as exec from './exec.ts'
@@ -54,6 +55,7 @@ function parser(args: readonly string[]) {
     .command(prune)
     .command(pause)
     .command(resume)
+    .command(doctor)
     .command(checkConfig)
     .completion('completion', 'Print a completion script for bash or zsh')
     .demandCommand(1, 'which command?')

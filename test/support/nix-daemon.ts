@@ -25,10 +25,13 @@ export interface Client {
   stop(): Promise<void>
 }
 
-/** Starts nix-daemon for a private Nix; the test has to be root. */
-export async function startNixDaemon(nix: PrivateNix): Promise<Client> {
+/**
+ * Starts nix-daemon for a private Nix; the test has to be root.
+ * @param env Added to its environment, which is that of the hooks.
+ */
+export async function startNixDaemon(nix: PrivateNix, env: Record<string, string> = {}): Promise<Client> {
   if (process.getuid?.() !== 0) throw new Error('A nix-daemon for other users takes root.')
-  const daemon = spawn('nix-daemon', [], { env: nix.env, stdio: 'ignore' })
+  const daemon = spawn('nix-daemon', [], { env: { ...nix.env, ...env }, stdio: 'ignore' })
   const isUp = () => existsSync(join(nix.stateDir, 'daemon-socket/socket'))
   await until(isUp, 'the socket of nix-daemon')
   await chmod(nix.dir, 0o755)

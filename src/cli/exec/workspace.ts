@@ -11,14 +11,11 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { codeOf, EXIT, UserError } from '../../config/user-error.ts'
 import { openSpool, type Spool } from '../../spool/layout.ts'
+import { HOOK } from '../own-hook.ts'
 import { userName } from '../user.ts'
 import { hookScript } from './hook-script.ts'
-
-/** The hook of this very nix-upload. */
-const HOOK = fileURLToPath(new URL('../../../bin/nix-upload-hook', import.meta.url))
 
 /** What one `exec` has for itself: a spool, a place for GC roots, and a hook that knows of both. */
 export interface Workspace {

@@ -1,0 +1,114 @@
+import { accessSync, constants, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { DEFAULTS } from '../../config/config.ts'
+import { codeOf, wordsOf } from '../../config/user-error.ts'
+import { ignoresHook, withHook } from '../../nix/hook-setting.ts'
+import { setting, usesDaemon } from '../../nix/settings.ts'
+import { hookToName } from '../own-hook.ts'
+import { userName } from '../user.ts'
+import { type Check, fail, ok, type Patient, warn } from './check.ts'
+import { environmentOf } from './service.ts'
+
+const NAME = 'hook'
+const RESTART = 'restart nix-daemon (systemctl restart nix-daemon)'
+
+/** Does Nix run our hook after a build, and does that queue where we look? */
+export async function checkHook({ config }: Patient): Promise<Check[]> {
+  const byDaemon = await usesDaemon()
+  const isRoot = process.getuid?.() === 0
+  const file = await setting('post-build-hook', byDaemon || isRoot ? 'machine' : 'user')
+  const conf = join(process.env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf')
+  if (file === '') {
+    const remedy = `Add "post-build-hook = ${hookToName()}" to ${conf}, and ${RESTART}`
+    return [fail(NAME, 'no post-build-hook is set, so nothing that is built is queued', remedy)]
+  }
+  const text = textOf(file)
+  if (text instanceof Error) {
+    const missing = codeOf(text) === 'ENOENT' ? `there is no ${file}` : wordsOf(text)
+    const remedy = `Set post-build-hook to ${hookToName()} in ${conf}, and ${RESTART}`
+    return [fail(NAME, `${missing}, which post-build-hook names: every build fails`, remedy)]
+  }
+  if (!isExecutable(file)) {
+    return [fail(NAME, `${file} is not executable: every build fails`, `chmod 755 ${file}`)]
+  }
+  if (basename(realpathSync(file)) !== 'nix-upload-hook' && !text.includes('nix-upload-hook')) {
+    const remedy = `Set post-build-hook to ${hookToName()} in ${conf}, or have ${file} run it, and ${RESTART}`
+    return [fail(NAME, `post-build-hook is ${file}, which does not run nix-upload-hook`, remedy)]
+  }
+  const daemon = byDaemon || isRoot ? nixDaemon() : undefined
+  const spool =
+    spoolOf(text) ?? (daemon?.env ?? (byDaemon ? {} : process.env)).NIX_UPLOAD_SPOOL ?? DEFAULTS.spool
+  if (spool !== config.spool) {
+    const what = `${file} queues in ${spool}, and this configuration has the spool ${config.spool}`
+    const remedy = `Make post-build-hook a script: #!/bin/sh, NIX_UPLOAD_SPOOL=${config.spool} exec ${hookToName()}`
+    return [fail(NAME, what, remedy)]
+  }
+  const changedMs = statSync(conf, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  if (daemon && daemon.startedMs < changedMs) {
+    const what = `${file}, but nix-daemon was started before ${conf} was last changed and may not know it`
+    return [warn(NAME, what, `If the hook is new there, ${RESTART}`)]
+  }
+  return [ok(NAME, file)]
+}
+
+/** Whether a hook named on the command line, as `exec` does, would be run for who asks. */
+export async function checkTrust(): Promise<Check[]> {
+  const name = 'trust'
+  const user = userName()
+  if (!(await ignoresHook(withHook('/nonexistent', process.env.NIX_CONFIG)))) {
+    return [ok(name, `Nix takes a hook on the command line, and so \`nix-upload exec\`, from ${user}`)]
+  }
+  const what = `nix-daemon ignores --option post-build-hook from ${user}, so \`nix-upload exec\` refuses; the hook in nix.conf runs all the same`
+  return [
+    warn(
+      name,
+      what,
+      `Where ${user} needs it: "extra-trusted-users = ${user}" in nix.conf, which is as good as root`,
+    ),
+  ]
+}
+
+function textOf(file: string): string | Error {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Where a script of two lines has the hook queue; the hook itself has nothing of that form. */
+function spoolOf(text: string): string | undefined {
+  return /^\s*(?:export )?NIX_UPLOAD_SPOOL=(["']?)(\/[^\s"']+)\1/m.exec(text)?.[2]
+}
+
+/** The nix-daemon of this store, as far as we may know: when it was started, and its environment. */
+function nixDaemon(): { startedMs: number; env: Record<string, string> } | undefined {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (readFileSync(`/proc/${pid}/comm`, 'utf8') !== 'nix-daemon\n') continue
+      const env = environmentOf(Number(pid))
+      if (!env || env.NIX_STATE_DIR !== process.env.NIX_STATE_DIR) continue
+      return { startedMs: startOf(pid), env }
+    } catch {
+      // It has ended.
+    }
+  }
+  return undefined
+}
+
+/** proc(5): the 22nd field of `stat`, in hundredths of a second since the boot. */
+function startOf(pid: string): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+  const bootSeconds = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1])
+  return bootSeconds * 1000 + ticks * 10
+}

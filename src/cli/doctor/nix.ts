@@ -1,0 +1,44 @@
+import { isBinaryCache } from '../../config/store-url.ts'
+import { nixVersion } from '../../nix/local-store.ts'
+import { NotStartedError } from '../../nix/run.ts'
+import { type Check, fail, ok, type Patient, warn } from './check.ts'
+
+const NAME = 'Nix'
+/** `nix copy` as it is used here came with 2.4; nothing older than 2.8 is tested. */
+const OLDEST = [2, 4] as const
+const OLDEST_TESTED = [2, 8] as const
+
+/** Is there a Nix where the service looks for one, and can it do what the destinations ask for? */
+export async function checkNix({ config, service }: Patient): Promise<Check[]> {
+  try {
+    const version = await nixVersion()
+    const numbers = /(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number) ?? []
+    const is = (than: readonly [number, number]) => isOlder(numbers, than)
+    if (is(OLDEST)) {
+      return [fail(NAME, `${version} is too old to upload with`, 'Install Nix 2.8 or newer')]
+    }
+    if (is(OLDEST_TESTED)) {
+      return [warn(NAME, `${version}, which nobody has tried`, 'Nix 2.8 and newer are tested')]
+    }
+    const signsLocally = config.destinations.filter(
+      ({ to, secretKeyFile, command }) => secretKeyFile !== undefined && !command && !isBinaryCache(to),
+    )
+    const [first] = signsLocally
+    if (first && is([2, 9]) && service.user.uid !== 0) {
+      const what = `${version}, which lets ${service.user.name} sign for ${first.name} only where nix-daemon trusts that user`
+      const remedy = `Add "extra-trusted-users = ${service.user.name}" to nix.conf, or take a newer Nix`
+      return [warn(NAME, what, remedy)]
+    }
+    return [ok(NAME, version)]
+  } catch (error) {
+    if (!(error instanceof NotStartedError)) throw error
+    const remedy =
+      'Install Nix, or put its directory on the PATH of the service: systemctl edit nix-upload.service, [Service], ' +
+      'Environment=PATH=/nix/var/nix/profiles/default/bin:/usr/local/bin:/usr/bin:/bin'
+    return [fail(NAME, `${error.message} of ${service.user.name}, which is ${process.env.PATH}`, remedy)]
+  }
+}
+
+function isOlder([major = 0, minor = 0]: readonly number[], than: readonly [number, number]): boolean {
+  return major < than[0] || (major === than[0] && minor < than[1])
+}

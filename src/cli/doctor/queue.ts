@@ -1,0 +1,65 @@
+import { formatDuration } from '../../config/duration.ts'
+import { lifeOf } from '../../daemon/identity.ts'
+import { isPaused } from '../../spool/pause.ts'
+import { readReport } from '../../spool/report.ts'
+import { count, jobsIn } from '../../spool/survey.ts'
+import { jobAsJson } from '../list.ts'
+import { counted } from '../print.ts'
+import { type Check, fail, ok, type Patient, warn } from './check.ts'
+
+/** What has waited for so long is stuck: an upload takes minutes, and a destination that is down is a finding too. */
+const STUCK_MS = 3600_000
+
+/** Does somebody deliver, and does it get on? */
+export function checkQueue(patient: Patient): Check[] {
+  return [checkDaemon(patient), checkWaiting(patient), checkFailed(patient)]
+}
+
+function checkDaemon({ spool, service }: Patient): Check {
+  const name = 'daemon'
+  const report = readReport(spool)
+  const life = report ? lifeOf(report) : 'dead'
+  if (life === 'alive') return ok(name, `runs as process ${report?.pid}`)
+  if (life === 'unknown') return ok(name, `process ${report?.pid} of another container or machine wrote last`)
+  if (service.unit?.isPathMode) return ok(name, 'starts when something is queued (nix-upload-drain.path)')
+  const waiting = count(spool, 'new').jobs + count(spool, 'cur').jobs
+  const remedy = service.unit
+    ? 'systemctl enable --now nix-upload.service, and systemctl status nix-upload.service where that fails'
+    : `Run \`nix-upload watch\` as ${service.user.name} under a supervisor, or install the units: nix-upload init --install`
+  if (waiting > 0) return fail(name, `none is running, and ${counted(waiting, 'job')} wait`, remedy)
+  return warn(name, 'none is running; nothing waits for it yet', remedy)
+}
+
+function checkWaiting({ spool, service }: Patient): Check {
+  const name = 'queue'
+  const [atNew, cur] = [count(spool, 'new'), count(spool, 'cur')]
+  const jobs = atNew.jobs + cur.jobs
+  if (jobs === 0) return ok(name, 'nothing waits')
+  const since = Math.min(...[atNew, cur].map(({ oldest }) => oldest?.getTime() ?? Number.POSITIVE_INFINITY))
+  const ageMs = Math.max(0, Date.now() - since)
+  const what = `${counted(jobs, 'job')} ${jobs === 1 ? 'waits' : 'wait'}, the oldest for ${formatDuration(ageMs)}`
+  if (isPaused(spool)) return warn(name, `paused: ${what}`, '`nix-upload resume` goes on')
+  if (ageMs < STUCK_MS) return ok(name, what)
+  const down = Object.entries(service.report?.destinations ?? {}).filter(([, { state }]) => state === 'down')
+  const why = down.map(
+    ([destination, { lastError }]) => `${destination} is down: ${lastError ?? 'no word why'}`,
+  )
+  const remedy =
+    why.length > 0
+      ? 'Mend the destination; what waits then goes out by itself'
+      : '`nix-upload status` says what waits for whom; the log of the daemon says what it does (journalctl -u nix-upload)'
+  return fail(name, [what, ...why].join('; '), remedy)
+}
+
+function checkFailed({ spool }: Patient): Check {
+  const name = 'failed'
+  const { jobs } = count(spool, 'failed')
+  if (jobs === 0) return ok(name, 'no job was given up')
+  const [last] = [...jobsIn(spool, ['failed'])].slice(-1).map(jobAsJson)
+  const what = `${counted(jobs, 'job')} ${jobs === 1 ? 'was' : 'were'} given up; the last is ${last?.job}: ${last?.lastError ?? 'no word why'}`
+  return fail(
+    name,
+    what,
+    '`nix-upload list failed` says why of each. Mend that, then `nix-upload requeue --all`',
+  )
+}

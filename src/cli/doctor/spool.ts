@@ -1,0 +1,108 @@
+import { closeSync, lstatSync, openSync, readFileSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import { formatSize } from '../../config/size.ts'
+import { STATES } from '../../spool/layout.ts'
+import { type Check, fail, ok, type Patient, skipped, warn } from './check.ts'
+
+/** What a queue of a day or so may take; a job is one block. */
+const LOW = { bytes: 100e6, inodes: 10_000 }
+const TOO_LOW = { bytes: 10e6, inodes: 100 }
+/** statfs(2) */
+const TMPFS = 0x01021994
+
+/** The spool's directories: there, the service's, on one filesystem, with room. */
+export function checkSpool({ spool, service }: Patient): Check[] {
+  const { name: user, uid } = service.user
+  const directories = (['tmp', ...STATES] as const).map((state) => spool[state])
+  const remedy = `As root: install -d -o ${user} ${[spool.root, ...directories].join(' ')}`
+  const missing = directories.find((path) => !lstatSync(path, { throwIfNoEntry: false })?.isDirectory())
+  if (missing !== undefined) {
+    const isLink = lstatSync(missing, { throwIfNoEntry: false }) !== undefined
+    const what = isLink ? `${missing} is no directory` : `there is no ${missing}, so the hook can't queue`
+    return [fail('spool', what, isLink ? `Move it away. ${remedy}` : remedy)]
+  }
+  const foreign = directories.find((path) => uid !== 0 && lstatSync(path).uid !== uid)
+  const owners =
+    foreign === undefined
+      ? ok('spool', `${spool.root}, which belongs to ${user} (${service.how})`)
+      : fail(
+          'spool',
+          `${foreign} belongs to user number ${lstatSync(foreign).uid}, and ${user} (${service.how}) can move no job in it`,
+          `As root: chown -R ${user} ${spool.root}`,
+        )
+  return [owners, oneFilesystem(spool.root, directories), room(spool.root)]
+}
+
+function oneFilesystem(root: string, directories: readonly string[]): Check {
+  const name = 'filesystem'
+  const [first = root, ...rest] = directories
+  const other = rest.find((path) => mountOf(path) !== mountOf(first))
+  if (other === undefined) return ok(name, 'a rename from one state to another stays on one filesystem')
+  const what = `${other} and ${first} are on different filesystems or mounts, so the hook refuses to queue`
+  return fail(name, what, `Make all of ${root} one mount`)
+}
+
+/** Device numbers alone would not tell a bind mount. */
+function mountOf(path: string): string {
+  const { dev } = lstatSync(path)
+  const fd = openSync(path, 'r')
+  try {
+    const [, mount = ''] = /^mnt_id:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')) ?? []
+    return `${dev} ${mount}`
+  } catch {
+    return `${dev}`
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function room(root: string): Check {
+  const name = 'room'
+  const { type, bavail, bsize, files, ffree } = statfsSync(root)
+  const bytes = bavail * bsize
+  // Some filesystems don't count.
+  const inodes = files === 0 ? Number.POSITIVE_INFINITY : ffree
+  const left = `${formatSize(bytes)} and ${files === 0 ? 'any number of' : ffree} inodes free in ${root}`
+  if (bytes < TOO_LOW.bytes || inodes < TOO_LOW.inodes) {
+    return fail(name, `only ${left}: the hook will not be able to queue`, 'Make room on that filesystem')
+  }
+  if (bytes < LOW.bytes || inodes < LOW.inodes) {
+    return warn(name, `only ${left}`, 'Make room on that filesystem')
+  }
+  if (type === TMPFS) {
+    const remedy = 'Put the spool on a disk, unless losing what waits is all right'
+    return warn(name, `${left}, which is in memory: a power cut loses what waits`, remedy)
+  }
+  return ok(name, left)
+}
+
+/** Where the paths of queued jobs are protected from garbage collection. */
+export function checkRoots({ config, service }: Patient): Check[] {
+  const name = 'GC roots'
+  const { gcroots } = config
+  if (gcroots === '') {
+    const what = 'turned off: what waits may be garbage-collected'
+    return [skipped(name, what, 'Leave gcroots out of the configuration to turn them on')]
+  }
+  const { name: user, uid } = service.user
+  const remedy = `As root: install -d -o ${user} ${gcroots}`
+  const stats = lstatSync(gcroots, { throwIfNoEntry: false })
+  if (!stats) return [fail(name, `there is no ${gcroots}: what waits may be garbage-collected`, remedy)]
+  if (!stats.isDirectory()) {
+    return [
+      fail(name, `${gcroots} is no directory, and Nix follows no symlink there`, `Move it away. ${remedy}`),
+    ]
+  }
+  const nixRoots = join(process.env.NIX_STATE_DIR ?? '/nix/var/nix', 'gcroots')
+  if (!gcroots.startsWith(`${nixRoots}/`)) {
+    const what = `${gcroots} is not below ${nixRoots}, where Nix looks for roots`
+    return [
+      fail(name, what, `Set gcroots to a directory below ${nixRoots}, for the hook too (NIX_UPLOAD_GCROOTS)`),
+    ]
+  }
+  if (uid !== 0 && stats.uid !== uid) {
+    const what = `${gcroots} belongs to user number ${stats.uid}, and ${user} can remove no root from it`
+    return [fail(name, what, `As root: chown -R --no-dereference ${user} ${gcroots}`)]
+  }
+  return [ok(name, gcroots)]
+}

@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs'
+import { NotStartedError, run } from '../../nix/run.ts'
+
+const SERVICES = ['nix-upload.service', 'nix-upload-drain.service'] as const
+
+/** What systemd knows of our service. */
+export interface UnitState {
+  name: string
+  user: string
+  env: Readonly<Record<string, string>>
+  /** The files of its credentials, by name; they may be for root's eyes only. */
+  credentials: Readonly<Record<string, string>>
+  /** The path unit waits for jobs, so that no daemon needs to run. */
+  isPathMode: boolean
+}
+
+/** Asks systemd; undefined where there is none, or it has no such unit. */
+export async function unitState(): Promise<UnitState | undefined> {
+  try {
+    const isPathMode = (await run('systemctl', ['is-active', 'nix-upload-drain.path'])).exitCode === 0
+    const [daemon, drain] = SERVICES
+    const name = isPathMode ? drain : daemon
+    const names = ['LoadState', 'User', 'Environment', 'EnvironmentFiles', 'LoadCredential']
+    const { stdout } = await run('systemctl', ['show', ...names.map((key) => `--property=${key}`), name])
+    const values = (key: string) =>
+      [...stdout.matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].map(([, value = '']) => value)
+    if (values('LoadState')[0] !== 'loaded') return undefined
+    const pairs = values('Environment').flatMap((line) => line.split(' '))
+    const files = values('EnvironmentFiles').map((line) => line.replace(/ \(.*\)$/, ''))
+    return {
+      name,
+      user: values('User')[0] || 'root',
+      env: Object.fromEntries([...pairs, ...files.flatMap(linesOf)].flatMap((line) => assignment(line, '='))),
+      credentials: Object.fromEntries(
+        values('LoadCredential').flatMap((line) => line.split(' ').flatMap((part) => assignment(part, ':'))),
+      ),
+      isPathMode,
+    }
+  } catch (error) {
+    if (error instanceof NotStartedError) return undefined
+    throw error
+  }
+}
+
+function linesOf(file: string): string[] {
+  try {
+    return readFileSync(file, 'utf8').split('\n')
+  } catch {
+    return []
+  }
+}
+
+/** `NAME=value`, quoted or not, as systemd.exec(5) has it. */
+function assignment(text: string, between: '=' | ':'): [string, string][] {
+  const at = text.indexOf(between)
+  if (at <= 0 || /^\s*[#;]/.test(text)) return []
+  const value = text.slice(at + 1).trim()
+  return [[text.slice(0, at).trim(), value.replace(/^(["'])(.*)\1$/, '$2')]]
+}

@@ -1,0 +1,335 @@
+// `nix-upload doctor`, on a machine where all is well and on ones where one thing is not: each breaks that very thing.
+
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeNamespace } from '../../integration/circumstances.ts'
+import { until } from '../../integration/daemon.ts'
+import { NIX_UPLOAD } from '../../integration/site.ts'
+import { jobText } from '../../spool/temp-spool.ts'
+import { startNixDaemon } from '../../support/nix-daemon.ts'
+import { build } from '../cli.ts'
+import { destination, findings, type Healthy, makeHealthy } from './bed.ts'
+
+let machine: Healthy
+beforeAll(async () => {
+  await build()
+  machine = await makeHealthy()
+})
+afterAll(() => machine?.cleanup())
+
+const conf = () => join(machine.site.nix.confDir, 'nix.conf')
+
+/** Changes nix.conf for as long as it takes. */
+async function withConf<T>(change: (text: string) => string, act: () => Promise<T>): Promise<T> {
+  const before = readFileSync(conf(), 'utf8')
+  writeFileSync(conf(), change(before))
+  try {
+    return await act()
+  } finally {
+    writeFileSync(conf(), before)
+  }
+}
+
+const hookIs = (hook: string) => (text: string) =>
+  text.replace(/^post-build-hook = .*$/m, `post-build-hook = ${hook}`)
+
+describe('a healthy machine', () => {
+  test('has nothing to mend, and is told so', async () => {
+    const { exitCode, checks } = await machine.doctor()
+    const bad = checks.filter(({ state, name }) => state !== 'ok' && name !== 'clock' && name !== 'room')
+    expect([exitCode, bad]).toEqual([0, []])
+    const names = checks.map(({ name }) => name)
+    const all = [
+      'configuration',
+      'Nix',
+      'key of cache',
+      'destination cache',
+      'signatures at cache',
+      'clock',
+      'hook',
+    ]
+    expect(names).toEqual([
+      ...all,
+      'trust',
+      'spool',
+      'filesystem',
+      'room',
+      'GC roots',
+      'daemon',
+      'queue',
+      'failed',
+    ])
+  })
+
+  test('hears the key that users would trust', async () => {
+    const { of } = await machine.doctor()
+    expect(of('key of cache').what).toBe(`users trust ${machine.key.publicKey}`)
+  })
+
+  test('is asked nothing that stays: neither at the destination nor in the spool', async () => {
+    machine.cache.calm()
+    const before = machine.site.counts()
+    await machine.doctor()
+    const puts = machine.cache.seen.filter(({ method }) => method === 'PUT').map(({ path }) => path)
+    expect(puts).toEqual(['/nix-cache-info'])
+    expect(machine.site.counts()).toEqual(before)
+  })
+
+  test('reads a line a check, and a last word', async () => {
+    const { stdout, stderr, exitCode } = await machine.site.run(['doctor', ...machine.config])
+    for (const line of stdout.split('\n')) expect(line).toMatch(/^(ok|warn|fail|skipped) +\S|^ {9}→ /)
+    expect(stdout).toMatch(/^ok {7}Nix: nix \(Nix\) 2\./m)
+    expect(stderr).toMatch(/^healthy/)
+    expect(exitCode).toBe(0)
+  })
+})
+
+describe('broken', () => {
+  /** One thing is broken: it and nothing else fails, and the remedy says what to do. */
+  async function only(
+    name: string,
+    what: RegExp,
+    remedy: RegExp,
+    args?: string[],
+    env?: Record<string, string>,
+  ) {
+    const found = await machine.doctor(args, env ? { env } : {})
+    expect(found.failed).toEqual([name])
+    expect(found.of(name).what).toMatch(what)
+    expect(found.of(name).remedy).toMatch(remedy)
+    expect(found.exitCode).toBe(1)
+  }
+
+  test('the configuration has a mistake', async () => {
+    const config = await machine.site.configured('spol = "/x"\n')
+    await only('configuration', /spol/, /check-config/, config)
+  })
+
+  test('no hook is set', () =>
+    withConf(hookIs(''), () =>
+      only('hook', /no post-build-hook is set/, /Add "post-build-hook = \S+nix-upload-hook"/),
+    ))
+
+  test('the hook is not there', () =>
+    withConf(hookIs('/no/hook'), () => only('hook', /there is no \/no\/hook/, /Set post-build-hook to/)))
+
+  test('the hook is not executable', async () => {
+    const file = join(machine.site.nix.dir, 'nix-upload-hook')
+    writeFileSync(file, '#!/bin/sh\n', { mode: 0o644 })
+    await withConf(hookIs(file), () => only('hook', /is not executable/, /^chmod 755 /))
+  })
+
+  test('the hook is another program', () =>
+    withConf(hookIs('/bin/true'), () =>
+      only('hook', /does not run nix-upload-hook/, /Set post-build-hook to/),
+    ))
+
+  test('the hook queues somewhere else', async () => {
+    const file = join(machine.site.nix.dir, 'elsewhere')
+    writeFileSync(file, '#!/bin/sh\nNIX_UPLOAD_SPOOL=/srv/other exec nix-upload-hook\n', { mode: 0o755 })
+    await withConf(hookIs(file), () => only('hook', /queues in \/srv\/other/, /NIX_UPLOAD_SPOOL=/))
+  })
+
+  test('there is no Nix on the PATH of the service', async () => {
+    const { site, config } = machine
+    const env = { ...site.env, PATH: '/nowhere' }
+    const { stdout, exitCode } = await site.nix.run(process.execPath, [NIX_UPLOAD, 'doctor', ...config], {
+      env,
+    })
+    expect(stdout).toMatch(/^fail {5}Nix: there is no program "nix" on PATH of root, which is \/nowhere$/m)
+    expect(exitCode).toBe(1)
+  })
+
+  test('a directory of the spool is gone', async () => {
+    const { site } = machine
+    renameSync(site.path('failed'), `${site.path('failed')}-away`)
+    const found = await machine.doctor()
+    renameSync(`${site.path('failed')}-away`, site.path('failed'))
+    expect(found.of('spool')).toMatchObject({
+      state: 'fail',
+      what: expect.stringMatching(/there is no .*\/failed/),
+      remedy: expect.stringContaining('install -d -o root'),
+    })
+  })
+
+  test('the spool is not the service’s', async () => {
+    const found = await machine.doctor([...machine.config, '--user', 'nobody'])
+    expect(found.of('spool')).toMatchObject({
+      state: 'fail',
+      what: expect.stringMatching(/belongs to user number 0, and nobody/),
+      remedy: expect.stringContaining('chown -R nobody'),
+    })
+  })
+
+  test('the GC roots are reached over a symlink', async () => {
+    const { gcroots } = machine.site
+    renameSync(gcroots, `${gcroots}-away`)
+    symlinkSync(`${gcroots}-away`, gcroots)
+    await only('GC roots', /is no directory, and Nix follows no symlink/, /install -d/)
+    rmSync(gcroots)
+    renameSync(`${gcroots}-away`, gcroots)
+  })
+
+  test('the GC roots are where Nix doesn’t look', () =>
+    only('GC roots', /is not below/, /NIX_UPLOAD_GCROOTS/, undefined, {
+      NIX_UPLOAD_GCROOTS: machine.site.nix.dir,
+    }))
+
+  test.each([
+    ['done', 'size=1g', 'filesystem', /done .* are on different filesystems or mounts/, /one mount/],
+    ['', 'size=4m', 'room', /only .* MB .*: the hook will not be able to queue/, /Make room/],
+  ] as const)('a mount on spool/%s of %s', async (place, size, name, what, remedy) => {
+    const { site } = machine
+    const states = 'for s in tmp new cur done failed; do mkdir -p $s; done'
+    const there = join(site.spool, place)
+    const script = place === '' ? `cd ${there} && ${states}` : ':'
+    const { enter } = await makeNamespace(`mount -t tmpfs -o ${size} tmpfs ${there}\n(${script})`)
+    const [program = '', ...rest] = [...enter, NIX_UPLOAD, 'doctor', '--json', ...machine.config]
+    const { stdout } = await site.nix.run(program, rest, { env: site.env })
+    const found = findings(stdout)
+    expect(found.of(name).state).toBe('fail')
+    expect(found.of(name).what).toMatch(what)
+    expect(found.of(name).remedy).toMatch(remedy)
+  })
+
+  test('the key can’t be read by the service', async () => {
+    const found = await machine.doctor([...machine.config, '--user', 'nobody'])
+    expect(found.of('key of cache')).toMatchObject({
+      state: 'fail',
+      what: expect.stringMatching(/can't be read by user nobody: permission denied/),
+      remedy: expect.stringMatching(/^chown nobody .*credential/),
+    })
+  })
+
+  test('the key is none', async () => {
+    const file = join(machine.site.nix.dir, 'no-key')
+    writeFileSync(file, 'this is no key\n', { mode: 0o600 })
+    const config = await machine.site.configured(destination(machine.cache.url, file))
+    const found = await machine.doctor(config)
+    expect(found.failed).toContain('key of cache')
+    expect(found.of('key of cache').what).toMatch(/holds no secret key of Nix/)
+    expect(JSON.stringify(found.checks)).not.toContain('this is no key')
+  })
+
+  test('everybody can read the key: a warning', async () => {
+    chmodSync(machine.key.secretKeyFile, 0o644)
+    const found = await machine.doctor()
+    chmodSync(machine.key.secretKeyFile, 0o600)
+    expect(found.of('key of cache')).toMatchObject({
+      state: 'warn',
+      remedy: expect.stringContaining('chmod 400'),
+    })
+    expect(found.exitCode).toBe(0)
+  })
+
+  test('the destination is not reached', async () => {
+    await machine.cache.stop()
+    const found = await machine.doctor()
+    await machine.cache.start()
+    expect(found.failed).toEqual(['destination cache'])
+    expect(found.of('destination cache').what).toMatch(/does not answer: .*ECONNREFUSED/)
+    expect(found.of('destination cache').remedy).toMatch(/runuser -u root -- nix store ping --store/)
+  })
+
+  test('the destination can be read and not be written to', async () => {
+    machine.cache.behave({ status: 403 }, { method: 'PUT' })
+    await only('destination cache', /check the login .*PUT nix-cache-info: 403/, /by hand/)
+    machine.cache.calm()
+  })
+
+  test('a folder as the destination can’t be written to by the service', async () => {
+    const cache = join(machine.site.nix.dir, 'roots-cache')
+    mkdirSync(cache)
+    const config = await machine.site.configured(destination(`file://${cache}`))
+    const found = await machine.doctor([...config, '--user', 'nobody'])
+    expect(found.of('destination cache')).toMatchObject({
+      state: 'fail',
+      what: expect.stringMatching(/nobody can't write there: permission denied/),
+      remedy: expect.stringContaining(`install -d -o nobody ${cache}`),
+    })
+  })
+
+  test('something stands unsigned at the destination', async () => {
+    const narinfo = join(machine.cache.dir, `${machine.path.split('/').at(-1)?.slice(0, 32)}.narinfo`)
+    const before = readFileSync(narinfo, 'utf8')
+    writeFileSync(narinfo, before.replace(/^Sig: .*\n/m, ''))
+    await only('signatures at cache', /-hello is there without our signature/, /store sign --store .* --all/)
+    rmSync(narinfo)
+    const { state, what } = (await machine.doctor()).of('signatures at cache')
+    expect([state, what]).toEqual(['warn', expect.stringMatching(/was delivered and is not there any more/)])
+    writeFileSync(narinfo, before)
+  })
+
+  test('the clock is wrong', async () => {
+    const date = new Date(Date.now() - 20 * 60_000).toUTCString()
+    machine.cache.behave({ status: 200, headers: { date } }, { method: 'HEAD' })
+    await only('clock', /20m.* ahead of that of cache: signed requests are refused/, /set-ntp/)
+    machine.cache.calm()
+  })
+
+  test('a job has waited for hours, for a destination that is down', async () => {
+    const { site, cache } = machine
+    cache.behave({ status: 503 }, { path: /narinfo$/ })
+    const name = '20201122T031402Z-1b4e28ba2fa1-hello.json'
+    await site.handOver(name, JSON.stringify({ outPaths: [machine.path] }))
+    await site.daemons.at(-1)?.says('the destination is down')
+    await only('queue', /1 job waits, the oldest for \d+d .*; cache is down: /, /^Mend the destination/)
+    cache.calm()
+    await until(() => existsSync(site.path('done', name)), 'the job to be done')
+  })
+
+  test('a job was given up', async () => {
+    const { site } = machine
+    writeFileSync(site.path('failed', 'X.json'), jobText())
+    await only('failed', /1 job was given up; the last is X.json/, /requeue --all/)
+    rmSync(site.path('failed', 'X.json'))
+  })
+
+  test('no daemon runs while something waits', async () => {
+    const { site } = machine
+    await site.daemons.at(-1)?.stop()
+    const idle = (await machine.doctor()).of('daemon')
+    expect(idle).toMatchObject({
+      state: 'warn',
+      what: expect.stringMatching(/none is running; nothing waits/),
+    })
+    await site.handOver('waiting.json', JSON.stringify({ outPaths: [machine.path] }))
+    await only('daemon', /none is running, and 1 job wait/, /nix-upload watch/)
+    await site.watch(machine.config)
+    await site.settle('new', 0)
+  })
+
+  test('nix-daemon takes no hook from this user, and was started before nix.conf was changed: warnings', async () => {
+    const { site } = machine
+    const client = await startNixDaemon(site.nix, { NIX_UPLOAD_SPOOL: site.spool })
+    const soon = Date.now() / 1000 + 60
+    utimesSync(conf(), soon, soon)
+    chmodSync(site.nix.confDir, 0o755)
+    const asNobody = [...client.as, NIX_UPLOAD, 'doctor', '--json', '--config', '/dev/null']
+    const [program = '', ...rest] = asNobody
+    const { stdout } = await site.nix.run(program, rest, { env: { ...site.env, ...client.env } })
+    const stale = (await machine.doctor()).of('hook')
+    await client.stop()
+    expect(findings(stdout).of('trust')).toMatchObject({
+      state: 'warn',
+      what: expect.stringMatching(/ignores --option post-build-hook from nobody/),
+      remedy: expect.stringContaining('extra-trusted-users = nobody'),
+    })
+    expect(stale).toMatchObject({ state: 'warn', remedy: expect.stringContaining('restart nix-daemon') })
+  })
+
+  test('and mended, it is healthy', async () => {
+    expect(await machine.doctor()).toMatchObject({ failed: [], exitCode: 0 })
+  })
+})
