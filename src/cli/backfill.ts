@@ -8,6 +8,7 @@ import { handOver, type NewJob } from '../spool/hand-over.ts'
 import { openSpool, type Spool } from '../spool/layout.ts'
 import { jobsIn } from '../spool/survey.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
+import { asOwner } from './owner.ts'
 import { counted, print, printable, say } from './print.ts'
 
 export const command = 'backfill'
@@ -35,7 +36,7 @@ export async function handler(
     throw new UserError(`--since: expected a duration such as "2d", got "${args.since}"`, EXIT.usage)
   }
   const { allPathInfos } = await import('../nix/path-info.ts')
-  const spool = openSpool(config.spool)
+  const spool = asOwner(config.spool, () => openSpool(config.spool))
   const built = builtSince(await allPathInfos(), new Date(Date.now() - sinceMs))
   const queued = pathsQueued(spool)
   const candidates = built.filter(({ path }) => !queued.has(path))
@@ -51,7 +52,8 @@ export async function handler(
   const roots = new GcRoots(config.gcroots)
   roots.prepare()
   for (let at = 0; at < jobs.length; at += CHUNK) {
-    const { names } = handOver(spool, roots, jobs.slice(at, at + CHUNK))
+    const chunk = jobs.slice(at, at + CHUNK)
+    const { names } = asOwner(spool.root, () => handOver(spool, roots, chunk))
     await print(names.map((name) => `${name}\n`).join(''))
   }
   say(

@@ -8,6 +8,7 @@ import { splitStorePath } from '../nix/store-path.ts'
 import { handOver } from '../spool/hand-over.ts'
 import { openSpool } from '../spool/layout.ts'
 import { type CommonOptions, configFor, STDIN, withCommon } from './options.ts'
+import { asOwner } from './owner.ts'
 import { print, printable, say } from './print.ts'
 
 export const command = 'enqueue <path..>'
@@ -32,17 +33,14 @@ export async function handler(args: ArgumentsCamelCase<CommonOptions & { path: s
   const config = await configFor(args)
   const { storeDirectory } = await import('../nix/local-store.ts')
   const storeDir = await storeDirectory()
-  const spool = openSpool(config.spool)
   const roots = new GcRoots(config.gcroots)
   let rootsError = tryToPrepare(roots)
+  const spool = asOwner(config.spool, () => openSpool(config.spool))
   let chunk: string[] = []
   let queued = 0
   const flush = async () => {
-    const handed = handOver(
-      spool,
-      roots,
-      chunk.map((path) => ({ outPaths: [path] })),
-    )
+    const jobs = chunk.map((path) => ({ outPaths: [path] }))
+    const handed = asOwner(spool.root, () => handOver(spool, roots, jobs))
     rootsError ??= handed.rootsError
     queued += handed.names.length
     chunk = []
@@ -56,9 +54,8 @@ export async function handler(args: ArgumentsCamelCase<CommonOptions & { path: s
   }
   if (chunk.length > 0) await flush()
   if (rootsError !== undefined && queued > 0) {
-    say(
-      `nix-upload: queued, but without GC roots the paths may be collected before the upload: ${wordsOf(rootsError)}`,
-    )
+    const why = printable(wordsOf(rootsError))
+    say(`nix-upload: queued, but without GC roots the paths may be collected before the upload: ${why}`)
   }
 }
 

@@ -4,7 +4,7 @@ import type { DeliveryRecord, Job } from '../spool/job.ts'
 import { existingSpool, STATES, type State } from '../spool/layout.ts'
 import { type Found, jobsIn } from '../spool/survey.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
-import { counted, print, printable } from './print.ts'
+import { counted, jsonOf, print, printable } from './print.ts'
 
 export const command = 'list [state]'
 export const describe = 'One line a job'
@@ -22,7 +22,7 @@ export async function handler(
   const states = args.state ? [args.state] : STATES
   let isFirst = true
   for (const found of jobsIn(spool, states)) {
-    if (args.json) await print(`${isFirst ? '[\n' : ',\n'}  ${JSON.stringify(jobAsJson(found))}`)
+    if (args.json) await print(`${isFirst ? '[\n' : ',\n'}  ${jsonOf(jobAsJson(found))}`)
     else await print(line(found))
     isFirst = false
   }

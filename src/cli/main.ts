@@ -101,7 +101,8 @@ function fail(error: unknown): void {
     process.exitCode = EXIT.failed
   } else {
     say('nix-upload: this is a bug of nix-upload; no job is lost by it. Please report it with what follows:')
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error))
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    say(text.split('\n').map(printable).join('\n'))
     process.exitCode = EXIT.failed
   }
 }

@@ -3,6 +3,7 @@ import { existingSpool } from '../spool/layout.ts'
 import { pause } from '../spool/pause.ts'
 import { knownDestination } from './known-destination.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
+import { becomeOwner } from './owner.ts'
 import { say } from './print.ts'
 
 export const command = 'pause [destination]'
@@ -15,6 +16,7 @@ export async function handler(
   args: ArgumentsCamelCase<CommonOptions & { destination: string | undefined }>,
 ): Promise<void> {
   const config = await configFor(args)
+  becomeOwner(config.spool)
   const destination = knownDestination(config, args.destination)
   pause(existingSpool(config.spool), destination)
   say(`paused; \`nix-upload resume${destination === undefined ? '' : ` ${destination}`}\` goes on`)

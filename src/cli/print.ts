@@ -10,9 +10,22 @@ export async function print(text: string): Promise<void> {
   if (!process.stdout.write(text)) await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
 }
 
+/** JSON in which what a terminal would obey is escaped, also where JSON itself does not ask for it. */
+export function jsonOf(value: unknown, indent = 0): string {
+  return JSON.stringify(value, null, indent).replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) =>
+    character === '\n' ? character : escapeUnits(character),
+  )
+}
+
+function escapeUnits(character: string): string {
+  return [...Array(character.length).keys()]
+    .map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`)
+    .join('')
+}
+
 /** Writes a value to stdout as JSON. */
 export async function printJson(value: unknown): Promise<void> {
-  await print(`${JSON.stringify(value, null, 2)}\n`)
+  await print(`${jsonOf(value, 2)}\n`)
 }
 
 /** Says something on stderr. */

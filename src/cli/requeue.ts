@@ -4,6 +4,7 @@ import { existingSpool } from '../spool/layout.ts'
 import { requeue } from '../spool/settle.ts'
 import { findJob, namesIn } from '../spool/survey.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
+import { becomeOwner } from './owner.ts'
 import { print, printable, say } from './print.ts'
 
 export const command = 'requeue [job..]'
@@ -24,6 +25,7 @@ export async function handler(
   const parts = args.job ?? []
   if (args.all === parts.length > 0) throw new UserError('name the jobs to requeue, or say --all', EXIT.usage)
   const config = await configFor(args)
+  becomeOwner(config.spool)
   const spool = existingSpool(config.spool)
   if (args.all) {
     for (const name of namesIn(spool, 'failed')) await report(requeue(spool, 'failed', name))

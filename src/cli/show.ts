@@ -33,8 +33,8 @@ function asText({ name, state, path, job, reason }: Found): string {
     ['file', printable(path)],
   ]
   if (!job) return table([...rows, ['reason', printable(reason ?? 'no valid job')]])
-  if (job.drvPath !== undefined) rows.push(['drvPath', job.drvPath])
-  rows.push(...job.outPaths.map((outPath, at) => [at === 0 ? 'outPaths' : '', outPath]))
+  if (job.drvPath !== undefined) rows.push(['drvPath', printable(job.drvPath)])
+  rows.push(...job.outPaths.map((outPath, at) => [at === 0 ? 'outPaths' : '', printable(outPath)]))
   if (job.queuedAt !== undefined) rows.push(['queuedAt', printable(job.queuedAt)])
   for (const [destination, record] of Object.entries(job.destinations)) {
     const when = record.settledAt ?? record.lastAttemptAt ?? ''

@@ -17,7 +17,8 @@ export function problemsOf(issue: z.core.$ZodIssue, known: KnownKeys): string[] 
       (unknown) => `unknown key ${keyOf([...issue.path, unknown])}${suggestion(unknown, issue.path, known)}`,
     )
   }
-  const got = issue.input === undefined ? 'nothing' : shown(issue.input)
+  const got =
+    issue.input === undefined ? 'nothing' : isSecret(issue.path) ? 'something else' : shown(issue.input)
   if (issue.code === 'invalid_type' && issue.expected === 'array') {
     return [`${key}: expected [[destination]] sections (two pairs of brackets), got ${got}`]
   }
@@ -32,6 +33,11 @@ function keyOf(path: readonly PropertyKey[]): string {
   return path
     .map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at > 0 ? '.' : ''}${String(part)}`))
     .join('')
+}
+
+/** Whoever takes a key for its file must not find it in the journal. */
+function isSecret(path: readonly PropertyKey[]): boolean {
+  return path.some((part) => part === 'secret-key-file' || part === 'netrc-file')
 }
 
 function shown(value: unknown): string {

@@ -2,6 +2,10 @@
 const BINARY_CACHES = new Set(['file', 'http', 'https', 's3'])
 const SCHEMES = new Set([...BINARY_CACHES, 'ssh', 'ssh-ng', 'unix', 'local'])
 
+/** Up to the last `@`, with what does not belong into a password but people put there; a port has none behind it. */
+const PASSWORDS = /(:\/\/[^/?#:@\s]*:)(?!\d*(?:[/?#'"\s]|$))\S*@/g
+const PASSWORD = new RegExp(PASSWORDS.source)
+
 /** The scheme of a store URL: `s3` of `s3://bucket`, `local` of `local?root=/x`. */
 export function schemeOf(url: string): string {
   return /^([a-z][a-z0-9+-]*)(?=:\/\/|\?|$)/.exec(url)?.[1] ?? ''
@@ -30,7 +34,9 @@ export function storeUrlProblem(url: string): string | undefined {
   if (scheme !== 'local' && scheme !== 'unix' && !/:\/\/[^?#]/.test(url)) {
     return `expected a place behind "${scheme}://"`
   }
-  if (/^https?:\/\/[^/?#]*:[^/?#]*@/.test(url)) {
+  if (/^[^:]*:\/\/(?:[^/?#]*@)?-/.test(url))
+    return `expected a host behind "${scheme}://" that does not begin with "-"`
+  if (/^https?:/.test(url) && PASSWORD.test(url)) {
     return 'a password does not belong into the URL, where every local user could read it; put it into netrc-file'
   }
   return undefined
@@ -38,7 +44,7 @@ export function storeUrlProblem(url: string): string | undefined {
 
 /** Text as it may be shown: with `…` for the password of a URL in it. */
 export function withoutPassword(text: string): string {
-  return text.replaceAll(/(:\/\/[^/?#:@\s]*:)[^/?#\s]*@/g, '$1…@')
+  return text.replaceAll(PASSWORDS, '$1…@')
 }
 
 /** A store URL with parameters added; one that it has already is left as it is. */

@@ -1,8 +1,10 @@
+import { statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Config, embeddedDestination } from '../config/config.ts'
 import { refuseMissingCredentials } from '../config/credential.ts'
 import { EXIT, UserError, wordsOf } from '../config/user-error.ts'
+import { sweepCacheHomes } from '../nix/cache-home.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { storeDirectory } from '../nix/local-store.ts'
 import { openSpool, type Spool } from '../spool/layout.ts'
@@ -30,6 +32,7 @@ export async function serve(config: Config, log: Logger, stay: Stay): Promise<Lo
   const spool = openSpool(config.spool)
   const roots = new GcRoots(config.gcroots)
   prepareRoots(roots, log)
+  tidy(spool, log)
   const storeDir = await storeDirectory()
   let loop: Loop | undefined
   let lost: Error | undefined
@@ -97,6 +100,19 @@ function prepareRoots(roots: GcRoots, log: Logger): void {
     const message = 'no GC-root directory, so queued paths can be garbage-collected before they are uploaded'
     log.warn({ directory: roots.directory, error: wordsOf(error) }, message)
   }
+}
+
+/** What a daemon that was killed left behind; and a word to root, who has no business in others' directories. */
+function tidy(spool: Spool, log: Logger): void {
+  try {
+    sweepCacheHomes()
+  } catch (error) {
+    log.warn({ error: wordsOf(error) }, 'what was left of runs of Nix could not be removed')
+  }
+  const { uid } = statSync(spool.root)
+  if (uid === 0 || process.geteuid?.() !== 0) return
+  const message = 'root delivers a spool of somebody else, who could lead it anywhere; run it as that user'
+  log.warn({ spool: spool.root, uid }, message)
 }
 
 function onStopSignals(loop: Loop, log: Logger, onFirst: () => void): () => void {

@@ -1,7 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { isBinaryCache, withParameters } from '../config/store-url.ts'
+import { makeCacheHome, removeCacheHome } from './cache-home.ts'
 import { unlessFailed } from './failure.ts'
 import { type RunOptions, type RunResult, run } from './run.ts'
 
@@ -130,9 +128,7 @@ export async function runRemote(
   signal: AbortSignal,
   onLine?: (line: string) => void,
 ): Promise<RunResult> {
-  // Nix remembers there what a cache has, even that it was set up (nix-cache-info): a memory that outlives the
-  // run makes it skip the upload after a cache was wiped.
-  const cache = mkdtempSync(join(tmpdir(), 'nix-upload-'))
+  const cache = makeCacheHome()
   const options: RunOptions = {
     env: { XDG_CACHE_HOME: cache },
     silenceMs: store.silenceMs,
@@ -142,6 +138,6 @@ export async function runRemote(
   try {
     return await run(program, [...args, ...remoteOptions(store)], options)
   } finally {
-    rmSync(cache, { recursive: true, force: true })
+    removeCacheHome(cache)
   }
 }

@@ -19,7 +19,7 @@ export class GcRoots {
   /** Makes the directory where it is missing and Nix's own `gcroots` is there. */
   prepare(): void {
     if (this.directory === undefined || lstatSync(this.directory, { throwIfNoEntry: false })) return
-    mkdirSync(this.directory)
+    mkdirSync(this.directory, 0o755)
   }
 
   /**

@@ -83,7 +83,8 @@ export const MAKE_IT = '`nix-upload watch` or `nix-upload enqueue` makes it'
 
 function makeDirectory(path: string, look: (path: string) => { isDirectory(): boolean }): void {
   try {
-    mkdirSync(path)
+    // Nobody else's to write in, whatever the umask.
+    mkdirSync(path, 0o755)
   } catch (error) {
     if (codeOf(error) === 'EEXIST' || codeOf(error) === 'EROFS') {
       if (look(path).isDirectory()) return

@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
+import { codeOf } from '../config/user-error.ts'
 import type { Spool } from './layout.ts'
 import { exists, unlinkIfThere } from './write.ts'
 
@@ -20,7 +21,12 @@ export function isPaused(spool: Spool, destination?: string): boolean {
 
 /** Stops claiming, as `touch paused` does; doing it twice is no error. */
 export function pause(spool: Spool, destination?: string): void {
-  closeSync(openSync(pauseFile(spool, destination), 'a'))
+  try {
+    // Exclusively: what is there already, a symlink or a FIFO even, is not opened.
+    closeSync(openSync(pauseFile(spool, destination), 'wx', 0o644))
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error
+  }
 }
 
 /** Goes on, as `rm paused` does. Returns false where it wasn't paused. */

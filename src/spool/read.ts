@@ -45,7 +45,17 @@ export function readJob(path: string, storeDir: string): Job | undefined {
   return bytes && parseJob(bytes, storeDir)
 }
 
-/** O_NOFOLLOW and O_NONBLOCK: neither a symlink nor a FIFO in the spool may lead or hold up the daemon. */
+/** A small text file's content, or undefined where there is none, or something else than a readable file. */
+export function readTextIfThere(path: string): string | undefined {
+  try {
+    return readRegularFile(path)?.toString()
+  } catch (error) {
+    if (error instanceof NotAJobError || codeOf(error) === 'ENAMETOOLONG') return undefined
+    throw error
+  }
+}
+
+/** O_NOFOLLOW and O_NONBLOCK: neither a symlink nor a FIFO in the spool may lead or hold up who reads it. */
 function readRegularFile(path: string): Buffer | undefined {
   let fd: number
   try {

@@ -1,7 +1,8 @@
 import { renameSync } from 'node:fs'
 import { isObject } from '../config/is-object.ts'
 import type { Spool } from './layout.ts'
-import { readTextIfThere, writeTemporary } from './write.ts'
+import { readTextIfThere } from './read.ts'
+import { writeTemporary } from './write.ts'
 
 /** How a destination is, as the daemon last knew. */
 export interface DestinationReport {

@@ -4,8 +4,8 @@ import { ANY_STORE } from '../nix/store-path.ts'
 import { AgeCount, type Ages } from './ages.ts'
 import { type Job, NotAJobError } from './job.ts'
 import { type Spool, STATES, type State } from './layout.ts'
-import { entriesOf, mayBeJob, readJob } from './read.ts'
-import { exists, readTextIfThere } from './write.ts'
+import { entriesOf, mayBeJob, readJob, readTextIfThere } from './read.ts'
+import { exists } from './write.ts'
 
 /** Counts the jobs in a state, by age; a hundred thousand take a fraction of a second. */
 export function count(spool: Spool, state: State): Ages {
@@ -70,7 +70,7 @@ export function findJob(spool: Spool, part: string, states: readonly State[] = S
   if (!first)
     throw new UserError(`no job ${where} has "${part}" in its name; \`nix-upload list\` shows what is there`)
   if (second) {
-    const names = matches.slice(0, 10).map(([state, name]) => `\n  ${state}/${name}`)
+    const names = matches.slice(0, 10).map(([state, name]) => `\n  ${state}/${name.replaceAll('\n', ' ')}`)
     throw new UserError(
       `several jobs ${where} have "${part}" in their names; say more of it:${names.join('')}`,
     )

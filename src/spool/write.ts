@@ -1,14 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
+import { closeSync, fsyncSync, lstatSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { codeOf, naming } from '../config/user-error.ts'
 import type { Spool } from './layout.ts'
@@ -102,16 +93,6 @@ export function unlinkIfThere(path: string): boolean {
     return true
   } catch (error) {
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENAMETOOLONG') return false
-    throw error
-  }
-}
-
-/** A small text file's content, or undefined where there is none. */
-export function readTextIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENAMETOOLONG') return undefined
     throw error
   }
 }

@@ -49,6 +49,17 @@ describe('flags that will not do (exit 2)', () => {
   })
 })
 
+test('a key where its file belongs is refused, and not repeated either', async () => {
+  for (const [key, value] of [
+    ['secret-key-file', 'cache.example-1:bm90IGEga2V5'],
+    ['netrc-file', 'machine cache.example login me password bm90IGEga2V5'],
+  ]) {
+    const refusal = await complaint(`[[destination]]\nto = "s3://x"\n${key} = "${value}"`)
+    expect(refusal).toContain(`destination[0].${key}: expected a file`)
+    expect(refusal).not.toContain('bm90')
+  }
+})
+
 test('a password in a URL is refused, and not repeated for whoever reads the log', async () => {
   const url = 'https://me:hunter2@cache.example/x'
   const refusals = [

@@ -28,7 +28,7 @@ describe('a value that will not do is named with what was expected and what came
     [`${S3}name = ""`, 'destination[0].name: expected a name of letters, digits, ".", "-" and "_", got ""'],
     [
       `${S3}secret-key-file = "key"`,
-      'destination[0].secret-key-file: expected a file, an absolute path, or "credential:NAME", got "key"',
+      'destination[0].secret-key-file: expected a file, an absolute path, or "credential:NAME", got something else',
     ],
     [`${S3}batch-size = 0`, 'destination[0].batch-size: expected a whole number from 1 to 5000, got 0'],
     [`${S3}max-attempts = -1`, 'destination[0].max-attempts: expected a whole number from 1 to 1000, got -1'],

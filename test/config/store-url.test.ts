@@ -5,6 +5,7 @@ describe('a store URL', () => {
   test.each<[url: string, scheme: string, isCache: boolean]>([
     ['file:///var/cache', 'file', true],
     ['http://cache.example:8080/nix', 'http', true],
+    ['http://cache.example:8080/@scope/x', 'http', true],
     ['https://cache.example', 'https', true],
     ['https://user@cache.example/a:b@c', 'https', true],
     ['s3://bucket?region=eu-west-1&profile=x', 's3', true],
@@ -44,6 +45,10 @@ describe('a store URL', () => {
     ['s3://bucket\0', 'expected a store URL without white space'],
     ['https://me:secret@cache.example', 'a password does not belong into the URL'],
     ['http://me:@cache.example/x', 'a password does not belong into the URL'],
+    ['http://me:se/cr?et#@cache.example/x', 'a password does not belong into the URL'],
+    ['http://me:1234@cache.example', 'a password does not belong into the URL'],
+    ['ssh://-oProxyCommand=reboot', 'expected a host behind "ssh://" that does not begin with "-"'],
+    ['ssh-ng://me@-oProxyCommand=reboot', 'that does not begin with "-"'],
   ])('%j will not, and it is said why', (url, problem) => {
     expect(storeUrlProblem(url)).toContain(problem)
   })
