@@ -22,11 +22,11 @@ test('status says how far a copy is while it runs, and when something last went 
     const { running } = await destination(site, args)
     seen.push(...running)
     return site.names('done').length === 1
-  }, 'the upload')
+  }, 'the upload', 90_000)
   const middle = seen.filter(({ sentBytes, expectedBytes }) => sentBytes > 0 && sentBytes < expectedBytes)
   expect(middle.length).toBeGreaterThan(0)
   expect(middle[0]).toMatchObject({ jobs: 1, paths: 2, expectedBytes: expect.closeTo(4_000_400, -4) })
-  await until(async () => (await destination(site, args)).running.length === 0, 'an end of it')
+  await until(async () => (await destination(site, args)).running.length === 0, 'an end of it', 60_000)
   const { lastSuccessAt } = await destination(site, args)
   expect(Date.now() - Date.parse(lastSuccessAt)).toBeLessThan(60_000)
   await daemon.stop()
