@@ -23,6 +23,9 @@ const TEST_PACKAGES = {
   busybox: 'busybox',
   'systemd-container': 'systemd-nspawn',
   mmdebstrap: 'mmdebstrap',
+  prometheus: 'promtool',
+  mandoc: 'mandoc',
+  zsh: 'zsh',
 }
 
 const NIX_PLACES = [

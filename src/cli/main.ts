@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import yargs from 'yargs'
 import { codeOf, EXIT, UserError, wordsOf } from '../config/user-error.ts'
+import { version } from '../config/version.ts'
 import * as backfill from './backfill.ts'
 import * as checkConfig from './check-config.ts'
 import * as doctor from './doctor.ts'
@@ -85,11 +85,6 @@ function usageError(message: string): UserError {
 function withStdin(args: readonly string[]): string[] {
   const end = args.includes('--') ? args.indexOf('--') : args.length
   return args.map((arg, at) => (arg === '-' && at < end ? STDIN : arg))
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return /"version": "(.+)"/.exec(text)?.[1] ?? 'unknown'
 }
 
 function fail(error: unknown): void {

@@ -45,6 +45,12 @@ export interface Command {
   paths: 'arguments' | 'stdin'
 }
 
+/** Where a server listens. */
+export interface Address {
+  host: string
+  port: number
+}
+
 /** Everything that can be configured, complete. */
 export interface Config {
   spool: string
@@ -58,6 +64,10 @@ export interface Config {
   keepDoneMs: number
   keepDoneCount: number
   logLevel: LogLevel
+  /** Where metrics are written for node_exporter. */
+  metricsFile?: string
+  /** Where metrics are served over HTTP. */
+  metricsListen?: Address
   /** The file it came from, if any. */
   source?: string
 }

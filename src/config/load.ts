@@ -51,6 +51,8 @@ export async function loadConfig(
     keepDoneMs: file?.['keep-done'] ?? DEFAULTS.keepDoneMs,
     keepDoneCount: file?.['keep-done-count'] ?? DEFAULTS.keepDoneCount,
     logLevel: file?.['log-level'] ?? DEFAULTS.logLevel,
+    ...(file?.['metrics-file'] === undefined ? {} : { metricsFile: file['metrics-file'] }),
+    ...(file?.['metrics-listen'] === undefined ? {} : { metricsListen: file['metrics-listen'] }),
     ...(file ? { source: path } : {}),
   }
 }

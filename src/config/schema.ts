@@ -86,6 +86,16 @@ const pathsMode = expected('"arguments" or "stdin"', (value) =>
   (['arguments', 'stdin'] as const).find((mode) => mode === value),
 )
 
+const metricsFile = expected('a file, an absolute path that ends in .prom', (value) =>
+  typeof value === 'string' && /^\/.*[^/]\.prom$/.test(value) && !value.includes('\0') ? value : undefined,
+)
+
+const address = expected('an address and a port such as "127.0.0.1:9850" or "[::1]:9850"', (value) => {
+  if (typeof value !== 'string') return undefined
+  const [, v6, v4 = '', port] = /^(?:\[([\da-fA-F:.]+)\]|([\w.-]+)):(\d{1,5})$/.exec(value) ?? []
+  return Number(port) > 0 && Number(port) < 65536 ? { host: v6 ?? v4, port: Number(port) } : undefined
+})
+
 export const destinationSchema = z.strictObject({
   name: z.optional(destinationName),
   to: z.optional(storeUrl),
@@ -121,6 +131,8 @@ export const fileSchema = z.strictObject({
     expected(`one of ${LOG_LEVELS.join(', ')}`, (value) => LOG_LEVELS.find((level) => level === value)),
     DEFAULTS.logLevel,
   ),
+  'metrics-file': z.optional(metricsFile),
+  'metrics-listen': z.optional(address),
 })
 export type ConfigFile = z.output<typeof fileSchema>
 export type DestinationSection = z.output<typeof destinationSchema>

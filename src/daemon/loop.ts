@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { codeOf, wordsOf } from '../config/user-error.ts'
 import { Delivery } from '../delivery/delivery.ts'
+import type { Observer } from '../delivery/observer.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from '../spool/layout.ts'
 import { isPaused, isPauseFile } from '../spool/pause.ts'
@@ -33,6 +34,7 @@ export interface LoopContext {
   log: Logger
   /** Called when what `standing` says is another than before in some way that matters. */
   onChange: () => void
+  observer?: Observer | undefined
 }
 
 /**
@@ -83,6 +85,7 @@ export class Loop {
       log,
       onChange: () => this.#ring(),
       onHealth: () => this.#report(),
+      observer: context.observer,
     })
     this.#claimer = new Claimer(context, this.#delivery)
     this.#jobBell = new Bell(spool.new, () => this.#ring())
@@ -154,6 +157,13 @@ export class Loop {
       failed: this.#delivery.tally.failed + this.#claimer.rejected,
       destinations: this.#delivery.report(),
     }
+  }
+
+  /** How many bytes went out to each destination since the start. */
+  sentBytes(): Record<string, number> {
+    return Object.fromEntries(
+      this.#delivery.lanes.map(({ destination, sent }) => [destination.name, sent.bytes]),
+    )
   }
 
   async #close(): Promise<void> {

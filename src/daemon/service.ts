@@ -8,6 +8,7 @@ import { sweepCacheHomes } from '../nix/cache-home.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { storeDirectory } from '../nix/local-store.ts'
 import { openSpool, type Spool } from '../spool/layout.ts'
+import type { Exporter } from './exporter.ts'
 import { takeLock } from './lock.ts'
 import { Loop, type LoopResult } from './loop.ts'
 import { ServiceManager, statusOf } from './notify.ts'
@@ -38,6 +39,7 @@ export async function serve(config: Config, log: Logger, stay: Stay): Promise<Lo
   let lost: Error | undefined
   let forget: () => void = () => undefined
   let end: NodeJS.Timeout | undefined
+  let exporter: Exporter | undefined
   const until = typeof stay === 'string' ? stay : 'empty'
   const deadline = typeof stay === 'string' ? 0 : performance.now() + stay.lingerMs
   const unlock = await takeLockBefore(deadline, spool, (error) => {
@@ -45,7 +47,11 @@ export async function serve(config: Config, log: Logger, stay: Stay): Promise<Lo
     loop?.abort()
   })
   try {
-    const running = new Loop({ spool, roots, storeDir, config, log, onChange: () => manager.changed() })
+    exporter = await exporterFor(config, spool, until === 'stopped' ? 'watch' : 'drain', log)
+    const { observer } = exporter ?? {}
+    const onChange = () => manager.changed()
+    const running = new Loop({ spool, roots, storeDir, config, log, onChange, observer })
+    exporter?.start(running)
     loop = running
     const { stopGraceMs } = config
     forget = onStopSignals(running, log, () => manager.stopping(stopGraceMs + STOP_MARGIN_MS))
@@ -61,8 +67,21 @@ export async function serve(config: Config, log: Logger, stay: Stay): Promise<Lo
     clearTimeout(end)
     forget()
     manager.end()
+    await exporter?.stop(lost === undefined)
     if (!lost) await unlock().catch(() => undefined)
   }
+}
+
+/** Only who asks for metrics pays for loading the library that makes them. */
+async function exporterFor(
+  config: Config,
+  spool: Spool,
+  mode: 'watch' | 'drain',
+  log: Logger,
+): Promise<Exporter | undefined> {
+  if (config.metricsFile === undefined && config.metricsListen === undefined) return undefined
+  const { Exporter } = await import('./exporter.ts')
+  return new Exporter({ config, spool, mode, log })
 }
 
 /** Takes the lock; where another one has it, waits for it until the deadline. */

@@ -7,6 +7,7 @@ import type { DeliveryRecord, Job } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import type { DestinationReport } from '../spool/report.ts'
 import { Lane } from './lane.ts'
+import type { Observer } from './observer.ts'
 import { afterOutcome, type Next, type Outcome } from './outcome.ts'
 import { routeTo } from './routes.ts'
 import { Settlement } from './settlement.ts'
@@ -24,6 +25,7 @@ export interface DeliveryContext {
   onChange: () => void
   /** Called when a destination's state changed. */
   onHealth: () => void
+  observer?: Observer | undefined
 }
 
 interface InHand {
@@ -128,7 +130,9 @@ export class Delivery {
     if (this.lanes.some((lane) => lane.room > 0)) for (const entry of this.#partly) this.#offer(entry)
     for (const lane of this.lanes) {
       lane.start(this.#abort.signal, (summary) => {
-        this.#context.log.debug({ destination: lane.destination.name, ...summary }, 'batch through')
+        const destination = lane.destination.name
+        this.#context.observer?.onBatch(destination, summary.ms)
+        this.#context.log.debug({ destination, ...summary }, 'batch through')
       })
     }
   }
@@ -174,6 +178,7 @@ export class Delivery {
     const before = claimed.job.destinations[name]
     const { record, next } = afterOutcome(before, outcome, maxAttempts, new Date())
     this.#log(claimed, name, record, next)
+    this.#observe(name, record, next)
     // A destination that stays down says the same at every probe; that is written once, for who reads the job.
     if (next !== 'wait' || record.error !== before?.error) this.#settlement.update(claimed, name, record)
     // While a destination is down each probe takes another job, and not all of them need to be in hand.
@@ -190,6 +195,14 @@ export class Delivery {
     // What it waits for can take days, and until then its file would not say what it has got.
     else if (others.every(({ health, isPaused }) => health.isDown || isPaused))
       this.#settlement.record(claimed)
+  }
+
+  #observe(destination: string, { state }: DeliveryRecord, next: Next): void {
+    const { observer } = this.#context
+    if (next === 'wait') observer?.onResult(destination, 'deferred')
+    if (next === 'retry') observer?.onResult(destination, 'retried')
+    if (next !== 'settled' || state === 'waiting') return
+    observer?.onResult(destination, state === 'done' ? 'delivered' : state)
   }
 
   #log(claimed: ClaimedJob, destination: string, record: DeliveryRecord, next: Next): void {

@@ -67,6 +67,9 @@ test.each<[line: string, config: Partial<Config>]>([
   ['keep-done = "365d"', { keepDoneMs: 365 * 24 * minutes(60) }],
   ['keep-done-count = 0', { keepDoneCount: 0 }],
   ['log-level = "debug"', { logLevel: 'debug' }],
+  ['metrics-file = "/srv/nix-upload.prom"', { metricsFile: '/srv/nix-upload.prom' }],
+  ['metrics-listen = "127.0.0.1:9850"', { metricsListen: { host: '127.0.0.1', port: 9850 } }],
+  ['metrics-listen = "[::1]:9850"', { metricsListen: { host: '::1', port: 9850 } }],
 ])('%s', async (line, config) => {
   expect(await load(line)).toMatchObject(config)
 })

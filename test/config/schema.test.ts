@@ -30,6 +30,16 @@ describe('a value that will not do is named with what was expected and what came
       `${S3}secret-key-file = "key"`,
       'destination[0].secret-key-file: expected a file, an absolute path, or "credential:NAME", got something else',
     ],
+    [
+      'metrics-file = "/var/lib/metrics.txt"',
+      'metrics-file: expected a file, an absolute path that ends in .prom, got "/var/lib/metrics.txt"',
+    ],
+    ...['9850', '"9850"', '"127.0.0.1:0"', '"::1:9850"', '"localhost:99999"'].map(
+      (value): [string, string] => [
+        `metrics-listen = ${value}`,
+        `metrics-listen: expected an address and a port such as "127.0.0.1:9850" or "[::1]:9850", got ${value}`,
+      ],
+    ),
     [`${S3}batch-size = 0`, 'destination[0].batch-size: expected a whole number from 1 to 5000, got 0'],
     [`${S3}max-attempts = -1`, 'destination[0].max-attempts: expected a whole number from 1 to 1000, got -1'],
     [

@@ -1,0 +1,146 @@
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { type Observer, RESULTS, type Result } from '../delivery/observer.ts'
+import { STATES } from '../spool/layout.ts'
+import type { Shape } from '../spool/waiting.ts'
+import type { Standing } from './notify.ts'
+
+/** From a few small paths on the same machine to a system over a slow line. */
+const DURATION_BUCKETS = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000]
+
+/** What the gauges show, all of one time. */
+export interface Reading {
+  mode: 'watch' | 'drain'
+  isRunning: boolean
+  standing: Standing
+  /** The destinations that are paused for themselves. */
+  paused: ReadonlySet<string>
+  /** What went out to each destination since the start. */
+  sentBytes: Readonly<Record<string, number>>
+  shape: Shape
+}
+
+/** The metrics of a daemon, as docs/MONITORING.md describes them. */
+export class Metrics implements Observer {
+  readonly #registry = new Registry()
+  readonly #startedAt = Date.now()
+  readonly #version: string
+  readonly #sent = new Map<string, number>()
+  readonly #deliveries = this.#counter(
+    'deliveries_total',
+    'Jobs that a batch came to a result for, by destination',
+    ['destination', 'result'],
+  )
+  readonly #sentBytes = this.#counter(
+    'sent_bytes_total',
+    'Bytes uploaded, as far as the way there can tell',
+    ['destination'],
+  )
+  readonly #settled = this.#counter('settled_jobs_total', 'Jobs that were moved to done/ or failed/', [
+    'state',
+  ])
+  readonly #durations = new Histogram({
+    name: 'nix_upload_batch_duration_seconds',
+    help: 'How long batches took, whatever came of them',
+    labelNames: ['destination'],
+    buckets: DURATION_BUCKETS,
+    registers: [this.#registry],
+  })
+  readonly #build = this.#gauge('build_info', 'Always 1; the label says which nix-upload this is', [
+    'version',
+  ])
+  readonly #running = this.#gauge('running', '1 while the daemon runs, 0 after it has ended', ['mode'])
+  readonly #started = this.#gauge('start_time_seconds', 'When the daemon was started')
+  readonly #written = this.#gauge('written_timestamp_seconds', 'When these figures were brought up to date')
+  readonly #paused = this.#gauge('paused', '1 while nothing is claimed, because somebody paused the spool')
+  readonly #jobs = this.#gauge('jobs', 'Jobs in the spool', ['state'])
+  readonly #oldest = this.#gauge('oldest_job_timestamp_seconds', 'When the oldest job was handed over', [
+    'state',
+  ])
+  readonly #waiting = this.#gauge('waiting_jobs', 'Jobs that a destination has not got yet', ['destination'])
+  readonly #oldestWaiting = this.#gauge(
+    'oldest_waiting_job_timestamp_seconds',
+    'When the oldest of the jobs was handed over that a destination has not got yet',
+    ['destination'],
+  )
+  readonly #up = this.#gauge(
+    'destination_up',
+    '1 where the last upload went through, 0 where the destination is down',
+    ['destination'],
+  )
+  readonly #pausedAt = this.#gauge('destination_paused', '1 while somebody paused this destination', [
+    'destination',
+  ])
+  readonly #batches = this.#gauge('running_batches', 'Uploads under way', ['destination'])
+  readonly #success = this.#gauge('last_success_timestamp_seconds', 'When something last went through', [
+    'destination',
+  ])
+
+  constructor(version: string, destinations: readonly string[]) {
+    this.#version = version
+    // A series that begins with its first event has no increase at it.
+    for (const destination of destinations) {
+      for (const result of RESULTS) this.#deliveries.inc({ destination, result }, 0)
+      this.#sentBytes.inc({ destination }, 0)
+      this.#durations.zero({ destination })
+    }
+  }
+
+  onResult(destination: string, result: Result): void {
+    this.#deliveries.inc({ destination, result })
+  }
+
+  onBatch(destination: string, ms: number): void {
+    this.#durations.observe({ destination }, ms / 1000)
+  }
+
+  /** @returns The metrics in Prometheus' text format. */
+  async text(reading: Reading): Promise<string> {
+    this.#take(reading)
+    return await this.#registry.metrics()
+  }
+
+  #take({ mode, isRunning, standing, paused, sentBytes, shape }: Reading): void {
+    this.#build.set({ version: this.#version }, 1)
+    this.#running.set({ mode }, isRunning ? 1 : 0)
+    this.#started.set(this.#startedAt / 1000)
+    this.#written.set(Date.now() / 1000)
+    this.#paused.set(standing.isPaused ? 1 : 0)
+    this.#raise(this.#settled, 'state', { done: standing.done, failed: standing.failed })
+    this.#raise(this.#sentBytes, 'destination', sentBytes)
+    this.#oldest.reset()
+    for (const state of STATES) {
+      const { jobs, oldest } = shape.states[state]
+      this.#jobs.set({ state }, jobs)
+      if (oldest) this.#oldest.set({ state }, oldest.getTime() / 1000)
+    }
+    for (const gauge of [this.#up, this.#success, this.#oldestWaiting]) gauge.reset()
+    for (const [destination, { state, lastSuccessAt, running }] of Object.entries(standing.destinations)) {
+      if (state !== 'unknown') this.#up.set({ destination }, state === 'ok' ? 1 : 0)
+      this.#pausedAt.set({ destination }, paused.has(destination) ? 1 : 0)
+      this.#batches.set({ destination }, running?.length ?? 0)
+      if (lastSuccessAt !== undefined) this.#success.set({ destination }, Date.parse(lastSuccessAt) / 1000)
+    }
+    for (const [destination, { jobs, oldest }] of shape.waiting) {
+      this.#waiting.set({ destination }, jobs)
+      if (oldest) this.#oldestWaiting.set({ destination }, oldest.getTime() / 1000)
+    }
+  }
+
+  /** A counter never falls: bytes that went out in vain are taken back by whoever counts them, but not here. */
+  #raise(counter: Counter, label: string, totals: Readonly<Record<string, number>>): void {
+    for (const [value, total] of Object.entries(totals)) {
+      const key = `${label} ${value}`
+      const before = this.#sent.get(key) ?? 0
+      counter.inc({ [label]: value }, Math.max(0, total - before))
+      this.#sent.set(key, Math.max(total, before))
+    }
+  }
+
+  #gauge(name: string, help: string, labelNames: string[] = []): Gauge {
+    return new Gauge({ name: `nix_upload_${name}`, help, labelNames, registers: [this.#registry] })
+  }
+
+  #counter(name: string, help: string, labelNames: string[]): Counter {
+    return new Counter({ name: `nix_upload_${name}`, help, labelNames, registers: [this.#registry] })
+  }
+}
