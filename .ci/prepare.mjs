@@ -26,6 +26,10 @@ const TEST_PACKAGES = {
   prometheus: 'promtool',
   mandoc: 'mandoc',
   zsh: 'zsh',
+  'ceph-mon': 'ceph-mon',
+  'ceph-osd': 'ceph-osd',
+  radosgw: 'radosgw',
+  faketime: 'faketime',
 }
 
 const NIX_PLACES = [

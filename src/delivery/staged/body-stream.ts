@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import type { RateLimit } from './rate-limit.ts'
 import type { Body } from './transport.ts'
@@ -20,7 +20,9 @@ export interface BodyOptions {
 
 /** What a request costs beside its body, about: lines and headers. */
 const REQUEST_BYTES = 400
-const CHUNK_BYTES = 256 * 1024
+const CHUNK_BYTES = 128 * 1024
+/** One is written, one waits for that, and one is read into. */
+const BUFFERS = 3
 
 /** The number of bytes of a body. */
 export function sizeOf(body: Body): number {
@@ -33,15 +35,17 @@ export async function takeTurn(limits: readonly RateLimit[], signal: AbortSignal
 }
 
 /**
- * The bytes of a body, no faster than allowed, and no more of them in memory than a few chunks. It fails where the
- * file is not as long as it was: a request that promised more would wait for ever.
+ * The bytes of a body, no faster than allowed. Its memory is used again and again: a chunk must be through before the
+ * one after the next is asked for. It fails where the file is not as long as it was: a request that promised more would
+ * wait for ever.
  */
 export function bodyStream(body: Body, options: BodyOptions): Readable {
   const ended = new AbortController()
   const signal = AbortSignal.any([options.signal, ended.signal])
   const stream = Readable.from(pieces(body, { ...options, signal }), {
     objectMode: false,
-    highWaterMark: CHUNK_BYTES,
+    // One chunk is read ahead.
+    highWaterMark: 1,
   })
   const destroy = stream._destroy.bind(stream)
   // A stream that nobody wants any more must not wait for its turn.
@@ -76,7 +80,19 @@ async function* chunks(body: Body, size: number, start: number): AsyncGenerator<
     yield Buffer.from(body.text)
     return
   }
-  if (size === 0) return
-  const file = createReadStream(body.file, { start, end: start + size - 1, highWaterMark: CHUNK_BYTES })
-  for await (const chunk of file) yield chunk
+  const buffers = Array.from({ length: BUFFERS }, () => Buffer.allocUnsafeSlow(Math.min(CHUNK_BYTES, size)))
+  const file = await open(body.file)
+  try {
+    let at = 0
+    while (at < size) {
+      for (const buffer of buffers) {
+        const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, size - at), start + at)
+        if (bytesRead === 0) return
+        at += bytesRead
+        yield buffer.subarray(0, bytesRead)
+      }
+    }
+  } finally {
+    await file.close()
+  }
 }

@@ -1,7 +1,6 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Agents } from './agents.ts'
 
@@ -10,7 +9,7 @@ export interface Exchange {
   url: URL
   headers: Record<string, string>
   /** Read once; destroyed at the end, whatever that is. */
-  body?: Readable | Uint8Array | undefined
+  body?: Readable | Uint8Array | string | undefined
   agents: Agents
   signal: AbortSignal
   /** Called when something came in. */
@@ -56,13 +55,15 @@ export async function exchange(wanted: Exchange): Promise<Answer> {
     if (!request.writableFinished) request.destroy()
     return answer
   } catch (error) {
+    const cause = request.errored
     request.destroy()
     signal.throwIfAborted()
-    throw error
+    // What broke the connection, rather than that it is broken.
+    throw cause ?? error
   } finally {
     signal.removeEventListener('abort', abort)
     stopTimer()
-    if (body && 'destroy' in body) body.destroy()
+    if (body instanceof Readable) body.destroy()
   }
 }
 
@@ -86,8 +87,16 @@ async function send(
     const response = await Promise.race([told, answered, sleep(CONTINUE_MS, undefined, { ref: false })])
     if (response) return
   }
-  if (body === undefined || body instanceof Uint8Array) request.end(body)
-  else await pipeline(body, request)
+  if (!(body instanceof Readable)) return void request.end(body)
+  // Each chunk is through before the next is taken: its memory is used again.
+  for await (const chunk of body) await write(request, chunk)
+  request.end()
+}
+
+function write(request: ClientRequest, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    request.write(chunk, (error) => (error ? reject(error) : resolve()))
+  })
 }
 
 /** A host that doesn't answer at all would hold up a request for minutes. */

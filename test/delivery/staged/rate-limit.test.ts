@@ -76,8 +76,8 @@ test('a limit for all holds for two destinations together, and each has its shar
 
 test('uploads side by side get on alike', async () => {
   const ended = new AbortController()
-  const uploading = upload(0, [new RateLimit(8 * MB)], 8, 10 * MB, ended.signal)
-  const received = () => caches[0]?.seen.map(({ bytes }) => bytes) ?? []
+  const uploading = upload(1, [new RateLimit(8 * MB)], 8, 10 * MB, ended.signal)
+  const received = () => caches[1]?.seen.map(({ bytes }) => bytes) ?? []
   await sleep(500)
   const before = received()
   await sleep(1_500)

@@ -20,7 +20,7 @@ export type Mood =
   /** Waits before it serves the request. */
   | { delayMs: number }
   /** Answers 503 to what comes while it has so many in hand; those take so long. */
-  | { mostAtOnce: number; delayMs: number; headers?: Record<string, string> }
+  | { mostAtOnce: number; delayMs: number; headers?: Record<string, string>; body?: string }
   /** Reads a PUT's body no faster than this. */
   | { bytesPerSecond: number }
 
@@ -170,7 +170,8 @@ export class MoodyCache {
     })
     const mood = this.#moodFor(seen)
     if (mood && 'mostAtOnce' in mood && this.#inHand > mood.mostAtOnce) {
-      return await answer(request, response, { status: 503, ...(mood.headers && { headers: mood.headers }) })
+      const { mostAtOnce: _, delayMs: __, ...said } = mood
+      return await answer(request, response, { ...said, status: 503 })
     }
     if (mood && 'delayMs' in mood) await sleep(mood.delayMs)
     if (mood && 'status' in mood) return await answer(request, response, mood)

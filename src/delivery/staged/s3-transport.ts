@@ -1,0 +1,84 @@
+import { sizeOf } from './body-stream.ts'
+import { decoded } from './decode.ts'
+import { Flow } from './flow.ts'
+import { S3Calls, type S3Way } from './s3-calls.ts'
+import { codeOfS3 } from './s3-failure.ts'
+import { objectOf } from './s3-object.ts'
+import { putInParts } from './s3-parts.ts'
+import { parseS3Url } from './s3-url.ts'
+import type { Body, Transport, TransportOptions } from './transport.ts'
+
+/** A binary cache in a bucket of S3, or of what speaks the same protocol. */
+export function createS3Transport(options: TransportOptions): Transport {
+  return new S3Transport(options)
+}
+
+class S3Transport implements Transport {
+  readonly #options: TransportOptions
+  readonly #flow: Flow
+  #way: S3Way | undefined
+
+  constructor(options: TransportOptions) {
+    this.#options = options
+    this.#flow = options.flow ?? new Flow()
+  }
+
+  async get(name: string, signal: AbortSignal): Promise<string | undefined> {
+    const { place, calls, flow } = this.#open()
+    const asked = { Bucket: place.bucket, Key: place.prefix + name }
+    return await flow.run(async () => {
+      return await calls.call(`GET ${name}`, signal, async ({ sdk, client, options }) => {
+        try {
+          const { Body, ContentEncoding } = await client.send(new sdk.GetObjectCommand(asked), options)
+          const bytes = await Body?.transformToByteArray()
+          return decoded(Buffer.from(bytes ?? []), ContentEncoding, name)
+        } catch (error) {
+          if (isNotThere(error)) return undefined
+          throw error
+        }
+      })
+    }, signal)
+  }
+
+  async put(name: string, body: Body, signal: AbortSignal, onBytes: (count: number) => void): Promise<void> {
+    const way = this.#open()
+    const { place, calls, flow } = way
+    const object = objectOf(place, name)
+    if ('file' in body && body.size > place.partsFromBytes) {
+      return await putInParts(way, { name, object, body }, signal, onBytes)
+    }
+    await flow.run(async () => {
+      const upload = { body, onBytes }
+      await calls.call(
+        `PUT ${name}`,
+        signal,
+        async ({ sdk, client, options, body: Body }) => {
+          const input = { ...object, Body, ContentLength: sizeOf(body) }
+          await client.send(new sdk.PutObjectCommand(input), options)
+        },
+        upload,
+      )
+    }, signal)
+  }
+
+  close(): void {
+    this.#way?.calls.close()
+  }
+
+  /** A URL that makes no sense is a failure of the destination, to be seen when it is used. */
+  #open(): S3Way {
+    if (!this.#way) {
+      const place = parseS3Url(this.#options.to)
+      this.#way = { place, calls: new S3Calls(place, this.#options), flow: this.#flow }
+    }
+    return this.#way
+  }
+}
+
+/**
+ * Without the right to list a bucket, S3 says AccessDenied of what is not there. Nix takes that for "not there" too; where
+ * we really may do nothing, the upload that follows says so.
+ */
+function isNotThere(error: unknown): boolean {
+  return ['NoSuchKey', 'AccessDenied'].includes(codeOfS3(error) ?? '')
+}

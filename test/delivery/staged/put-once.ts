@@ -1,0 +1,18 @@
+// A process of its own that uploads one file: `node put-once.ts URL NAME FILE`. Prints how it went, and the most memory it had.
+
+import { stat } from 'node:fs/promises'
+import { failureOf } from '../../../src/delivery/failure.ts'
+import { createTransport } from '../../../src/delivery/staged/create-transport.ts'
+
+const [, , to = '', name = '', file = ''] = process.argv
+const transport = createTransport({ to, progressTimeoutMs: 20_000 })
+const { size } = await stat(file)
+const never = new AbortController().signal
+const verdict = await transport
+  .put(name, { file, size }, never, () => {})
+  .then(
+    () => undefined,
+    (error: unknown) => failureOf(error)?.verdict,
+  )
+transport.close()
+console.log(JSON.stringify({ verdict, peakBytes: process.resourceUsage().maxRSS * 1024 }))
