@@ -225,7 +225,7 @@ describe('what a server answers', () => {
 describe('no answer at all', () => {
   test('nobody listens', async () => {
     const to = `http://127.0.0.1:${await freePort()}`
-    await expectFailure(putText(transportTo(to), 'x'), { says: /does not accept connections.*connection/ })
+    await expectFailure(putText(transportTo(to), 'x'), { says: /does not accept connections.*ECONNREFUSED/ })
   })
 
   test('there is no such host', async () => {
