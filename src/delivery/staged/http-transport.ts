@@ -10,6 +10,7 @@ import { baseOf, redirectOf, shownUrl, urlOf } from './http-url.ts'
 import { Meter } from './meter.ts'
 import { networkFailure } from './network-failure.ts'
 import { withPatience } from './patience.ts'
+import { ReadRights } from './read-rights.ts'
 import type { Body, Transport, TransportOptions } from './transport.ts'
 
 /** A body that is larger waits until the server has seen the headers: it may refuse them. */
@@ -35,6 +36,7 @@ class HttpTransport implements Transport {
   readonly #base: URL
   readonly #login: HttpLogin
   readonly #flow: Flow
+  readonly #rights: ReadRights
   /** Made when they are needed: what they need may be missing. */
   #agents: Agents | undefined
   /** False once the server has shown that it doesn't know `Expect: 100-continue`. */
@@ -45,13 +47,16 @@ class HttpTransport implements Transport {
     this.#base = baseOf(options.to)
     this.#login = new HttpLogin(options.netrcFile)
     this.#flow = options.flow ?? new Flow()
+    this.#rights = new ReadRights(options.onWarning)
   }
 
   async get(name: string, signal: AbortSignal): Promise<string | undefined> {
     return await this.#flow.run(async () => {
       const answer = await this.#request({ method: 'GET', name, signal })
+      if (answer.status === 403) this.#rights.refused()
       if (NOT_THERE.has(answer.status)) return undefined
       this.#check(answer, `GET ${name}`)
+      this.#rights.granted()
       return decoded(answer.body, answer.headers['content-encoding'], name)
     }, signal)
   }
@@ -61,6 +66,7 @@ class HttpTransport implements Transport {
       const answer = await this.#request({ method: 'PUT', name, signal, upload: { body, onBytes } })
       this.#check(answer, `PUT ${name}`)
     }, signal)
+    if ('text' in body) await this.#rights.uploaded(async () => (await this.get(name, signal)) !== undefined)
   }
 
   close(): void {

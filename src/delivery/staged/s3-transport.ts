@@ -1,9 +1,10 @@
 import { sizeOf } from './body-stream.ts'
 import { decoded } from './decode.ts'
 import { Flow } from './flow.ts'
+import { ReadRights } from './read-rights.ts'
 import { S3Calls, type S3Way } from './s3-calls.ts'
 import { codeOfS3 } from './s3-failure.ts'
-import { objectOf } from './s3-object.ts'
+import { objectOf, type S3Object } from './s3-object.ts'
 import { putInParts } from './s3-parts.ts'
 import { parseS3Url } from './s3-url.ts'
 import type { Body, Transport, TransportOptions } from './transport.ts'
@@ -16,13 +17,19 @@ export function createS3Transport(options: TransportOptions): Transport {
 class S3Transport implements Transport {
   readonly #options: TransportOptions
   readonly #flow: Flow
+  readonly #rights: ReadRights
   #way: S3Way | undefined
 
   constructor(options: TransportOptions) {
     this.#options = options
     this.#flow = options.flow ?? new Flow()
+    this.#rights = new ReadRights(options.onWarning)
   }
 
+  /**
+   * Without the right to list a bucket, S3 says AccessDenied of what is not there. Nix takes that for "not there" too;
+   * where we really may do nothing, the upload that follows says so.
+   */
   async get(name: string, signal: AbortSignal): Promise<string | undefined> {
     const { place, calls, flow } = this.#open()
     const asked = { Bucket: place.bucket, Key: place.prefix + name }
@@ -31,9 +38,12 @@ class S3Transport implements Transport {
         try {
           const { Body, ContentEncoding } = await client.send(new sdk.GetObjectCommand(asked), options)
           const bytes = await Body?.transformToByteArray()
+          this.#rights.granted()
           return decoded(Buffer.from(bytes ?? []), ContentEncoding, name)
         } catch (error) {
-          if (isNotThere(error)) return undefined
+          const code = codeOfS3(error)
+          if (code === 'AccessDenied') this.#rights.refused()
+          if (code === 'AccessDenied' || code === 'NoSuchKey') return undefined
           throw error
         }
       })
@@ -42,27 +52,35 @@ class S3Transport implements Transport {
 
   async put(name: string, body: Body, signal: AbortSignal, onBytes: (count: number) => void): Promise<void> {
     const way = this.#open()
-    const { place, calls, flow } = way
-    const object = objectOf(place, name)
-    if ('file' in body && body.size > place.partsFromBytes) {
+    const object = objectOf(way.place, name)
+    if ('file' in body && body.size > way.place.partsFromBytes) {
       return await putInParts(way, { name, object, body }, signal, onBytes)
     }
-    await flow.run(async () => {
-      const upload = { body, onBytes }
-      await calls.call(
-        `PUT ${name}`,
-        signal,
-        async ({ sdk, client, options, body: Body }) => {
-          const input = { ...object, Body, ContentLength: sizeOf(body) }
-          await client.send(new sdk.PutObjectCommand(input), options)
-        },
-        upload,
-      )
-    }, signal)
+    await this.#putWhole(way, { name, object, body }, signal, onBytes)
+    if ('text' in body) await this.#rights.uploaded(async () => (await this.get(name, signal)) !== undefined)
   }
 
   close(): void {
     this.#way?.calls.close()
+  }
+
+  async #putWhole(
+    { calls, flow }: S3Way,
+    { name, object, body }: { name: string; object: S3Object; body: Body },
+    signal: AbortSignal,
+    onBytes: (count: number) => void,
+  ): Promise<void> {
+    const make = () =>
+      calls.call(
+        `PUT ${name}`,
+        signal,
+        ({ sdk, client, options, body: Body }) => {
+          const input = { ...object, Body, ContentLength: sizeOf(body) }
+          return client.send(new sdk.PutObjectCommand(input), options)
+        },
+        { body, onBytes },
+      )
+    await flow.run(make, signal)
   }
 
   /** A URL that makes no sense is a failure of the destination, to be seen when it is used. */
@@ -73,12 +91,4 @@ class S3Transport implements Transport {
     }
     return this.#way
   }
-}
-
-/**
- * Without the right to list a bucket, S3 says AccessDenied of what is not there. Nix takes that for "not there" too; where
- * we really may do nothing, the upload that follows says so.
- */
-function isNotThere(error: unknown): boolean {
-  return ['NoSuchKey', 'AccessDenied'].includes(codeOfS3(error) ?? '')
 }

@@ -33,6 +33,8 @@ export interface TransportOptions {
   progressTimeoutMs: number
   /** Each of them holds for what goes out. The destination's own comes first, what it shares with others behind. */
   limits?: readonly RateLimit[]
+  /** Told, once, of what is no failure but should be mended. */
+  onWarning?: (message: string) => void
   /** How many requests are in flight; one of its own by default. */
   flow?: Flow
 }

@@ -222,6 +222,26 @@ describe('what a server answers', () => {
   })
 })
 
+test('a server that takes uploads and refuses to give them back is warned of once', async () => {
+  cache.behave({ status: 403 }, { method: 'GET' })
+  const warnings: string[] = []
+  const transport = transportTo(cache.url, { onWarning: (message) => warnings.push(message) })
+  for (const name of ['a.narinfo', 'b.narinfo']) {
+    expect(await transport.get(name, never)).toBeUndefined()
+    await putText(transport, name)
+  }
+  expect(warnings).toEqual([expect.stringMatching(/not read.*403/)])
+})
+
+test('goes through the proxy of the environment, unless the host is one of no_proxy', async () => {
+  const to = 'http://cache.invalid/place'
+  await withEnvironment({ http_proxy: cache.url, no_proxy: '' }, () => putText(transportTo(to), 'x.narinfo'))
+  expect(cache.seen.map(({ path }) => path)).toEqual([`${to}/x.narinfo`])
+  await withEnvironment({ http_proxy: cache.url, no_proxy: 'cache.invalid' }, async () => {
+    await expectFailure(putText(transportTo(to), 'x.narinfo'), { says: /can't be resolved/ })
+  })
+})
+
 describe('no answer at all', () => {
   test('nobody listens', async () => {
     const to = `http://127.0.0.1:${await freePort()}`

@@ -14,6 +14,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { createS3Transport } from '../../../src/delivery/staged/s3-transport.ts'
+import type { Transport } from '../../../src/delivery/staged/transport.ts'
 import { runProgram } from '../../support/run.ts'
 import { withEnvironment } from '../../support/servers/failing-copy.ts'
 import { type Radosgw, startRadosgw } from '../../support/servers/radosgw.ts'
@@ -188,18 +189,37 @@ describe('who may not', () => {
     })
   })
 
-  test('who may not list a bucket can still upload to it', async () => {
-    await alice.send(new CreateBucketCommand({ Bucket: 'no-listing' }))
+  /** Makes a bucket of alice's where bob may upload, and read or not, has him upload there twice, and returns what he is warned of. */
+  async function uploadAllowed(Bucket: string, mayRead: boolean): Promise<string[]> {
+    await alice.send(new CreateBucketCommand({ Bucket }))
     const Principal = { AWS: ['arn:aws:iam:::user/bob'] }
-    const Action = ['s3:PutObject', 's3:GetObject']
-    const Statement = [{ Effect: 'Allow', Principal, Action, Resource: ['arn:aws:s3:::no-listing/*'] }]
+    const Resource = [`arn:aws:s3:::${Bucket}/*`]
+    const Statement = [
+      { Effect: 'Allow', Principal, Action: ['s3:PutObject'], Resource },
+      // What he has uploaded is his, and he may read it unless he is forbidden to.
+      { Effect: mayRead ? 'Allow' : 'Deny', Principal, Action: ['s3:GetObject'], Resource },
+    ]
     const Policy = JSON.stringify({ Version: '2012-10-17', Statement })
-    await alice.send(new PutBucketPolicyCommand({ Bucket: 'no-listing', Policy }))
-    await withTransport(urlOf('no-listing'), s3.bob, async (transport) => {
+    await alice.send(new PutBucketPolicyCommand({ Bucket, Policy }))
+    const warnings: string[] = []
+    const onWarning = (message: string) => warnings.push(message)
+    const use = async (transport: Transport) => {
       expect(await transport.get('x.narinfo', never)).toBeUndefined()
       await putText(transport, 'x.narinfo', 'there')
-      expect(await transport.get('x.narinfo', never)).toBe('there')
-    })
+      await putText(transport, 'y.narinfo', 'there')
+      expect(await transport.get('x.narinfo', never)).toBe(mayRead ? 'there' : undefined)
+    }
+    await withTransport(urlOf(Bucket), s3.bob, use, { onWarning })
+    return warnings
+  }
+
+  test('who may not list a bucket can still upload to it', async () => {
+    expect(await uploadAllowed('no-listing', true)).toEqual([])
+  })
+
+  test('who may not read a bucket either can upload to it too, and is warned once', async () => {
+    const warnings = await uploadAllowed('no-reading', false)
+    expect(warnings).toEqual([expect.stringMatching(/not read.*s3:GetObject.*uploaded each time/)])
   })
 
   test.each(['+1h', '-1h'])('with a clock that is off by %s', async (off) => {

@@ -1,0 +1,37 @@
+/**
+ * Notices that we may write to a place but not read it. Whoever may not list a bucket is refused what is not there, so a
+ * refused GET alone says nothing; a file that we have just uploaded is there.
+ */
+export class ReadRights {
+  readonly #onWarning: (message: string) => void
+  #state: 'unknown' | 'in doubt' | 'known' = 'unknown'
+
+  constructor(onWarning: (message: string) => void = () => {}) {
+    this.#onWarning = onWarning
+  }
+
+  /** A GET was refused, where that may mean that there is nothing. */
+  refused(): void {
+    if (this.#state === 'unknown') this.#state = 'in doubt'
+  }
+
+  /** A GET was answered. */
+  granted(): void {
+    this.#state = 'known'
+  }
+
+  /**
+   * Something was uploaded: where there is a doubt, it is read back, once.
+   * @param isReadable Tells whether it can be read; may fail.
+   */
+  async uploaded(isReadable: () => Promise<boolean>): Promise<void> {
+    if (this.#state !== 'in doubt') return
+    this.#state = 'known'
+    const isGranted = await isReadable().catch(() => true)
+    if (isGranted) return
+    this.#onWarning(
+      'we may upload there, but not read what is there (for S3, the key lacks s3:GetObject; over http, GET is refused with ' +
+        '403): everything is uploaded each time, and nothing can be verified',
+    )
+  }
+}
