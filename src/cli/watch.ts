@@ -12,5 +12,5 @@ export async function handler(args: ArgumentsCamelCase<DestinationOptions>): Pro
     import('../daemon/log.ts'),
     import('../daemon/service.ts'),
   ])
-  await serve(config, await makeLog(config.logLevel), 'stopped')
+  await serve(config, await makeLog(config.logLevel), 'stopped', () => configFor(args))
 }

@@ -1,3 +1,5 @@
+import type { Via } from './staging.ts'
+
 /** A place that every job goes to. */
 export interface Destination {
   /** What `status`, logs and job files call it. */
@@ -36,6 +38,14 @@ export interface Destination {
   checkContents: boolean
   /** Whether the destination is read back after each upload: is all there, with our signature? */
   verify: boolean
+  /** How uploads get there, where there is a choice. */
+  via: Via
+  /** Names of keys, and URLs of caches: what has been signed with them, or is there, isn't uploaded. */
+  skipUpstream: readonly string[]
+  /** For how long what was seen at the destination is taken to be there. */
+  presenceAgeMs: number
+  /** Bytes a second that go out at most. */
+  maxRate?: number
 }
 
 /** A program of the user's that uploads. */
@@ -68,6 +78,12 @@ export interface Config {
   metricsFile?: string
   /** Where metrics are served over HTTP. */
   metricsListen?: Address
+  /** Where uploads are packed that go by way of a stage. */
+  stage: string
+  /** How much of them there may be at a time, in bytes. */
+  stageBytes: number
+  /** Bytes a second that go out at most, to all destinations together. */
+  maxRate?: number
   /** The file it came from, if any. */
   source?: string
 }
@@ -86,6 +102,7 @@ export const DEFAULTS = {
   keepDoneMs: 7 * 24 * 3600_000,
   keepDoneCount: 10_000,
   logLevel: 'info',
+  stageBytes: 4 * 1024 ** 3,
 } as const
 
 export const DESTINATION_DEFAULTS = {
@@ -102,7 +119,14 @@ export const DESTINATION_DEFAULTS = {
   logs: false,
   checkContents: true,
   verify: false,
+  skipUpstream: [],
+  presenceAgeMs: 4 * 3600_000,
 } as const
+
+/** Where uploads are packed when nobody says where: a folder in the spool, and so on its filesystem. */
+export function defaultStage(spool: string): string {
+  return `${spool}/stage`
+}
 
 /** Where uploads go when nobody says where: a binary cache in a folder beside the spool. */
 export function embeddedDestination(spool: string): string {

@@ -1,13 +1,14 @@
 import { resolve } from 'node:path'
 import { DESTINATION_DEFAULTS, type Destination } from './config.ts'
 import type { DestinationSection } from './schema.ts'
+import { canBeStaged, defaultVia, nixOnlyParameter } from './staging.ts'
 import { isBinaryCache, schemeOf } from './store-url.ts'
 import { EXIT, UserError } from './user-error.ts'
 
 /** A destination of which only the URL is known: `--to`, or the embedded default. */
 export function simpleDestination(to: string, secretKeyFile: string | undefined): Destination {
   const key = secretKeyFile === undefined ? {} : { secretKeyFile: resolve(secretKeyFile) }
-  return { name: 'default', to, ...key, ...DESTINATION_DEFAULTS }
+  return { name: 'default', to, via: defaultVia(to), ...key, ...DESTINATION_DEFAULTS }
 }
 
 /**
@@ -36,11 +37,15 @@ export function destinationOf(section: DestinationSection, index: number, path: 
     logs: section.logs,
     checkContents: section['check-contents'],
     verify: section.verify,
+    via: section.via ?? defaultVia(to ?? ''),
+    skipUpstream: section['skip-upstream'],
+    presenceAgeMs: section['presence-age'],
   }
   if (command) destination.command = { argv: command, paths: section.paths ?? 'arguments' }
   if (section['secret-key-file'] !== undefined) destination.secretKeyFile = section['secret-key-file']
   if (section['netrc-file'] !== undefined) destination.netrcFile = section['netrc-file']
   if (section['max-size'] !== undefined) destination.maxSize = section['max-size']
+  if (section['max-rate'] !== undefined) destination.maxRate = section['max-rate']
   refuseMeaningless(destination, section, index, path)
   return destination
 }
@@ -71,6 +76,21 @@ function refuseMeaningless(
       '"closure = false" is refused by binary caches, which must hold every dependency',
     ],
   ]
+  const isStaged = destination.via === 'stage'
+  const parameter = nixOnlyParameter(destination.to)
+  problems.push(
+    [destination.command !== undefined && section.via !== undefined, '"via" goes with "to"'],
+    [
+      isStaged && !canBeStaged(destination.to),
+      parameter === undefined
+        ? '"via = "stage"" is for http://, https:// and s3:// only'
+        : `"via = "stage"" can't be had with "${parameter}" in the URL`,
+    ],
+    ...(['skip-upstream', 'max-rate'] as const).map((key): [boolean, string] => [
+      !isStaged && section[key] !== undefined && String(section[key]) !== '',
+      `"${key}" goes with "via = "stage"", which is for http://, https:// and s3://`,
+    ]),
+  )
   const found = problems.find(([isWrong]) => isWrong)
   if (found) throw new UserError(`${path}: destination[${index}]: ${found[1]}`, EXIT.badConfig)
 }

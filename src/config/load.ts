@@ -5,6 +5,7 @@ import {
   DEFAULT_CONFIG_FILE,
   DEFAULTS,
   type Destination,
+  defaultStage,
   embeddedDestination,
 } from './config.ts'
 import { withCredentials } from './credential.ts'
@@ -53,6 +54,9 @@ export async function loadConfig(
     logLevel: file?.['log-level'] ?? DEFAULTS.logLevel,
     ...(file?.['metrics-file'] === undefined ? {} : { metricsFile: file['metrics-file'] }),
     ...(file?.['metrics-listen'] === undefined ? {} : { metricsListen: file['metrics-listen'] }),
+    stage: file?.stage ?? defaultStage(spool),
+    stageBytes: file?.['stage-size'] ?? DEFAULTS.stageBytes,
+    ...(file?.['max-rate'] === undefined ? {} : { maxRate: file['max-rate'] }),
     ...(file ? { source: path } : {}),
   }
 }

@@ -4,6 +4,7 @@ import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
 import { isCredential } from './credential.ts'
 import { LONGEST_WAIT_MS, parseDuration } from './duration.ts'
 import { parseSize } from './size.ts'
+import { VIAS } from './staging.ts'
 import { storeUrlProblem } from './store-url.ts'
 
 /** A checked value: what is expected is said in words, for the error message. */
@@ -82,6 +83,22 @@ const commandLine = expected('a program and its arguments, such as ["attic", "pu
 
 const trueOrFalse = expected('true or false', (value) => (typeof value === 'boolean' ? value : undefined))
 
+const upstreams = expected(
+  'a list of key names and cache URLs such as ["cache.nixos.org-1", "https://cache.example.org"]',
+  (value) =>
+    Array.isArray(value) &&
+    value.every((item) => typeof item === 'string' && /^(?:https?:\/\/[^\s@]+|[^\s:/]+)$/.test(item))
+      ? value.map(String)
+      : undefined,
+)
+
+const rate = expected('a size per second such as "500K" or "2M"', (value) => {
+  const bytes = parseSize(value)
+  return bytes !== undefined && bytes >= 1 ? bytes : undefined
+})
+
+const via = expected('"stage" or "nix"', (value) => VIAS.find((one) => one === value))
+
 const pathsMode = expected('"arguments" or "stdin"', (value) =>
   (['arguments', 'stdin'] as const).find((mode) => mode === value),
 )
@@ -117,6 +134,10 @@ export const destinationSchema = z.strictObject({
   'retry-min': z._default(wait(1), DESTINATION_DEFAULTS.retryMinMs),
   'retry-max': z._default(wait(1), DESTINATION_DEFAULTS.retryMaxMs),
   'progress-timeout': z._default(wait(1), DESTINATION_DEFAULTS.progressTimeoutMs),
+  via: z.optional(via),
+  'skip-upstream': z._default(upstreams, [...DESTINATION_DEFAULTS.skipUpstream]),
+  'presence-age': z._default(duration(), DESTINATION_DEFAULTS.presenceAgeMs),
+  'max-rate': z.optional(rate),
 })
 
 export const fileSchema = z.strictObject({
@@ -133,6 +154,9 @@ export const fileSchema = z.strictObject({
   ),
   'metrics-file': z.optional(metricsFile),
   'metrics-listen': z.optional(address),
+  stage: z.optional(absolutePath('a directory')),
+  'stage-size': z._default(expected('a size such as "500M" or "2GiB"', parseSize), DEFAULTS.stageBytes),
+  'max-rate': z.optional(rate),
 })
 export type ConfigFile = z.output<typeof fileSchema>
 export type DestinationSection = z.output<typeof destinationSchema>

@@ -20,6 +20,11 @@ export function canBeStaged(url: string): boolean {
   return STAGED_SCHEMES.has(schemeOf(url)) && nixOnlyParameter(url) === undefined
 }
 
+/** The way where nobody says which. */
+export function defaultVia(url: string): Via {
+  return canBeStaged(url) ? 'stage' : 'nix'
+}
+
 /** The parameter of a store URL, if there is one, for which only `nix copy` will do. */
 export function nixOnlyParameter(url: string): string | undefined {
   const isOn = (value: string) => value !== '' && value !== 'false' && value !== 'none'

@@ -108,6 +108,11 @@ export class Loop {
     this.stop()
   }
 
+  /** Takes the limits of another configuration over. */
+  setRates(config: Config): void {
+    this.#delivery.setRates(config)
+  }
+
   /** Has a running loop end otherwise than it was told at first; what came up to now is looked for once more. */
   endWhen(until: Until): void {
     this.#until = until

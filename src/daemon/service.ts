@@ -12,6 +12,7 @@ import type { Exporter } from './exporter.ts'
 import { takeLock } from './lock.ts'
 import { Loop, type LoopResult } from './loop.ts'
 import { ServiceManager, statusOf } from './notify.ts'
+import { onReloadSignal } from './reload.ts'
 
 /** How long to stay: see `Until`; with `lingerMs`, until the spool is empty, but no longer than that. */
 export type Stay = 'stopped' | 'idle' | { lingerMs: number }
@@ -24,9 +25,15 @@ const STOP_MARGIN_MS = 30_000
 /**
  * Delivers a spool under its lock, until SIGTERM or SIGINT or as long as it is to stay. A first signal lets running
  * copies finish within the grace, a second one ends them.
+ * @param load Reads the configuration again, which is done at SIGHUP; without it that signal ends the process.
  * @throws {UserError} where the spool can't be used, another daemon has it, or the lock was lost.
  */
-export async function serve(config: Config, log: Logger, stay: Stay): Promise<LoopResult> {
+export async function serve(
+  config: Config,
+  log: Logger,
+  stay: Stay,
+  load?: () => Promise<Config>,
+): Promise<LoopResult> {
   const manager = ServiceManager.ofProcess()
   refuseOddCache(config)
   refuseMissingCredentials(config.destinations)
@@ -38,6 +45,7 @@ export async function serve(config: Config, log: Logger, stay: Stay): Promise<Lo
   let loop: Loop | undefined
   let lost: Error | undefined
   let forget: () => void = () => undefined
+  let forgetReload: () => void = () => undefined
   let end: NodeJS.Timeout | undefined
   let exporter: Exporter | undefined
   const until = typeof stay === 'string' ? stay : 'empty'
@@ -55,6 +63,10 @@ export async function serve(config: Config, log: Logger, stay: Stay): Promise<Lo
     loop = running
     const { stopGraceMs } = config
     forget = onStopSignals(running, log, () => manager.stopping(stopGraceMs + STOP_MARGIN_MS))
+    if (load) {
+      const setRates = (changed: Config) => running.setRates(changed)
+      forgetReload = onReloadSignal(config, { load, setRates }, log)
+    }
     const destinations = config.destinations.map(({ name, to }) => `${name} (${to})`)
     if (until === 'stopped') log.info({ spool: spool.root, destinations }, 'watching')
     if (until === 'empty') end = setTimeout(() => running.stop(), deadline - performance.now())
@@ -66,6 +78,7 @@ export async function serve(config: Config, log: Logger, stay: Stay): Promise<Lo
   } finally {
     clearTimeout(end)
     forget()
+    forgetReload()
     manager.end()
     await exporter?.stop(lost === undefined)
     if (!lost) await unlock().catch(() => undefined)

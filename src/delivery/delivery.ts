@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config, Destination } from '../config/config.ts'
 import { formatDuration } from '../config/duration.ts'
+import { wordsOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { DeliveryRecord, Job } from '../spool/job.ts'
@@ -11,6 +12,8 @@ import type { Observer } from './observer.ts'
 import { afterOutcome, type Next, type Outcome } from './outcome.ts'
 import { routeTo } from './routes.ts'
 import { Settlement } from './settlement.ts'
+import { Rates } from './staged/rates.ts'
+import { Stage } from './staged/stage.ts'
 
 /** At most so many jobs are claimed at once; the rest wait in `new/`, where they cost no memory. */
 export const MAX_IN_HAND = 1000
@@ -42,20 +45,28 @@ export class Delivery {
   /** Those that are not on all of their lanes yet, for want of room. */
   readonly #partly = new Set<InHand>()
   readonly #settlement: Settlement
+  readonly #stage: Stage
+  readonly #rates = new Rates()
   readonly #abort = new AbortController()
   #isStopping = false
 
   constructor(context: DeliveryContext) {
     this.#context = context
     this.#settlement = new Settlement(context)
+    const { stage, stageBytes, spool } = context.config
+    this.#stage = new Stage(stage, stageBytes, spool)
+    this.#emptyStage()
     this.lanes = context.config.destinations.map((destination) => this.#laneTo(destination))
+    this.#rates.set(context.config)
   }
 
   #laneTo(destination: Destination): Lane {
     const log = this.#context.log.child({ destination: destination.name })
     // Each has a share that no other can take up: one that stands still, or is slow, keeps nothing from the others.
     const capacity = Math.max(1, Math.floor(MAX_IN_HAND / this.#context.config.destinations.length))
-    return new Lane(destination, routeTo(destination), capacity, {
+    const { config } = this.#context
+    const shared = { config, stage: this.#stage, rates: this.#rates, log }
+    return new Lane(destination, routeTo(destination, shared), capacity, {
       onOutcome: (lane, claimed, outcome) => this.#settle(lane, claimed, outcome),
       onDown: (_lane, error, waitMs) => {
         log.warn({ error, nextAttemptIn: formatDuration(waitMs) }, 'the destination is down')
@@ -156,6 +167,23 @@ export class Delivery {
     while (this.isRunning) await new Promise((resolve) => setTimeout(resolve, 20))
     clearTimeout(deadline)
     this.releaseIdle()
+    for (const lane of this.lanes) lane.close()
+    this.#stage.close()
+    this.#emptyStage()
+  }
+
+  /** What is in the stage is of use to nobody once we are gone. */
+  #emptyStage(): void {
+    try {
+      this.#stage.empty()
+    } catch (error) {
+      this.#context.log.warn({ error: wordsOf(error) }, 'the stage could not be emptied')
+    }
+  }
+
+  /** Takes the limits of another configuration over; nothing else of it. */
+  setRates(config: Config): void {
+    this.#rates.set(config)
   }
 
   /** Ends running copies now. */

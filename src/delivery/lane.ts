@@ -150,6 +150,11 @@ export class Lane {
     else if (free.length > 0) this.#send(this.#nextBatch(free), signal, onEnd)
   }
 
+  /** Lets go of what it keeps open. */
+  close(): void {
+    this.#route.close?.()
+  }
+
   /** Forgets all jobs that are not in a running copy, because they go back to `new/`. */
   clear(): void {
     clearTimeout(this.#wake)

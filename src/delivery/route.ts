@@ -28,6 +28,8 @@ export interface Route {
     signal: AbortSignal,
     progress: Progress,
   ): Promise<void>
+  /** Ends idle connections, where it keeps any. */
+  close?(): void
 }
 
 /** A failure of which it is already known whose fault it is. */

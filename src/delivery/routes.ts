@@ -5,15 +5,23 @@ import { commandRoute } from './command-route.ts'
 import { nixRoute } from './nix-route.ts'
 import { unwanted } from './policy.ts'
 import type { Route } from './route.ts'
+import { makeStagedRoute, type Shared } from './staged/make-staged-route.ts'
 
 /** Chooses the way to a destination. A new kind of destination is added here, see CONTRIBUTING.md. */
-export function routeTo(destination: Destination): Route {
-  const way = destination.command ? commandRoute(destination.command, destination) : nixRoute(destination)
+export function routeTo(destination: Destination, shared: Shared): Route {
+  const way = wayTo(destination, shared)
   // Other stores check the content themselves when they take a path in.
   const isUnchecked = isBinaryCache(destination.to) && !destination.command && destination.checkContents
   return {
-    ...way,
+    send: (...args) => way.send(...args),
+    probe: (...args) => way.probe(...args),
+    close: () => way.close?.(),
     unwanted: (paths, signal) => unwanted(destination, paths, signal),
     corrupt: async (paths, signal) => (isUnchecked ? corruptPaths(paths, signal) : new Set()),
   }
+}
+
+function wayTo(destination: Destination, shared: Shared): Pick<Route, 'send' | 'probe' | 'close'> {
+  if (destination.command) return commandRoute(destination.command, destination)
+  return destination.via === 'stage' ? makeStagedRoute(destination, shared) : nixRoute(destination)
 }

@@ -18,8 +18,14 @@ async function makeLoop(): Promise<Loop> {
   onTestFinished(() => rm(dir, { recursive: true }))
   await mkdir(join(dir, 'roots'))
   const spool = openSpool(join(dir, 'spool'))
-  const destination = { name: 'default', to: 'file:///nowhere', ...DESTINATION_DEFAULTS }
-  const config = { ...DEFAULTS, spool: spool.root, gcroots: '', destinations: [destination] }
+  const destination = { name: 'default', to: 'file:///nowhere', via: 'nix' as const, ...DESTINATION_DEFAULTS }
+  const config = {
+    ...DEFAULTS,
+    spool: spool.root,
+    stage: join(dir, 'stage'),
+    gcroots: '',
+    destinations: [destination],
+  }
   return new Loop({
     spool,
     roots: new GcRoots(config.gcroots),

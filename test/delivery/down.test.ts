@@ -18,7 +18,7 @@ test('it is probed by one copy at a time, ever more seldom, and is back within o
   onTestFinished(() => cache.cleanup())
   cache.behave({ status: 503 })
   const settings =
-    'batch-size = 3\nconcurrency = 2\nretry-min = "200ms"\nretry-max = "1600ms"\nmax-attempts = 1\n'
+    'batch-size = 3\nconcurrency = 2\nretry-min = "200ms"\nretry-max = "1600ms"\nmax-attempts = 1\nvia = "nix"\n'
   const paths = await site.paths(12)
   await handOverAll(
     site,
@@ -98,7 +98,7 @@ test('a weekend: 10,000 jobs wait, none fails, and all of them go out in batches
     site,
     Array.from({ length: 10_000 }, (_, at) => job(at)),
   )
-  const settings = 'retry-min = "50ms"\nretry-max = "200ms"\nmax-attempts = 1\n'
+  const settings = 'retry-min = "50ms"\nretry-max = "200ms"\nmax-attempts = 1\nvia = "nix"\n'
   const config = `${DEBUG}keep-done-count = 20000\n[[destination]]\nto = "${cache.url}"\n${settings}`
   const daemon = await site.watch(await site.configured(config))
   await daemon.says('the destination is down', LONG)

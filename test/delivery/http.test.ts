@@ -36,7 +36,7 @@ describe.each(versions)('with Nix $version', (version) => {
     expect(existsSync(join(nginx.root, 'nix-cache-info'))).toBe(true)
   })
 
-  test('S3 takes uploads, or the error says which Nix this is and what would help', async () => {
+  test('S3 by Nix itself takes uploads, or the error says which Nix this is and what would help', async () => {
     const site = await makeSite(version)
     await site.makeSpool()
     // Takes requests without a signature, as a bucket may that everybody can write to.
@@ -46,7 +46,7 @@ describe.each(versions)('with Nix $version', (version) => {
     const [name = ''] = await site.enqueue([path])
     const to = `s3://bucket?endpoint=127.0.0.1:${server.port}&scheme=http&region=eu-west-1`
     const env = { AWS_EC2_METADATA_DISABLED: 'true' }
-    const config = await site.configured(`[[destination]]\nto = "${to}"\n`)
+    const config = await site.configured(`[[destination]]\nto = "${to}"\nvia = "nix"\n`)
     const drained = await site.run(['drain', ...config], { env })
     if (version === versions.at(-1)) {
       expect(drained).toMatchObject({ exitCode: 0 })

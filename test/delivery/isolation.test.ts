@@ -8,11 +8,17 @@ import { startMoodyCache } from '../support/servers/moody-cache.ts'
 import { batchesIn, DEBUG, deliveries, handOverAll, spread, versions } from './bed.ts'
 
 const JOBS = 100
+const [isNew, isFailed] = [
+  { bad: 5, state: 'new' as const },
+  { bad: 5, state: 'failed' as const },
+]
 /** Of five, which takes a while: one version will do. */
 const REFUSALS = [
-  { status: 403, bad: 5, state: 'new' as const, reason: /refuses .*HTTP error 403/ },
-  { status: 400, bad: 5, state: 'new' as const, reason: /Nix failed.*HTTP error 400.*while uploading/ },
-  { status: 413, bad: 5, state: 'failed' as const, reason: /file of this size.*HTTP error 413/ },
+  { via: 'nix', status: 403, ...isNew, reason: /refuses .*HTTP error 403/ },
+  { via: 'nix', status: 400, ...isNew, reason: /Nix failed.*HTTP error 400.*while uploading/ },
+  { via: 'nix', status: 413, ...isFailed, reason: /file of this size.*HTTP error 413/ },
+  { via: 'stage', status: 400, ...isNew, reason: /takes other paths, but refuses .*: 400/ },
+  { via: 'stage', status: 413, ...isFailed, reason: /file of this size.*: 413/ },
 ]
 
 /** More copies than this were not a search by halves: one for the batch, two proofs, two for each halving. */
@@ -100,16 +106,21 @@ describe.each(versions)('with Nix $version, of 100 jobs', (version) => {
   })
 
   test.each([
-    { status: 403, bad: 1, state: 'new' as const, reason: /refuses .*HTTP error 403/ },
+    { via: 'nix', status: 403, ...isNew, bad: 1, reason: /refuses .*HTTP error 403/ },
+    { via: 'stage', status: 403, ...isNew, bad: 1, reason: /refuses .*: 403/ },
     ...(isNewest ? REFUSALS : []),
-  ])('$bad whose NAR the server refuses with $status', async ({ status, bad, state, reason }) => {
+  ])('$bad whose NAR the server refuses with $status, via $via', async (refusal) => {
+    const { via, status, bad, state, reason } = refusal
     const site = await makeSite(version)
     const server = await startMoodyCache()
     onTestFinished(() => server.cleanup())
     const refuse = async (paths: string[]) => {
       for (const nar of await narsOf(site, paths)) server.behave({ status }, { method: 'PUT', path: nar })
     }
-    const { exitCode, runs, spoilt } = await drainWith(site, bad, refuse, { to: server.url })
+    const { exitCode, runs, spoilt } = await drainWith(site, bad, refuse, {
+      to: server.url,
+      more: `via = "${via}"\n`,
+    })
     expect({ exitCode, counts: site.counts() }).toEqual({
       exitCode: state === 'failed' ? 1 : 75,
       counts: { new: 0, cur: 0, failed: 0, done: JOBS - bad, [state]: bad },

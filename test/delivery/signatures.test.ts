@@ -1,4 +1,5 @@
 // Signatures that hold: on the whole closure, whatever stood at the destination before, and reported where they don't.
+// Where uploads go by way of the stage, that is in staged/repair.test.ts.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -27,7 +28,7 @@ async function siteWithUnsigned(version: (typeof versions)[number], to: (site: S
   const { outPaths } = await site.nix.build({ name: 'app', deps: [library] })
   const { secretKeyFile } = await site.nix.keyPair('ours-1')
   const drain = async (more: string) => {
-    const text = `[[destination]]\nto = "${url}"\nsecret-key-file = "${secretKeyFile}"\nmax-attempts = 1\n${more}`
+    const text = `[[destination]]\nto = "${url}"\nsecret-key-file = "${secretKeyFile}"\nmax-attempts = 1\nvia = "nix"\n${more}`
     return (await site.run(['drain', ...(await site.configured(text))])).exitCode
   }
   return { site, drain, app: outPaths, closure: [...dependency, ...outPaths] }

@@ -11,9 +11,10 @@ import { deliveries, versions } from './bed.ts'
 const SETTINGS = 'progress-timeout = "1s"\nretry-min = "500ms"\nmax-attempts = 1\n'
 
 test.each([
-  { when: 'at once', scope: {} },
-  { when: 'in the midst of a path', scope: { method: 'PUT' as const, path: /^\/nar\// } },
-])('http, silent $when, with every version of Nix', async ({ scope }) => {
+  { via: 'nix', when: 'at once', scope: {} },
+  { via: 'nix', when: 'in the midst of a path', scope: { method: 'PUT' as const, path: /^\/nar\// } },
+  { via: 'stage', when: 'in the midst of a path', scope: { method: 'PUT' as const, path: /^\/nar\// } },
+])('http via $via, silent $when, with every version of Nix', async ({ via, scope }) => {
   await Promise.all(
     versions.map(async (version) => {
       const site = await makeSite(version)
@@ -23,10 +24,10 @@ test.each([
       cache.behave({ stallAfter: 0 }, scope)
       const [path = ''] = await site.paths(1)
       await site.enqueue([path])
-      const config = `[[destination]]\nto = "${cache.url}"\n${SETTINGS}`
+      const config = `[[destination]]\nto = "${cache.url}"\nvia = "${via}"\n${SETTINGS}`
       const daemon = await site.watch(await site.configured(config))
       expect(JSON.parse(await daemon.says('the destination is down', 60_000)).error).toMatch(
-        /does not answer in time|stands still/,
+        /does not answer in time|stands still|nothing moved for 1s/,
       )
       cache.calm()
       await site.settle('done', 1, 60_000)

@@ -63,9 +63,9 @@ export class Stage {
     for (const name of this.#ownNames()) rmSync(join(this.#root, name), { recursive: true, force: true })
   }
 
+  /** Stops looking after it. */
   close(): void {
     clearInterval(this.#timer)
-    this.empty()
   }
 
   #ownNames(): string[] {

@@ -42,6 +42,8 @@ export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
   readonly #context: StagedContext
   readonly #presence: Presence
   readonly #sender: ClosureSender
+  /** Asking Nix takes longer than the request. */
+  #storeDir: Promise<string> | undefined
 
   constructor(destination: Destination, context: StagedContext) {
     this.#destination = destination
@@ -80,7 +82,8 @@ export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
   /** Makes sure that it is a cache, and for this store: whoever reads it looks at that file first. */
   async #greet(signal: AbortSignal): Promise<void> {
     const { transport } = this.#context
-    const storeDir = await storeDirectory()
+    this.#storeDir ??= storeDirectory()
+    const storeDir = await this.#storeDir
     const text = await transport.get(CACHE_INFO, signal)
     if (text === undefined) {
       this.#presence.forget()

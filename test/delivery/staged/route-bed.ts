@@ -48,7 +48,10 @@ export class StagedBed {
 
   makeStage(maxBytes = 1e9): Stage {
     const stage = new Stage(this.stageDirectory, maxBytes, this.nix.dir)
-    onTestFinished(() => stage.close())
+    onTestFinished(() => {
+      stage.close()
+      stage.empty()
+    })
     return stage
   }
 

@@ -1,0 +1,65 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { Logger } from 'pino'
+import type { Config, Destination } from '../config/config.ts'
+import { UserError, wordsOf } from '../config/user-error.ts'
+
+/** Who can do with another configuration while it runs. */
+interface Reloading {
+  /** Reads the configuration again. */
+  load: () => Promise<Config>
+  /** Takes the limits on what goes out over. */
+  setRates: (config: Config) => void
+}
+
+/**
+ * Reads the configuration again at SIGHUP: limits hold from then on, and what else has changed is named, since it takes
+ * a restart. One that has mistakes changes nothing.
+ * @param running What the daemon was started with.
+ * @returns Stops listening.
+ */
+export function onReloadSignal(running: Config, { load, setRates }: Reloading, log: Logger): () => void {
+  const reload = async () => {
+    try {
+      const config = await load()
+      setRates(config)
+      log.info(ratesIn(config), 'the configuration was read again, and its limits hold')
+      const changed = changedKeys(running, config)
+      if (changed.length > 0) log.warn({ changed }, 'this has changed too, and takes a restart')
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      log.error({ error: wordsOf(error) }, 'the configuration was not read again; all stays as it was')
+    }
+  }
+  const listen = () => void reload()
+  process.on('SIGHUP', listen)
+  return () => process.off('SIGHUP', listen)
+}
+
+function ratesIn({ maxRate, destinations }: Config): Record<string, unknown> {
+  const each = destinations.flatMap(({ name, maxRate: rate }) => (rate === undefined ? [] : [[name, rate]]))
+  return { maxRate, destinations: Object.fromEntries(each) }
+}
+
+/** The names of what differs, but for the limits: of the whole, and of each destination. */
+function changedKeys(before: Config, after: Config): string[] {
+  const { destinations: old, maxRate: _1, ...topBefore } = before
+  const { destinations: current, maxRate: _2, ...topAfter } = after
+  const names = new Set([...old, ...current].map(({ name }) => name))
+  const of = (list: readonly Destination[], name: string) => {
+    const { maxRate: _, ...rest } = list.find((one) => one.name === name) ?? {}
+    return rest
+  }
+  return [
+    ...differing(topBefore, topAfter),
+    ...[...names].flatMap((name) =>
+      differing(of(old, name), of(current, name)).map((key) => `${name}.${key}`),
+    ),
+  ]
+}
+
+function differing(before: object, after: object): string[] {
+  const [old, current] = [new Map(Object.entries(before)), new Map(Object.entries(after))]
+  return [...new Set([...old.keys(), ...current.keys()])].filter(
+    (key) => !isDeepStrictEqual(old.get(key), current.get(key)),
+  )
+}
