@@ -111,8 +111,7 @@ export class Radosgw {
     await this.#run('ceph-osd', '-c', this.#config, '-i', '0', '--mkfs', '--osd-uuid', osd)
     this.#spawn('ceph-osd', '-f', '-i', '0')
     await this.#makeUser('alice', ALICE)
-    await this.#makeUser('bob', BOB)
-    await this.#listen()
+    await Promise.all([this.#makeUser('bob', BOB), this.#listen()])
   }
 
   /** Ends all of it at once; nothing of it is worth keeping. */
