@@ -7,6 +7,7 @@ import * as doctor from './doctor.ts'
 import * as drain from './drain.ts'
 import * as enqueue from './enqueue.ts'
 import * as exec from './exec.ts'
+import * as init from './init.ts'
 import * as list from './list.ts'
 import { STDIN } from './options.ts'
 import * as pause from './pause.ts'
@@ -42,6 +43,7 @@ function parser(args: readonly string[]) {
     .usage(
       '$0 <command>\n\nUploads what Nix builds, without making builds wait: the post-build hook writes one file a build',
     )
+    .command(init)
     .command(enqueue)
     .command(watch)
     .command(drain)

@@ -1,4 +1,14 @@
+import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
+import { NotStartedError, run } from '../nix/run.ts'
+
+/** A user of this machine. */
+export interface User {
+  name: string
+  uid: number
+  gid: number
+  home: string
+}
 
 /** What this process's user is called; the number where the user has no name, as in a container. */
 export function userName(): string {
@@ -6,5 +16,22 @@ export function userName(): string {
     return userInfo().username
   } catch {
     return `${process.getuid?.() ?? 'this user'}`
+  }
+}
+
+/** By name or number, from wherever this machine has its users. */
+export async function findUser(key: string): Promise<User | undefined> {
+  const [name, , uid, gid, , home] = (await entryOf(key)).trim().split(':')
+  if (name === undefined || uid === undefined) return undefined
+  return { name, uid: Number(uid), gid: Number(gid), home: home ?? '/' }
+}
+
+async function entryOf(key: string): Promise<string> {
+  try {
+    return (await run('getent', ['passwd', key])).stdout
+  } catch (error) {
+    if (!(error instanceof NotStartedError)) throw error
+    const entries = readFileSync('/etc/passwd', 'utf8').split('\n')
+    return entries.find((entry) => entry.startsWith(`${key}:`) || entry.split(':')[2] === key) ?? ''
   }
 }

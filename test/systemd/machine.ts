@@ -30,8 +30,11 @@ export class Machine {
     this.root = join(dir, 'root')
   }
 
-  /** Puts a machine together; it isn't booted yet. */
-  static async make(): Promise<Machine> {
+  /**
+   * Puts a machine together; it isn't booted yet.
+   * @param units Whether user, directories and units are there, too, or only the package.
+   */
+  static async make({ units = true } = {}): Promise<Machine> {
     const lower = await ensureMachineRoot()
     const dir = await mkdtemp(join(tmpdir(), 'nix-upload-machine-'))
     const machine = new Machine(dir)
@@ -41,6 +44,7 @@ export class Machine {
     const layers = `lowerdir=${lower},upperdir=${join(dir, 'upper')},workdir=${join(dir, 'work')}`
     execFileSync('mount', ['-t', 'overlay', '-o', layers, 'overlay', machine.root])
     machine.#install()
+    if (units) machine.#installUnits()
     return machine
   }
 
@@ -63,6 +67,10 @@ export class Machine {
     for (const name of ['nix-upload', 'nix-upload-hook'])
       symlinkSync(join('/', INSTALLED, 'bin', name), join(this.root, 'usr/local/bin', name))
     this.write('usr/local/bin/node', '')
+  }
+
+  #installUnits(): void {
+    const home = join(this.root, INSTALLED)
     for (const name of [
       'nix-upload.service',
       'nix-upload-drain.service',

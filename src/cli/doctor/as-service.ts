@@ -32,13 +32,14 @@ export async function lookAsService(service: Service, args: readonly string[]): 
     const become = [
       `--reuid=${user.uid}`,
       `--regid=${user.gid}`,
-      '--init-groups',
+      service.groups ? `--groups=${service.groups.join(',')}` : '--init-groups',
       '--inh-caps=-all',
       '--reset-env',
     ]
     const command = [process.execPath, LAUNCHER, 'doctor', '--as-service', '--json', ...args]
-    // The environment goes over stdin: anybody can read a command line, and there are secrets in it.
-    const read = 'while IFS= read -r line; do export "$line"; done; exec "$@" < /dev/null'
+    // The environment goes over stdin: anybody can read a command line, and there are secrets in it. The directory we
+    // are in may be out of that user's reach.
+    const read = 'cd /; while IFS= read -r line; do export "$line"; done; exec "$@" < /dev/null'
     const { stdout } = await run('setpriv', [...become, '--', 'sh', '-c', read, 'sh', ...command], {
       input: lines.join(''),
     })

@@ -10,6 +10,8 @@ import { type Check, fail, ok, type Patient, warn } from './check.ts'
 import { environmentOf } from './service.ts'
 
 const NAME = 'hook'
+/** The time of boot, and so that of a process's start, is known to the second. */
+const CLOCK_GRAIN_MS = 2_000
 const RESTART = 'restart nix-daemon (systemctl restart nix-daemon)'
 
 /** Does Nix run our hook after a build, and does that queue where we look? */
@@ -44,7 +46,7 @@ export async function checkHook({ config }: Patient): Promise<Check[]> {
     return [fail(NAME, what, remedy)]
   }
   const changedMs = statSync(conf, { throwIfNoEntry: false })?.mtimeMs ?? 0
-  if (daemon && daemon.startedMs < changedMs) {
+  if (daemon && daemon.startedMs + CLOCK_GRAIN_MS < changedMs) {
     const what = `${file}, but nix-daemon was started before ${conf} was last changed and may not know it`
     return [warn(NAME, what, `If the hook is new there, ${RESTART}`)]
   }

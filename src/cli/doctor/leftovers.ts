@@ -1,5 +1,6 @@
 import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
+import { UserError } from '../../config/user-error.ts'
 import { NixFailure } from '../../nix/failure.ts'
 import { invalidPaths } from '../../nix/local-store.ts'
 import { publicKeyOf, untrustedAt } from '../../nix/verify.ts'
@@ -37,6 +38,8 @@ async function checkOne(spool: Spool, destination: Destination): Promise<Check[]
       'verify = true in the configuration has the daemon look after each upload'
     return [fail(name, what, remedy)]
   } catch (error) {
+    // A key that can't be read is said elsewhere.
+    if (error instanceof UserError) return []
     if (!(error instanceof NixFailure)) throw error
     const [, gone] = /path '([^']+)' is not valid/.exec(error.message) ?? []
     // That it does not answer is said elsewhere.

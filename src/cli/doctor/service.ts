@@ -2,18 +2,11 @@ import { readFileSync, statSync } from 'node:fs'
 import type { Config } from '../../config/config.ts'
 import { EXIT, UserError } from '../../config/user-error.ts'
 import { lifeOf } from '../../daemon/identity.ts'
-import { NotStartedError, run } from '../../nix/run.ts'
+import { run } from '../../nix/run.ts'
 import { spoolAt } from '../../spool/layout.ts'
 import { type Report, readReport } from '../../spool/report.ts'
+import { findUser, type User } from '../user.ts'
 import { type UnitState, unitState } from './unit.ts'
-
-/** A user of this machine. */
-export interface User {
-  name: string
-  uid: number
-  gid: number
-  home: string
-}
 
 /** Who delivers here, and with what environment. */
 export interface Service {
@@ -24,6 +17,8 @@ export interface Service {
   report: Report | undefined
   /** What it has in its environment, as far as we may know. */
   env: Readonly<Record<string, string>> | undefined
+  /** Its groups, where they are others than its user has anyway. */
+  groups: readonly number[] | undefined
   unit: UnitState | undefined
 }
 
@@ -37,30 +32,31 @@ export async function findService(config: Config, named: string | undefined): Pr
   const report = readReport(spoolAt(config.spool))
   const living = report && lifeOf(report) === 'alive' ? report : undefined
   const unit = await unitState()
-  const found = await findUser(config, named, living, unit)
+  const found = await whoDelivers(config, named, living, unit)
   const env = named !== undefined ? undefined : (living && environmentOf(living.pid)) || unit?.env
-  return { ...found, report: living, env, unit }
+  const groups = living ? groupsOf(living.pid) : await unitGroups(found.user, unit)
+  return { ...found, report: living, env, unit, groups: named === undefined ? groups : undefined }
 }
 
-async function findUser(
+async function whoDelivers(
   config: Config,
   named: string | undefined,
   living: Report | undefined,
   unit: UnitState | undefined,
 ): Promise<Pick<Service, 'user' | 'how'>> {
   if (named !== undefined) {
-    const user = await lookUp(named)
+    const user = await findUser(named)
     if (!user) throw new UserError(`--user: there is no user "${named}"`, EXIT.usage)
     return { user, how: 'as asked' }
   }
-  const own = await lookUp(`${process.getuid?.() ?? 0}`)
+  const own = await findUser(`${process.getuid?.() ?? 0}`)
   const candidates: [key: string | undefined, how: string][] = [
     [living && ownerOf(`/proc/${living.pid}`), `whose daemon runs as process ${living?.pid}`],
     [unit?.user, `as ${unit?.name} has it`],
     [ownerOf(config.spool), 'who owns the spool'],
   ]
   for (const [key, how] of candidates) {
-    const user = key === undefined ? undefined : await lookUp(key)
+    const user = key === undefined ? undefined : await findUser(key)
     if (user) return { user, how }
   }
   if (!own)
@@ -68,26 +64,29 @@ async function findUser(
   return { user: own, how: 'who runs doctor' }
 }
 
+/** proc(5) */
+function groupsOf(pid: number): number[] | undefined {
+  try {
+    const [, line = ''] = /^Groups:(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+    const groups = line.trim().split(/\s+/).filter(Boolean).map(Number)
+    return groups.length > 0 ? groups : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Those of its user, and those that the unit adds. */
+async function unitGroups(user: User, unit: UnitState | undefined): Promise<number[] | undefined> {
+  if (!unit || unit.groups.length === 0) return undefined
+  const added = await Promise.all(unit.groups.map((group) => run('getent', ['group', group])))
+  const own = await run('id', ['-G', user.name])
+  const numbers = [...own.stdout.trim().split(' '), ...added.map(({ stdout }) => stdout.split(':')[2] ?? '')]
+  return numbers.filter((number) => /^\d+$/.test(number)).map(Number)
+}
+
 function ownerOf(path: string): string | undefined {
   const stats = statSync(path, { throwIfNoEntry: false })
   return stats && `${stats.uid}`
-}
-
-/** By name or number, from wherever this machine has its users. */
-async function lookUp(key: string): Promise<User | undefined> {
-  const [name, , uid, gid, , home] = (await entryOf(key)).trim().split(':')
-  if (name === undefined || uid === undefined) return undefined
-  return { name, uid: Number(uid), gid: Number(gid), home: home ?? '/' }
-}
-
-async function entryOf(key: string): Promise<string> {
-  try {
-    return (await run('getent', ['passwd', key])).stdout
-  } catch (error) {
-    if (!(error instanceof NotStartedError)) throw error
-    const entries = readFileSync('/etc/passwd', 'utf8').split('\n')
-    return entries.find((entry) => entry.startsWith(`${key}:`) || entry.split(':')[2] === key) ?? ''
-  }
 }
 
 /** Undefined where we may not know. */

@@ -7,6 +7,8 @@ const SERVICES = ['nix-upload.service', 'nix-upload-drain.service'] as const
 export interface UnitState {
   name: string
   user: string
+  /** Groups that it has beside those of its user. */
+  groups: readonly string[]
   env: Readonly<Record<string, string>>
   /** The files of its credentials, by name; they may be for root's eyes only. */
   credentials: Readonly<Record<string, string>>
@@ -20,7 +22,7 @@ export async function unitState(): Promise<UnitState | undefined> {
     const isPathMode = (await run('systemctl', ['is-active', 'nix-upload-drain.path'])).exitCode === 0
     const [daemon, drain] = SERVICES
     const name = isPathMode ? drain : daemon
-    const names = ['LoadState', 'User', 'Environment', 'EnvironmentFiles', 'LoadCredential']
+    const names = ['LoadState', 'User', 'Environment', 'EnvironmentFiles', 'SupplementaryGroups']
     const { stdout } = await run('systemctl', ['show', ...names.map((key) => `--property=${key}`), name])
     const values = (key: string) =>
       [...stdout.matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].map(([, value = '']) => value)
@@ -30,16 +32,22 @@ export async function unitState(): Promise<UnitState | undefined> {
     return {
       name,
       user: values('User')[0] || 'root',
-      env: Object.fromEntries([...pairs, ...files.flatMap(linesOf)].flatMap((line) => assignment(line, '='))),
-      credentials: Object.fromEntries(
-        values('LoadCredential').flatMap((line) => line.split(' ').flatMap((part) => assignment(part, ':'))),
-      ),
+      groups: values('SupplementaryGroups').flatMap((line) => line.split(' ').filter(Boolean)),
+      env: Object.fromEntries([...pairs, ...files.flatMap(linesOf)].flatMap(assignment)),
+      credentials: await credentialsOf(name),
       isPathMode,
     }
   } catch (error) {
     if (error instanceof NotStartedError) return undefined
     throw error
   }
+}
+
+/** Out of the unit's text: `systemctl show` doesn't print them. */
+async function credentialsOf(unit: string): Promise<Record<string, string>> {
+  const { stdout } = await run('systemctl', ['cat', unit])
+  const found = stdout.matchAll(/^LoadCredential=([^:\s]+):(\S+)\s*$/gm)
+  return Object.fromEntries([...found].map(([, name = '', file = '']) => [name, file]))
 }
 
 function linesOf(file: string): string[] {
@@ -51,8 +59,8 @@ function linesOf(file: string): string[] {
 }
 
 /** `NAME=value`, quoted or not, as systemd.exec(5) has it. */
-function assignment(text: string, between: '=' | ':'): [string, string][] {
-  const at = text.indexOf(between)
+function assignment(text: string): [string, string][] {
+  const at = text.indexOf('=')
   if (at <= 0 || /^\s*[#;]/.test(text)) return []
   const value = text.slice(at + 1).trim()
   return [[text.slice(0, at).trim(), value.replace(/^(["'])(.*)\1$/, '$2')]]

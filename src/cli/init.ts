@@ -1,0 +1,88 @@
+import type { ArgumentsCamelCase, Argv } from 'yargs'
+import type { Settled } from './init/settled.ts'
+import { type CommonOptions, withCommon } from './options.ts'
+import { print, printable, say } from './print.ts'
+
+export const command = 'init'
+export const describe = 'Make key, configuration and spool, and say what to put into nix.conf'
+
+export const builder = (yargs: Argv) =>
+  withCommon(yargs)
+    .option('to', {
+      type: 'string',
+      describe: 'Where to upload, a store URL; on a terminal it is asked',
+      requiresArg: true,
+    })
+    .option('sign', { type: 'boolean', describe: 'Whether to sign uploads [default: yes]' })
+    .option('key-name', { type: 'string', describe: 'What a new key is called', requiresArg: true })
+    .option('secret-key-file', {
+      type: 'string',
+      describe:
+        'The key to sign with; made where there is none [default: cache.key beside the configuration]',
+      requiresArg: true,
+    })
+    .option('user', {
+      type: 'string',
+      describe: 'Whom the daemon is to run as [default: nix-upload, or who runs init]',
+      requiresArg: true,
+    })
+    .option('install', { type: 'boolean', describe: 'Put user, hook and systemd units in place too' })
+    .option('root', {
+      type: 'string',
+      describe: 'Write below this directory and run nothing, for packages and images',
+      requiresArg: true,
+    })
+    .option('dry-run', {
+      type: 'boolean',
+      default: false,
+      describe: 'Only show what would be written and run',
+    })
+    .option('yes', { alias: 'y', type: 'boolean', default: false, describe: 'Ask nothing' })
+    .epilogue('Whatever is there already is kept, so it can be run again')
+
+export type InitOptions = CommonOptions & {
+  to: string | undefined
+  sign: boolean | undefined
+  'key-name': string | undefined
+  'secret-key-file': string | undefined
+  user: string | undefined
+  install: boolean | undefined
+  root: string | undefined
+  'dry-run': boolean
+  yes: boolean
+}
+
+export async function handler(args: ArgumentsCamelCase<InitOptions>): Promise<void> {
+  const [{ settle }, { stepsFor }, { adviceFor }, { Asker }] = await Promise.all([
+    import('./init/settle.ts'),
+    import('./init/plan.ts'),
+    import('./init/advice.ts'),
+    import('./init/asker.ts'),
+  ])
+  const canAsk =
+    !args.yes && !args['dry-run'] && process.stdin.isTTY === true && process.stderr.isTTY === true
+  const asker = canAsk ? new Asker() : undefined
+  try {
+    const { settled, notes, wasAsked } = await settle(args, asker)
+    for (const note of notes) say(printable(note))
+    const steps = stepsFor(settled)
+    if (args['dry-run']) {
+      await print(`${steps.map((step) => step.preview()).join('\n')}\n`)
+    } else {
+      if (wasAsked) say(`\n${steps.map((step) => step.preview().split(':\n')[0]).join('\n')}\n`)
+      if (wasAsked && asker && !(await asker.yesOrNo('Go ahead?', true))) return say('nothing was written')
+      for (const step of steps) say(printable(await step.perform()))
+      await refuseOwnMistake(settled)
+    }
+    await print(`\n${adviceFor(settled)}`)
+  } finally {
+    asker?.close()
+  }
+}
+
+/** What init writes must be valid; what was there before may not be. */
+async function refuseOwnMistake({ isNixOs, root, configFile }: Settled): Promise<void> {
+  if (isNixOs) return
+  const [{ loadConfig }, { join }] = await Promise.all([import('../config/load.ts'), import('node:path')])
+  await loadConfig({ config: join(root, configFile) }, {})
+}

@@ -1,0 +1,35 @@
+import { createInterface, type Interface } from 'node:readline'
+import { UserError } from '../../config/user-error.ts'
+
+/** Asks on a terminal, also who types ahead. Questions go to stderr: stdout is for what is to be copied. */
+export class Asker {
+  readonly #terminal: Interface
+  readonly #lines: AsyncIterator<string>
+
+  constructor() {
+    this.#terminal = createInterface({ input: process.stdin, output: process.stderr })
+    this.#lines = this.#terminal[Symbol.asyncIterator]()
+  }
+
+  /** @throws {UserError} where the terminal says no more (Ctrl-C, Ctrl-D). */
+  async question(text: string): Promise<string> {
+    this.#terminal.setPrompt(text)
+    this.#terminal.prompt()
+    const { value, done } = await this.#lines.next()
+    if (done) throw new UserError('\nnothing was written')
+    return String(value).trim()
+  }
+
+  async yesOrNo(question: string, fallback: boolean): Promise<boolean> {
+    for (;;) {
+      const answer = (await this.question(`${question} [${fallback ? 'Y/n' : 'y/N'}] `)).toLowerCase()
+      if (answer === '') return fallback
+      if (['y', 'yes'].includes(answer)) return true
+      if (['n', 'no'].includes(answer)) return false
+    }
+  }
+
+  close(): void {
+    this.#terminal.close()
+  }
+}

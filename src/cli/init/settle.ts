@@ -1,0 +1,154 @@
+import { existsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { type Config, DEFAULT_CONFIG_FILE, DEFAULTS, embeddedDestination } from '../../config/config.ts'
+import { isCredential } from '../../config/credential.ts'
+import { loadConfig } from '../../config/load.ts'
+import { storeUrlProblem, withoutPassword } from '../../config/store-url.ts'
+import { EXIT, UserError } from '../../config/user-error.ts'
+import { isKeyName } from '../../nix/key-pair.ts'
+import type { InitOptions } from '../init.ts'
+import { findUser, userName } from '../user.ts'
+import { type Answers, ask, keyNameFor } from './answers.ts'
+import type { Asker } from './asker.ts'
+import type { Settled } from './settled.ts'
+
+const SERVICE_USER = 'nix-upload'
+
+/**
+ * All that init has to know, and what is to be said about it.
+ * @param asker Who can be asked for what is not known yet, if anybody.
+ */
+export async function settle(
+  args: InitOptions,
+  asker: Asker | undefined,
+): Promise<{ settled: Settled; notes: string[]; wasAsked: boolean }> {
+  refuseWrong(args)
+  const root = args.root === undefined ? '' : resolve(args.root)
+  const configFile = args.config === undefined ? DEFAULT_CONFIG_FILE : resolve(args.config)
+  const present = await presentConfig(join(root, configFile))
+  const isNixOs = existsSync(join(root, '/etc/NIXOS'))
+  const hasSystemd = root !== '' || existsSync('/run/systemd/system')
+  const spool =
+    args.spool !== undefined
+      ? resolve(args.spool)
+      : process.env.NIX_UPLOAD_SPOOL || present?.spool || DEFAULTS.spool
+  const gcroots = process.env.NIX_UPLOAD_GCROOTS ?? present?.gcroots ?? DEFAULTS.gcroots
+  const { answers, wasAsked } = await answersFor(args, asker, present, spool, hasSystemd && !isNixOs)
+  const notes = [
+    ...(present
+      ? [`${configFile} is there already: where to upload and what to sign with is as it says`]
+      : []),
+    ...(isNixOs && args.install ? ['this is NixOS, so nothing is installed: its module does that'] : []),
+  ]
+  const [destination] = present?.destinations ?? []
+  const key = present ? keyIn(present) : newKey(args, answers, configFile)
+  const settled: Settled = {
+    root,
+    to: destination?.to ?? answers.to,
+    name: destination?.name ?? 'cache',
+    key,
+    isSigned: key !== undefined || destination?.secretKeyFile !== undefined,
+    configFile,
+    spool,
+    gcroots,
+    user: await serviceUser(args.user, answers.install),
+    install: answers.install && !isNixOs,
+    isNixOs,
+    hasSystemd,
+  }
+  return { settled, notes, wasAsked }
+}
+
+function refuseWrong({ to, install, config, 'key-name': keyName, root, user }: InitOptions): void {
+  const problem = to === undefined ? undefined : storeUrlProblem(to)
+  if (problem !== undefined)
+    throw new UserError(`--to: ${problem}, got "${withoutPassword(to ?? '')}"`, EXIT.usage)
+  if (keyName !== undefined && !isKeyName(keyName)) {
+    throw new UserError(`--key-name: expected a name without blanks and colons, got "${keyName}"`, EXIT.usage)
+  }
+  if (install && config !== undefined && resolve(config) !== DEFAULT_CONFIG_FILE) {
+    throw new UserError(
+      `--install: the units read ${DEFAULT_CONFIG_FILE}, so it goes with no other --config`,
+      EXIT.usage,
+    )
+  }
+  if (install && root === undefined && process.getuid?.() !== 0) {
+    throw new UserError(
+      '--install writes to the system, so it takes root: sudo nix-upload init --install',
+      EXIT.usage,
+    )
+  }
+  if (install && user !== undefined && user !== SERVICE_USER) {
+    throw new UserError(
+      `--install: the units run as ${SERVICE_USER}, so it goes with no other --user`,
+      EXIT.usage,
+    )
+  }
+}
+
+function presentConfig(file: string): Promise<Config | undefined> {
+  return existsSync(file) ? loadConfig({ config: file }, {}) : Promise.resolve(undefined)
+}
+
+async function answersFor(
+  args: InitOptions,
+  asker: Asker | undefined,
+  present: Config | undefined,
+  spool: string,
+  canInstall: boolean,
+): Promise<{ answers: Answers; wasAsked: boolean }> {
+  const { to, sign, install } = args
+  const isRoot = process.getuid?.() === 0
+  const defaults = { to: embeddedDestination(spool), sign: true, install: isRoot && canInstall }
+  const known = {
+    to: to ?? present?.destinations[0]?.to,
+    sign: sign ?? (args['secret-key-file'] !== undefined || present ? true : undefined),
+    keyName:
+      args['key-name'] ??
+      (present || args['secret-key-file'] !== undefined ? keyNameFor(to ?? '') : undefined),
+    install: install ?? (defaults.install && args.root === undefined ? undefined : false),
+  }
+  const isComplete = Object.values(known).every((value) => value !== undefined)
+  if (asker && !isComplete) {
+    return { answers: await ask(asker, known, defaults), wasAsked: true }
+  }
+  if (known.to === undefined && !args.yes) {
+    throw new UserError(`say where to upload: --to URL, or --yes for ${defaults.to}`, EXIT.usage)
+  }
+  const url = known.to ?? defaults.to
+  const answers = {
+    to: url,
+    sign: known.sign ?? true,
+    keyName: known.keyName ?? keyNameFor(url),
+    install: install ?? false,
+  }
+  return { answers, wasAsked: false }
+}
+
+function newKey(args: InitOptions, { sign, keyName }: Answers, configFile: string): Settled['key'] {
+  if (!sign) return undefined
+  const given = args['secret-key-file']
+  const secretKeyFile = given === undefined ? join(dirname(configFile), 'cache.key') : resolve(given)
+  return {
+    name: keyName,
+    secretKeyFile,
+    publicKeyFile: `${secretKeyFile.replace(/\.(key|private|secret)$/, '')}.pub`,
+  }
+}
+
+/** The key that a configuration names, where that is a file: what is signed with a credential is up to its unit. */
+function keyIn({ destinations }: Config): Settled['key'] {
+  const file = destinations[0]?.secretKeyFile
+  if (file === undefined || isCredential(file)) return undefined
+  return {
+    name: keyNameFor(destinations[0]?.to ?? ''),
+    secretKeyFile: file,
+    publicKeyFile: `${file.replace(/\.(key|private|secret)$/, '')}.pub`,
+  }
+}
+
+async function serviceUser(asked: string | undefined, install: boolean): Promise<string> {
+  if (asked !== undefined) return asked
+  if (process.getuid?.() !== 0) return userName()
+  return install || (await findUser(SERVICE_USER)) ? SERVICE_USER : userName()
+}

@@ -1,0 +1,25 @@
+import type { Site } from './step.ts'
+
+/** Everything that init has to know, settled by flags, by answers, or by what is there already. */
+export interface Settled extends Site {
+  to: string
+  /** What the destination is called. */
+  name: string
+  key: { name: string; secretKeyFile: string; publicKeyFile: string } | undefined
+  /** Also true of a key that only the service gets to see. */
+  isSigned: boolean
+  configFile: string
+  spool: string
+  gcroots: string
+  /** Whom the daemon runs as. */
+  user: string
+  install: boolean
+  isNixOs: boolean
+  hasSystemd: boolean
+}
+
+/** The directory of a cache that lies on this machine; undefined for any other. */
+export function localDirectory(to: string): string | undefined {
+  const [, path] = /^file:\/\/(\/[^?#]*)/.exec(to) ?? []
+  return path
+}

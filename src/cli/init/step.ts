@@ -1,0 +1,150 @@
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { UserError } from '../../config/user-error.ts'
+import { makeKeyPair } from '../../nix/key-pair.ts'
+import { run } from '../../nix/run.ts'
+import { findUser } from '../user.ts'
+
+/** Something that init does, unless it is done already. */
+export interface Step {
+  /** What would be done, in words, with the content of files; what is not to be done, why. */
+  preview(): string
+  /** Does it. Returns what was done, in words. */
+  perform(): Promise<string>
+}
+
+/** Where it is done, and for whom. */
+export interface Site {
+  /** In front of every path; empty for this machine. Elsewhere nothing is run and everything stays ours. */
+  root: string
+}
+
+interface Place {
+  path: string
+  mode: number
+  /** A user's name; without one it stays ours. */
+  owner?: string
+}
+
+/**
+ * A directory, and some in it.
+ * @param below Names of directories in it.
+ * @param isOurs It is handed to its owner also where it is there already; somebody else's stays as it is.
+ */
+export function directory(site: Site, place: Place & { below?: readonly string[]; isOurs?: boolean }): Step {
+  const { path, mode, owner, below = [], isOurs = false } = place
+  const all = ['', ...below].map((name) => join(site.root, path, name))
+  const isThere = () => all.every((real) => existsSync(real))
+  const named = `${path}${below.length > 0 ? ` with ${below.join(', ')} in it` : ''}`
+  return {
+    preview: () =>
+      isThere() ? `${named} is there already` : `would make ${placed({ path: named, mode, owner })}`,
+    perform: async () => {
+      const wasThere = isThere()
+      for (const real of all) {
+        const isNew = mkdirSync(real, { recursive: true }) !== undefined
+        if (isNew) chmodSync(real, mode)
+        if (isNew || isOurs) await own(site, real, owner)
+      }
+      return wasThere ? `${named} is there already` : `made ${named}`
+    },
+  }
+}
+
+/** A text file. One that is there is kept, whatever it holds, unless it is ours to bring up to date. */
+export function file(site: Site, place: Place & { content: string; isOurs?: boolean }): Step {
+  const { path, content, isOurs = false } = place
+  const real = join(site.root, path)
+  const same = () => readFileSync(real, 'utf8') === content
+  const isKept = () => existsSync(real) && (!isOurs || same())
+  const kept = () => `${path} is there already${same() ? '' : ' with other content'}`
+  return {
+    preview: () => (isKept() ? kept() : `would write ${placed(place)}:\n${indented(content)}`),
+    perform: async () => {
+      if (isKept()) return `${kept()}, and is kept`
+      const isThere = existsSync(real)
+      mkdirSync(dirname(real), { recursive: true })
+      writeFileSync(real, content, { mode: place.mode })
+      chmodSync(real, place.mode)
+      await own(site, real, place.owner)
+      return isThere ? `brought up to date ${path}` : `wrote ${path}`
+    },
+  }
+}
+
+/** A key pair; the secret half is never shown. */
+export function keyPair(
+  site: Site,
+  place: { name: string; secretKeyFile: string; publicKeyFile: string; owner: string },
+): Step {
+  const { name, secretKeyFile, publicKeyFile, owner } = place
+  const real = join(site.root, secretKeyFile)
+  return {
+    preview: () =>
+      existsSync(real)
+        ? `${secretKeyFile} is there already`
+        : `would make the key pair ${name}: ${placed({ path: secretKeyFile, mode: 0o600, owner })} and ${publicKeyFile} (0644)`,
+    perform: async () => {
+      if (existsSync(real)) return `${secretKeyFile} is there already, and is kept`
+      mkdirSync(dirname(real), { recursive: true })
+      const publicKey = await makeKeyPair(name, real)
+      await own(site, real, owner)
+      writeFileSync(join(site.root, publicKeyFile), `${publicKey}\n`, { mode: 0o644 })
+      return `made the key pair ${secretKeyFile}, which only ${owner} can read, and ${publicKeyFile}`
+    },
+  }
+}
+
+/** A symlink. Something that is there is kept. */
+export function link(site: Site, path: string, target: string): Step {
+  const real = join(site.root, path)
+  const isThere = () => lstatSync(real, { throwIfNoEntry: false }) !== undefined
+  return {
+    preview: () => (isThere() ? `${path} is there already` : `would link ${path} to ${target}`),
+    perform: () => {
+      if (isThere()) return Promise.resolve(`${path} is there already, and is kept`)
+      mkdirSync(dirname(real), { recursive: true })
+      symlinkSync(target, real)
+      return Promise.resolve(`linked ${path} to ${target}`)
+    },
+  }
+}
+
+/** A program to be run. */
+export function program(argv: readonly [string, ...string[]]): Step {
+  const line = argv.join(' ')
+  return {
+    preview: () => `would run: ${line}`,
+    perform: async () => {
+      const [name, ...args] = argv
+      const { exitCode, lines } = await run(name, args)
+      if (exitCode !== 0)
+        throw new UserError(`${line} failed: ${lines.slice(-3).join('; ') || 'it said nothing'}`)
+      return `ran ${line}`
+    },
+  }
+}
+
+function placed({ path, mode, owner }: { path: string; mode: number; owner?: string | undefined }): string {
+  return `${path} (0${mode.toString(8)}${owner === undefined ? '' : `, of ${owner}`})`
+}
+
+async function own({ root }: Site, path: string, owner: string | undefined): Promise<void> {
+  if (owner === undefined || root !== '' || process.getuid?.() !== 0) return
+  const user = await findUser(owner)
+  if (!user) throw new UserError(`there is no user ${owner}, who is to own ${path}; --install makes it`)
+  chownSync(path, user.uid, user.gid)
+}
+
+function indented(text: string): string {
+  return text.trimEnd().replaceAll(/^/gm, '    | ')
+}

@@ -1,0 +1,109 @@
+// The first quarter of an hour on a machine with systemd and nix-daemon, with nothing typed but what `init` printed; and
+// then what doctor says, as root and as the service.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { until } from '../integration/daemon.ts'
+import { Machine } from './machine.ts'
+
+/** Where to leave what was printed, for the documentation. */
+const TRANSCRIPTS = process.env.NIX_UPLOAD_TEST_TRANSCRIPTS
+
+let machine: Machine
+
+beforeAll(async () => {
+  machine = await Machine.make({ units: false })
+  machine.write('etc/nix/nix.conf', 'sandbox = false\nsubstituters =\n')
+  await machine.boot()
+  await machine.do('useradd', '--create-home', '--groups', 'nix-users', 'builder')
+}, 300_000)
+
+afterAll(() => machine?.discard())
+
+/** Types a line as root; it has to succeed. */
+async function type(line: string): Promise<{ stdout: string; stderr: string }> {
+  const result = await machine.shell(line)
+  if (TRANSCRIPTS) {
+    mkdirSync(TRANSCRIPTS, { recursive: true })
+    const name = line.replaceAll(/[^a-z]+/g, '-').slice(0, 40)
+    writeFileSync(join(TRANSCRIPTS, name), `$ ${line}\n${result.stderr}\n${result.stdout}\n`)
+  }
+  expect(result.exitCode, `${line}: ${result.stderr}${result.stdout}`).toBe(0)
+  return result
+}
+
+/** The lines to copy behind a heading. */
+function toCopy(stdout: string, heading: RegExp): string[] {
+  const [, after = ''] = stdout.split(heading)
+  const [block = ''] = after.replace(/^.*\n\n/, '').split('\n\n')
+  return block.split('\n').flatMap((line) => (line.startsWith('    ') ? [line.slice(4)] : []))
+}
+
+test('init --install, a build, its upload, its substitution, and a clean bill of health', {
+  timeout: 90_000,
+}, async () => {
+  const { stdout } = await type('nix-upload init --install --to file:///srv/cache')
+  const forBuilder = toCopy(stdout, /^Into \/etc\/nix\/nix\.conf of this machine/m)
+  expect(forBuilder).toEqual(['post-build-hook = /usr/local/bin/nix-upload-hook'])
+  machine.write('etc/nix/nix.conf', `${machine.read('etc/nix/nix.conf')}${forBuilder.join('\n')}\n`)
+  const commands = toCopy(stdout, /^Then, for nix-daemon/m)
+  expect(commands).toEqual(['systemctl restart nix-daemon', 'systemctl enable --now nix-upload.service'])
+  for (const line of commands) await type(line)
+
+  const derivation =
+    'derivation { name = "first"; system = builtins.currentSystem; builder = "/bin/sh"; args = ["-c" "echo hello > $out"]; }'
+  const built = await machine.shell(`nix-build --no-out-link -E '${derivation}'`, 'builder')
+  expect(built.exitCode, built.stderr).toBe(0)
+  const path = built.stdout.trim()
+  const isDone = async () => (await machine.do('nix-upload', 'list', 'done')).includes('-first.json')
+  await until(isDone, 'the upload', 30_000)
+
+  const settings = toCopy(stdout, /^Into nix\.conf of everybody/m)
+  machine.write('root/conf/nix.conf', `substituters =\n${settings.join('\n')}\n`)
+  const fetch = `NIX_CONF_DIR=/root/conf nix-store --store 'local?root=/root/other' --realise ${path}`
+  await type(fetch)
+  expect(machine.read(join('root/other', path))).toBe('hello\n')
+
+  const { stdout: findings } = await type('nix-upload doctor')
+  expect(findings).toMatch(/^ok {7}spool: \/var\/spool\/nix-upload, which belongs to nix-upload/m)
+  expect(findings).toMatch(/^ok {7}key of cache: users trust \S+-1:/m)
+  expect(findings).toMatch(/^ok {7}destination cache: \/srv\/cache can be written to/m)
+  expect(findings).toMatch(/^ok {7}signatures at cache: 1 path/m)
+  expect(findings).toMatch(/^ok {7}hook: \/usr\/local\/bin\/nix-upload-hook/m)
+})
+
+test('the key is root’s only: doctor sees what the service sees, and as a credential it is well', {
+  timeout: 60_000,
+}, async () => {
+  await machine.do('chown', 'root', '/etc/nix-upload/cache.key')
+  const broken = await machine.shell('nix-upload doctor')
+  if (TRANSCRIPTS) writeFileSync(join(TRANSCRIPTS, 'doctor-broken'), `${broken.stdout}\n${broken.stderr}\n`)
+  expect(broken.exitCode).toBe(1)
+  expect(broken.stdout).toMatch(
+    /^fail {5}key of cache: .*can't be read by user nix-upload: permission denied/m,
+  )
+  expect(broken.stdout).toMatch(/^ {9}→ chown nix-upload \/etc\/nix-upload\/cache\.key/m)
+  const config = machine.read('etc/nix-upload/config.toml')
+  machine.write(
+    'etc/nix-upload/config.toml',
+    config.replace('"/etc/nix-upload/cache.key"', '"credential:cache-key"'),
+  )
+  const lost = await machine.shell('nix-upload doctor')
+  expect(lost.stdout).toMatch(
+    /^fail {5}key of cache: "credential:cache-key" is a credential, and the service gets none/m,
+  )
+  machine.write(
+    'etc/systemd/system/nix-upload.service.d/key.conf',
+    '[Service]\nLoadCredential=cache-key:/etc/nix-upload/cache.key\n',
+  )
+  await machine.do('systemctl', 'daemon-reload')
+  await machine.do('systemctl', 'restart', 'nix-upload.service')
+  const mended = await machine.shell('nix-upload doctor')
+  expect(mended.exitCode, mended.stdout).toBe(0)
+  await machine.do('systemctl', 'stop', 'nix-upload.service')
+  const stopped = await machine.shell('nix-upload doctor')
+  expect(stopped.exitCode, stopped.stdout).toBe(0)
+  expect(stopped.stdout).toMatch(/^warn {5}daemon: none is running; nothing waits for it yet$/m)
+  expect(stopped.stdout).toMatch(/^ok {7}key of cache: users trust/m)
+})
