@@ -1,6 +1,7 @@
-import { renameSync, rmSync, statSync } from 'node:fs'
+import { renameSync, statSync, unlinkSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from '../../config/user-error.ts'
 import type { StoreObject } from '../../nix/closure.ts'
 import { narinfoName, parseNarInfo } from '../../nix/narinfo.ts'
 import { hashOf } from '../../nix/store-path.ts'
@@ -60,5 +61,9 @@ function move(name: string, from: string, to: string): CacheFile {
 
 /** Removes a file that may be gone already. */
 export function removeFile(file: string): void {
-  rmSync(file, { force: true })
+  try {
+    unlinkSync(file)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
 }
