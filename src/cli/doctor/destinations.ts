@@ -4,8 +4,8 @@ import type { Destination } from '../../config/config.ts'
 import { schemeOf } from '../../config/store-url.ts'
 import { wordsOf } from '../../config/user-error.ts'
 import { failureOf } from '../../delivery/failure.ts'
+import { createTransport, hasTransport } from '../../delivery/staged/create-transport.ts'
 import { missingAt } from '../../nix/copy.ts'
-import { filesOf } from './cache-files.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 
 /** How long a destination may take to answer. */
@@ -28,8 +28,7 @@ async function checkOne({ storeDir, service }: Patient, destination: Destination
   try {
     if (command) return [program(name, command.argv[0])]
     if (schemeOf(to) === 'file') return [directory(name, to, user)]
-    const files = filesOf(destination)
-    if (files) return [await network(name, files, storeDir, user)]
+    if (hasTransport(to)) return await network(name, destination, storeDir, user)
     return [await anyStore(name, destination, storeDir, user)]
   } catch (error) {
     const message = failureOf(error)?.verdict.message ?? wordsOf(error)
@@ -77,24 +76,35 @@ function nearest(path: string): string {
  */
 async function network(
   name: string,
-  files: NonNullable<ReturnType<typeof filesOf>>,
+  { to, netrcFile }: Destination,
   storeDir: string,
   user: string,
-): Promise<Check> {
-  const signal = AbortSignal.timeout(PATIENCE_MS)
-  const there = await files.get(CACHE_INFO, signal)
-  const storeThere = /^StoreDir: (.*)$/m.exec(there ?? '')?.[1]?.trim()
-  if (storeThere !== undefined && storeThere !== storeDir) {
-    return fail(
-      name,
-      `it is for the store ${storeThere}, and this one is ${storeDir}`,
-      'Upload somewhere else',
-    )
+): Promise<Check[]> {
+  const checks: Check[] = []
+  const onWarning = (message: string) => {
+    checks.push(warn(name, message, `Give ${user} the right to read there, too`))
   }
-  await files.put(CACHE_INFO, { text: there ?? `StoreDir: ${storeDir}\n` }, signal, () => undefined)
-  if (there !== undefined) return ok(name, `answers ${user}, and can be written to`)
-  await files.remove(CACHE_INFO, signal)
-  return ok(name, `answers ${user}, and can be written to; it is empty yet`)
+  const transport = createTransport({ to, netrcFile, progressTimeoutMs: PATIENCE_MS, onWarning })
+  const signal = AbortSignal.timeout(PATIENCE_MS)
+  try {
+    const there = await transport.get(CACHE_INFO, signal)
+    const storeThere = /^StoreDir: (.*)$/m.exec(there ?? '')?.[1]?.trim()
+    if (storeThere !== undefined && storeThere !== storeDir) {
+      return [
+        fail(name, `it is for the store ${storeThere}, and this one is ${storeDir}`, 'Upload somewhere else'),
+      ]
+    }
+    const text = there ?? `StoreDir: ${storeDir}\n`
+    await transport.put(CACHE_INFO, { text }, signal, () => undefined)
+    const isNew = there === undefined ? '; it was empty, and has its nix-cache-info now' : ''
+    return [ok(name, `answers ${user}, and can be written to${isNew}`), ...checks]
+  } catch (error) {
+    if (!signal.aborted) throw error
+    const what = `${to} does not answer ${user} within ${PATIENCE_MS / 1000} s`
+    return [fail(name, what, 'Check its address, the network and the proxy')]
+  } finally {
+    transport.close()
+  }
 }
 
 /** What only Nix can talk to is asked whether it has a path that nobody has. */
@@ -107,9 +117,7 @@ async function anyStore(
   const nobodys = `${storeDir}/${'0'.repeat(32)}-nix-upload-doctor`
   const store = { to, netrcFile, silenceMs: PATIENCE_MS }
   await missingAt(store, [nobodys], AbortSignal.timeout(3 * PATIENCE_MS))
-  if (schemeOf(to) !== 's3') return ok(name, `answers ${user}`)
-  const what = `answers ${user}; whether it can be written to, only an upload tells`
-  return warn(name, what, '`nix-upload enqueue` a small path, and see `nix-upload status`')
+  return ok(name, `answers ${user}`)
 }
 
 function can(path: string, mode: number): boolean {
