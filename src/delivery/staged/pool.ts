@@ -1,12 +1,11 @@
 import { mkdirSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { StoreObject } from '../../nix/closure.ts'
-import { narinfoName, placeholder } from '../../nix/narinfo.ts'
 import { type Packing, packInto } from '../../nix/stage.ts'
 import type { Budget, Reservation, Stored } from './budget.ts'
 import { Mutex } from './mutex.ts'
 import { isForWantOfRoom, NoRoom } from './no-room.ts'
+import { layPlaceholders } from './placeholders.ts'
 import type { ScratchSpace } from './scratch.ts'
 import { bytesOf, moveStaged, removeFile, type StagedPath } from './staged-path.ts'
 
@@ -185,13 +184,6 @@ export class Pool {
     entry.awaited.delete(destination)
     if (entry.awaited.size === 0 && entry.pins === 0) this.#budget.drop(entry)
   }
-}
-
-/** What a path refers to that isn't packed along with it is taken by Nix to be there. */
-async function layPlaceholders(objects: readonly StoreObject[], directory: string): Promise<void> {
-  const own = new Set(objects.map(({ path }) => path))
-  const others = new Set(objects.flatMap(({ references }) => references.filter((path) => !own.has(path))))
-  for (const path of others) await writeFile(join(directory, narinfoName(path)), placeholder(path))
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

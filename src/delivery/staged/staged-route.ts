@@ -1,21 +1,21 @@
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Destination } from '../../config/config.ts'
 import { closureOf, type StoreObject } from '../../nix/closure.ts'
 import { NixFailure } from '../../nix/failure.ts'
 import { storeDirectory } from '../../nix/local-store.ts'
 import { isSignedWith } from '../../nix/narinfo.ts'
-import { logInto } from '../../nix/stage.ts'
 import { publicKeyOf } from '../../nix/verify.ts'
 import { stillValid, unsignedStays } from '../nix-route.ts'
-import { type Progress, type Route, SendFailure } from '../route.ts'
+import type { Progress, Route } from '../route.ts'
+import { CACHE_INFO, ensureCacheInfo } from './cache-info.ts'
 import { chunksOf } from './chunks.ts'
 import { NoRoom } from './no-room.ts'
 import type { Pool } from './pool.ts'
 import { type Found, Presence } from './presence.ts'
+import { readBack } from './read-back.ts'
 import { repair, type Unsigned } from './repair.ts'
 import type { ScratchSpace } from './scratch.ts'
 import { ClosureSender } from './send-closure.ts'
+import { sendLog } from './send-log.ts'
 import type { Transport } from './transport.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -33,8 +33,6 @@ export interface StagedContext {
   /** Told of narinfos there that lack our signature and stay so. */
   onUnsigned: (unsigned: readonly Unsigned[]) => void
 }
-
-const CACHE_INFO = 'nix-cache-info'
 
 /** Uploads by way of a stage on this machine: Nix packs and signs what the destination lacks, and we send the files. */
 export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
@@ -63,7 +61,7 @@ export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
       await this.#greet(signal)
       await this.#sendClosure(paths, signal, progress)
       if (derivations) await this.#sendClosure(await stillValid(drvPaths, signal), signal, progress)
-      if (logs) for (const drvPath of drvPaths) await this.#sendLog(drvPath, signal, progress)
+      if (logs) for (const drvPath of drvPaths) await sendLog(drvPath, this.#context, signal, progress)
     } catch (error) {
       // Whatever the pieces make of it.
       if (signal.aborted) throw new NixFailure([], 'aborted')
@@ -79,21 +77,11 @@ export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
     this.#context.transport.close()
   }
 
-  /** Makes sure that it is a cache, and for this store: whoever reads it looks at that file first. */
+  /** The file that whoever reads a cache looks at first. One that is gone takes what we know of the cache along. */
   async #greet(signal: AbortSignal): Promise<void> {
-    const { transport } = this.#context
     this.#storeDir ??= storeDirectory()
-    const storeDir = await this.#storeDir
-    const text = await transport.get(CACHE_INFO, signal)
-    if (text === undefined) {
-      this.#presence.forget()
-      await transport.put(CACHE_INFO, { text: `StoreDir: ${storeDir}\n` }, signal, () => undefined)
-      return
-    }
-    const [, theirs = storeDir] = /^StoreDir: *(.*?) *$/m.exec(text) ?? []
-    if (theirs === storeDir) return
-    const message = `the destination is a cache for ${theirs}, as its nix-cache-info says, and the store here is ${storeDir}`
-    throw new SendFailure({ blame: 'destination', permanent: false, message })
+    const wasThere = await ensureCacheInfo(this.#context.transport, await this.#storeDir, signal)
+    if (!wasThere) this.#presence.forget()
   }
 
   async #sendClosure(paths: readonly string[], signal: AbortSignal, progress: Progress): Promise<void> {
@@ -112,7 +100,7 @@ export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
       ours.filter((object) => !missing.includes(object)).map(({ path }) => path),
     )
     for (const chunk of chunksOf(missing, chunkBytes)) await this.#sendChunk(chunk, signal, progress)
-    if (this.#destination.verify) await this.#readBack(missing, publicKey, signal)
+    if (this.#destination.verify) await readBack(this.#presence, missing, publicKey, signal)
     const [first] = unsigned
     if (first && this.#destination.verify) throw unsignedStays([...unsigned.keys()], first[1])
   }
@@ -168,36 +156,5 @@ export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
     } finally {
       lease.end(isTaken)
     }
-  }
-
-  /** What was just uploaded is there, and as it should be. */
-  async #readBack(
-    objects: readonly StoreObject[],
-    publicKey: string | undefined,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const found = await this.#presence.ask(objects, () => true, signal)
-    const lost = objects.filter(({ path }) => !found.has(path)).map(({ path }) => path)
-    if (lost.length > 0) {
-      const message = `uploaded, and the server said so, but it does not have ${lost.slice(0, 5).join(' ')}`
-      throw new SendFailure({ blame: 'destination', permanent: false, message })
-    }
-    const isWrong = ({ info }: Found) => publicKey !== undefined && !isSignedWith(info, publicKey)
-    const wrong = [...found.values()].filter(isWrong).map(({ object }) => object.path)
-    if (wrong.length > 0) throw unsignedStays(wrong, 'what stands there is not what was sent')
-  }
-
-  async #sendLog(drvPath: string, signal: AbortSignal, progress: Progress): Promise<void> {
-    const { scratch, transport } = this.#context
-    await scratch.use(async (cache) => {
-      if (!(await logInto(cache, drvPath, signal))) return
-      const name = `log/${drvPath.slice(drvPath.lastIndexOf('/') + 1)}`
-      const file = join(cache.directory, name)
-      const body = { file, size: statSync(file).size }
-      progress.expectedBytes += body.size
-      await transport.put(name, body, signal, (count) => {
-        progress.sentBytes += count
-      })
-    })
   }
 }
