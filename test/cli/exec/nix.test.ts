@@ -1,12 +1,13 @@
 // `nix-upload exec` around real builds, with every release of Nix: single-user, and as a user of nix-daemon.
 
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { versions } from '../../delivery/bed.ts'
 import { makeSite } from '../../integration/site.ts'
 import { startNixDaemon } from '../../support/nix-daemon.ts'
+import { startMoodyCache } from '../../support/servers/moody-cache.ts'
 import { build } from '../cli.ts'
 import { building, exec, leftIn, rootsLeft } from './bed.ts'
 
@@ -67,13 +68,14 @@ describe.each(versions)('Nix $version', (version) => {
     await appendFile(join(site.nix.confDir, 'nix.conf'), 'trusted-users = root nobody\n')
     const client = await startNixDaemon(site.nix)
     onTestFinished(() => client.stop())
-    const cache = join(client.home, 'cache')
+    const cache = await startMoodyCache()
+    onTestFinished(() => cache.stop())
     const [program = '', ...rest] = await building(site, { name: 'by-nobody' })
     // What the workspace looked like while the build ran: the roots in particular.
     const look = `${program} ${rest.join(' ')} && ls -lR "$NIX_UPLOAD_GCROOTS" >&2`
     const { stdout, stderr, exitCode } = await exec(
       site,
-      ['--to', `file://${cache}`],
+      ['--to', cache.url],
       [
         'sh',
         '-c',
@@ -85,8 +87,7 @@ describe.each(versions)('Nix $version', (version) => {
     expect(stderr).toMatch(/^nix-upload: 1 uploaded$/m)
     expect(stderr, stderr).toContain(` -> ${stdout.trim()}`)
     expect(stderr).not.toMatch(/no GC roots/)
-    expect(site.isCached(stdout.trim(), cache)).toBe(true)
-    expect(statSync(cache).uid).toBe(65534)
+    expect(site.isCached(stdout.trim(), cache.dir)).toBe(true)
     expect([leftIn(client.home), rootsLeft(site)]).toEqual([[], []])
   })
 })
