@@ -82,7 +82,7 @@ function peakOf(pid = 0): number {
 
 async function bare(nix: PrivateNix, paths: string[], cache: MoodyCache): Promise<number> {
   const args = ['copy', '--option', 'substitute', 'false', '--to', `${cache.url}?compression=zstd`, ...paths]
-  return await seconds(async () => must(await nix.run('nix', args), 'copy'))
+  return await seconds(async () => must(await nix.run('nix', args, { timeout: 900_000 }), 'copy'))
 }
 
 async function withCache<T>(delayMs: number, act: (cache: MoodyCache) => Promise<T>): Promise<T> {
