@@ -66,6 +66,7 @@ stdenv.mkDerivation {
     fileset = lib.fileset.unions [
       ../bin
       ../docs
+      ../man
       ../src
       ../systemd
       ../CHANGELOG.md
@@ -97,6 +98,9 @@ stdenv.mkDerivation {
     runHook preInstall
     home=$out/lib/node_modules/nix-upload
     mkdir -p $home $out/bin $out/lib/systemd/system $out/lib/sysusers.d $out/lib/tmpfiles.d
+    for page in man/*.[158]; do
+      install -D -m 644 "$page" "$out/share/man/man''${page##*.}/''${page##*/}"
+    done
     cp -r bin dist docs systemd package.json CHANGELOG.md LICENSE README.md $home/
     mv ../to-run $home/node_modules
 

@@ -37,7 +37,8 @@ export async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-function parser(args: readonly string[]) {
+/** The command line's grammar, which help and the manual pages are made from. */
+export function parser(args: readonly string[]) {
   return yargs(withStdin(args))
     .scriptName('nix-upload')
     .usage(
