@@ -35,7 +35,8 @@ export async function commands(): Promise<string[]> {
   return [...help.matchAll(/^ {2}nix-upload (\S.*?) {2,}/gm)].map(([, usage = '']) => usage)
 }
 
-async function helpOf(command: string[]): Promise<string> {
+/** What `--help` says of a command, unwrapped. */
+export async function helpOf(command: string[]): Promise<string> {
   const args = [...command, '--help']
   // With a callback yargs hands over what it would print.
   return await new Promise((resolve) => {

@@ -44,8 +44,8 @@ async function typed(shell: keyof typeof SHELLS, keys: string): Promise<string> 
   try {
     child.stdin.write(`${prepare}; echo "is"" ready"\n`)
     await says(/is ready/)
-    child.stdin.write(`${keys}\u0001echo "it": "\n`)
-    await says(/^it: .*\n/m)
+    child.stdin.write(`${keys}\u0001echo "it": \n`)
+    await says(/^it: .*\r?\n/m)
     return /^it: (.*?) *\r?$/m.exec(output)?.[1] ?? ''
   } finally {
     // The shell loses its terminal then, and ends.
