@@ -28,7 +28,7 @@ async function typed(shell: keyof typeof SHELLS, keys: string): Promise<string> 
   writeFileSync(join(dir, 'completion'), script.stdout)
   const child = spawn('script', ['--quiet', '--command', command, '/dev/null'], {
     cwd: dir,
-    env: { ...env, PATH, TERM: 'dumb', SHELL: `/bin/${shell}`, LC_ALL: 'C.UTF-8' },
+    env: { ...env, PATH, TERM: 'dumb', SHELL: `/bin/${shell}`, LC_ALL: 'C.UTF-8', HISTFILE: '/dev/null' },
   })
   let output = ''
   child.stdout.on('data', (data) => {
