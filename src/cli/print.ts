@@ -1,26 +1,16 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
+import { escapedJson, printable } from '../config/printable.ts'
 
-/** Text for a terminal: control characters, which names and errors may hold, are shown and not obeyed. */
-export function printable(text: string): string {
-  return text.replaceAll(/\p{Cc}|\p{Cf}/gu, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
-}
+export { printable }
 
 /** Writes data to stdout; waits where a pipe is full. */
 export async function print(text: string): Promise<void> {
   if (!process.stdout.write(text)) await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
 }
 
-/** JSON in which what a terminal would obey is escaped, also where JSON itself does not ask for it. */
+/** JSON that a terminal can be shown. */
 export function jsonOf(value: unknown, indent = 0): string {
-  return JSON.stringify(value, null, indent).replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) =>
-    character === '\n' ? character : escapeUnits(character),
-  )
-}
-
-function escapeUnits(character: string): string {
-  return [...Array(character.length).keys()]
-    .map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`)
-    .join('')
+  return escapedJson(JSON.stringify(value, null, indent))
 }
 
 /** Writes a value to stdout as JSON. */

@@ -1,4 +1,5 @@
 import type * as z from 'zod/mini'
+import { printable } from './printable.ts'
 import { withoutPassword } from './store-url.ts'
 
 /** The keys that are known at the top of a file and in a `[[destination]]`, for saying what a typo meant. */
@@ -31,7 +32,9 @@ export function problemsOf(issue: z.core.$ZodIssue, known: KnownKeys): string[] 
 
 function keyOf(path: readonly PropertyKey[]): string {
   return path
-    .map((part, at) => (typeof part === 'number' ? `[${part}]` : `${at > 0 ? '.' : ''}${String(part)}`))
+    .map((part, at) =>
+      typeof part === 'number' ? `[${part}]` : `${at > 0 ? '.' : ''}${printable(String(part))}`,
+    )
     .join('')
 }
 
@@ -41,7 +44,7 @@ function isSecret(path: readonly PropertyKey[]): boolean {
 }
 
 function shown(value: unknown): string {
-  const text = withoutPassword(JSON.stringify(value) ?? String(value))
+  const text = printable(withoutPassword(JSON.stringify(value) ?? String(value)))
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
 

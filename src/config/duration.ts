@@ -8,12 +8,13 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 
  * @returns Milliseconds, or undefined where it is no duration.
  */
 export function parseDuration(value: unknown): number | undefined {
-  if (typeof value === 'number') return value >= 0 && Number.isFinite(value) ? value * 1000 : undefined
+  if (typeof value === 'number') return value >= 0 && Number.isFinite(value * 1000) ? value * 1000 : undefined
   if (typeof value !== 'string') return undefined
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(value.trim())
   const [, amount, unit] = match ?? []
   const factor = unit === undefined ? undefined : UNITS[unit]
-  return factor === undefined ? undefined : Number(amount) * factor
+  const ms = factor === undefined ? Number.NaN : Number(amount) * factor
+  return Number.isFinite(ms) ? ms : undefined
 }
 
 /** A length of time for people, in its two largest units: `2d 3h`, `4m 10s`, `12s`. */

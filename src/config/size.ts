@@ -19,7 +19,8 @@ export function parseSize(value: unknown): number | undefined {
   if (typeof value !== 'string') return undefined
   const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?$/.exec(value.trim()) ?? []
   const factor = UNITS[unit]
-  return amount === undefined || factor === undefined ? undefined : Math.round(Number(amount) * factor)
+  const bytes = factor === undefined ? Number.NaN : Math.round(Number(amount) * factor)
+  return Number.isFinite(bytes) ? bytes : undefined
 }
 
 /** A size for people: `3.2 MB`. */

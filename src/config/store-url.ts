@@ -1,3 +1,5 @@
+import { printable } from './printable.ts'
+
 /** Stores that hold compressed archives and narinfos; signing and compression are set in their URL. */
 const BINARY_CACHES = new Set(['file', 'http', 'https', 's3'])
 const SCHEMES = new Set([...BINARY_CACHES, 'ssh', 'ssh-ng', 'unix', 'local'])
@@ -22,7 +24,8 @@ export function isBinaryCache(url: string): boolean {
  */
 export function storeUrlProblem(url: string): string | undefined {
   if (url.startsWith('/')) {
-    return `expected a store URL: "file://${url}" for a binary cache, "local?root=${url}" for a Nix store`
+    const path = printable(url)
+    return `expected a store URL: "file://${path}" for a binary cache, "local?root=${path}" for a Nix store`
   }
   const scheme = schemeOf(url)
   if (!SCHEMES.has(scheme)) {
@@ -34,10 +37,11 @@ export function storeUrlProblem(url: string): string | undefined {
   if (scheme !== 'local' && scheme !== 'unix' && !/:\/\/[^?#]/.test(url)) {
     return `expected a place behind "${scheme}://"`
   }
-  if (/^[^:]*:\/\/(?:[^/?#]*@)?-/.test(url))
-    return `expected a host behind "${scheme}://" that does not begin with "-"`
   if (/^https?:/.test(url) && PASSWORD.test(url)) {
     return 'a password does not belong into the URL, where every local user could read it; put it into netrc-file'
+  }
+  if (/^[^:]*:\/\/(?:[^/?#]*@)?-/.test(url)) {
+    return `expected a host behind "${scheme}://" that does not begin with "-"`
   }
   return undefined
 }

@@ -1,3 +1,4 @@
+import { withoutPassword } from '../config/store-url.ts'
 import { type Blame, RULES } from './blame-rules.ts'
 
 export type { Blame } from './blame-rules.ts'
@@ -77,7 +78,7 @@ function sentence(means: string, messages: readonly string[], important = ''): s
 
 /** Without passwords, without what URLs carry behind `?`, and without markup. */
 function readable(message: string): string {
-  return message
+  return withoutPassword(message)
     .replace(/^while uploading to HTTP binary cache at '[^']*': error: /, '')
     .replaceAll(/\b(https?|s3):\/\/[^\s/'"]*@/g, '$1://…@')
     .replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/[^\s/'":@]*):[^\s/'"]*@/g, '$1:…@')

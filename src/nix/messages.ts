@@ -31,7 +31,7 @@ function nixMessage(line: string): string[] {
 function oneLine(text: string): string {
   return stripVTControlCharacters(text)
     .replaceAll(/\s*\n\s*/g, ' ')
-    .replaceAll(/\p{Cc}/gu, '')
+    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')
     .trim()
     .replace(/^error: /, '')
 }

@@ -1,4 +1,5 @@
 import { isObject } from '../config/is-object.ts'
+import { escapedJson, printable } from '../config/printable.ts'
 import { splitStorePath } from '../nix/store-path.ts'
 
 /** Where one destination stands with one job. */
@@ -82,7 +83,7 @@ export function formatJob(job: Job): string {
   for (let rounds = MAX_HISTORY; ; rounds = Math.floor(rounds / 2)) {
     const content = contentOf(job, rounds)
     for (const indent of [2, 0]) {
-      const text = `${JSON.stringify(content, null, indent)}\n`
+      const text = `${escapedJson(JSON.stringify(content, null, indent))}\n`
       if (Buffer.byteLength(text) <= MAX_JOB_BYTES || (rounds === 0 && indent === 0)) return text
     }
   }
@@ -124,8 +125,7 @@ function parseObject(bytes: Buffer): Record<string, unknown> {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
     if (error instanceof RangeError) throw new NotAJobError('it is nested too deeply')
-    if (error instanceof SyntaxError)
-      throw new NotAJobError(`it is not JSON: ${error.message.replaceAll(/\p{Cc}/gu, ' ')}`)
+    if (error instanceof SyntaxError) throw new NotAJobError(`it is not JSON: ${printable(error.message)}`)
     throw new NotAJobError('it is not UTF-8 text')
   }
   if (isDeeper(value, MAX_DEPTH)) throw new NotAJobError('it is nested too deeply')
@@ -188,6 +188,6 @@ function isDeliveryState(value: unknown): value is DeliveryState {
 
 /** A value in a message: as JSON, which also escapes control characters, and cut when long. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+  const text = printable(JSON.stringify(value) ?? String(value))
   return text.length > 120 ? `${text.slice(0, 117)}…` : text
 }

@@ -1,5 +1,6 @@
 import { renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { printable } from '../config/printable.ts'
 import { codeOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { type ClaimedJob, rootedPaths } from './claim.ts'
@@ -91,7 +92,7 @@ export function requeue(spool: Spool, state: State, name: string): string | unde
  */
 export function reject(spool: Spool, name: string, reason: string): string | undefined {
   const note =
-    `${name} is no valid job: ${reason}.\n` +
+    `${printable(name)} is no valid job: ${reason}.\n` +
     `It was moved here from new/ as it was found. Mend it and move it back to new/, or delete it.\n`
   const target = freeName(spool.failed, name)
   const temporary = writeTemporary(spool, note, true)

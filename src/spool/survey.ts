@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { printable } from '../config/printable.ts'
 import { UserError } from '../config/user-error.ts'
 import { ANY_STORE } from '../nix/store-path.ts'
 import { AgeCount, type Ages } from './ages.ts'
@@ -70,7 +71,7 @@ export function findJob(spool: Spool, part: string, states: readonly State[] = S
   if (!first)
     throw new UserError(`no job ${where} has "${part}" in its name; \`nix-upload list\` shows what is there`)
   if (second) {
-    const names = matches.slice(0, 10).map(([state, name]) => `\n  ${state}/${name.replaceAll('\n', ' ')}`)
+    const names = matches.slice(0, 10).map(([state, name]) => `\n  ${state}/${printable(name)}`)
     throw new UserError(
       `several jobs ${where} have "${part}" in their names; say more of it:${names.join('')}`,
     )

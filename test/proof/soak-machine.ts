@@ -9,7 +9,7 @@ import { type Daemon, until } from '../integration/daemon.ts'
 import { HOOK, type Site } from '../integration/site.ts'
 import { must } from '../support/run.ts'
 import type { Mood, MoodyCache } from '../support/servers/moody-cache.ts'
-import { type Ground, type Handed, isInCache } from './invariants.ts'
+import { type Ground, type Handed, isInCache, type Moment, violations } from './invariants.ts'
 
 type State = 'new' | 'cur' | 'done' | 'failed'
 const MOODS: Mood[] = [{ status: 503 }, { status: 403 }, { dropAfter: 100 }, { delayMs: 300 }]
@@ -18,7 +18,10 @@ export class Machine {
   readonly handed: Handed[] = []
   /** Jobs that can't be delivered, or that need not: what they name may have been collected. */
   readonly mayFail = new Set<string>()
+  /** Jobs that a person's `mv` left twice, which is legal if rare (docs/SPOOL.md, rule 2). */
+  readonly twice = new Set<string>()
   daemon: Daemon | undefined
+  readonly #moved = new Set<string>()
   readonly #site: Site
   readonly #server: MoodyCache
   readonly #config: string[]
@@ -45,6 +48,16 @@ export class Machine {
       handed: this.handed,
       foreign,
     }
+  }
+
+  /** What is not as it must be. */
+  violations(moment: Moment): string[] {
+    return violations(this.ground, moment).filter((line) => {
+      // A person's mv came between a look and a rename of the daemon's: a second copy, which nothing is lost by.
+      const [, name = ''] = /^every job is in exactly one place: (\S+) is in \w+\/\S+, /.exec(line) ?? []
+      if (this.#moved.has(name)) this.twice.add(name)
+      return !this.#moved.has(name)
+    })
   }
 
   /** A number below `count`. */
@@ -115,6 +128,7 @@ export class Machine {
     const name = names[this.pick(names.length)]
     if (name === undefined || exists(join(spool[to], name))) return
     if (from === 'done') this.#isAgain(name)
+    this.#moved.add(plain(name))
     try {
       renameSync(join(spool[from], name), join(spool[to], name))
     } catch {
@@ -127,15 +141,16 @@ export class Machine {
     const name = names[this.pick(names.length)]
     if (name === undefined) return
     this.#isAgain(name)
+    this.#moved.add(plain(name))
     await this.#site.run(['requeue', name, ...this.#config])
   }
 
   /** What was done has no roots, so its paths may be gone by now. */
   #isAgain(name: string): void {
-    const at = this.handed.findIndex((job) => job.name === name)
+    const at = this.handed.findIndex((job) => job.name === plain(name))
     const job = this.handed[at]
     if (!job) return
-    this.mayFail.add(name)
+    this.mayFail.add(plain(name))
     this.handed[at] = { ...job, isRooted: false }
   }
 
@@ -166,7 +181,7 @@ export class Machine {
 
   /** Jobs that should be in done/ and are not. */
   undelivered(): string[] {
-    const done = new Set(this.#site.names('done').map((name) => name.replace(/(~\d+)+(?=\.json$|$)/, '')))
+    const done = new Set(this.#site.names('done').map(plain))
     return this.handed.map(({ name }) => name).filter((name) => !done.has(name) && !this.mayFail.has(name))
   }
 
@@ -188,4 +203,9 @@ export class Machine {
   leftByNix(): string[] {
     return readdirSync(join(this.#site.cache, 'nar')).filter((name) => name.includes('.tmp'))
   }
+}
+
+/** A job's name without the `~1` that it got where its name was taken. */
+function plain(name: string): string {
+  return name.replace(/(~\d+)+(?=\.json$|$)/, '')
 }
