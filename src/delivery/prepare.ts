@@ -13,6 +13,11 @@ export interface Item {
   note?: string
 }
 
+/** Of a job's paths that are gone, so many are named. */
+const PATHS_NAMED = 5
+/** Of those that a policy leaves out. */
+const NOTES_AT_MOST = 50
+
 interface Sorting {
   route: Route
   signal: AbortSignal
@@ -85,7 +90,8 @@ function takeOut(sorting: Sorting, jobs: ClaimedJob[], bad: ReadonlySet<string>,
   return jobs.filter((claimed) => {
     const found = claimed.job.outPaths.filter((path) => bad.has(path))
     if (found.length === 0) return true
-    const message = `${why} ${found.join(' ')}`
+    const more = found.length > PATHS_NAMED ? ` and ${found.length - PATHS_NAMED} more` : ''
+    const message = `${why} ${found.slice(0, PATHS_NAMED).join(' ')}${more}`
     sorting.outcomes.set(claimed, { kind: 'failed', verdict: { blame: 'job', permanent: true, message } })
     return false
   })
@@ -106,7 +112,8 @@ async function applyPolicy(sorting: Sorting, jobs: ClaimedJob[]): Promise<Item[]
 
 function noteOf(paths: readonly string[], reasons: Unwanted): string | undefined {
   const left = paths.flatMap((path) => (reasons.has(path) ? [`${path}: ${reasons.get(path)}`] : []))
-  return left.length === 0 ? undefined : `not uploaded, ${left.join('; ')}`
+  const more = left.length > NOTES_AT_MOST ? `; and ${left.length - NOTES_AT_MOST} more` : ''
+  return left.length === 0 ? undefined : `not uploaded, ${left.slice(0, NOTES_AT_MOST).join('; ')}${more}`
 }
 
 /** The store paths of several items, each once. */

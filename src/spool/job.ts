@@ -45,6 +45,10 @@ export const MAX_JOB_BYTES = 1 << 20
 /** A file nested more deeply is none either: indented, a few KB of brackets would grow to many MB. */
 const MAX_DEPTH = 64
 const MAX_HISTORY = 20
+/** What the daemon adds to a job of the largest size is read again all the same. */
+export const MAX_FILE_BYTES = MAX_JOB_BYTES + (64 << 10)
+/** Errors and notes are cut to so many characters where a file would get too large. */
+const SHORT_TEXT = 500
 const STATES: ReadonlySet<unknown> = new Set<DeliveryState>(['waiting', 'done', 'skipped', 'failed'])
 
 /**
@@ -75,18 +79,37 @@ export function parseJob(bytes: Buffer, storeDir: string): Job {
   return job
 }
 
+/** @param size In bytes. */
+export function tooLarge(size: number): NotAJobError {
+  return new NotAJobError(`it is ${size} bytes long; a job has at most ${MAX_JOB_BYTES}`)
+}
+
 /**
  * The job as text for its file: indented, for people; unknown keys kept, ours in a fixed order. What would make it too
- * large to be read again is left out: first the indentation, then the oldest of its history.
+ * large to be read again is left out: first the indentation, then the oldest of its history, then the ends of errors.
  */
 export function formatJob(job: Job): string {
   for (let rounds = MAX_HISTORY; ; rounds = Math.floor(rounds / 2)) {
     const content = contentOf(job, rounds)
     for (const indent of [2, 0]) {
       const text = `${escapedJson(JSON.stringify(content, null, indent))}\n`
-      if (Buffer.byteLength(text) <= MAX_JOB_BYTES || (rounds === 0 && indent === 0)) return text
+      if (Buffer.byteLength(text) <= MAX_JOB_BYTES) return text
     }
+    if (rounds === 0) return `${escapedJson(JSON.stringify(contentOf(shortened(job), 0)))}\n`
   }
+}
+
+function shortened(job: Job): Job {
+  const records = Object.entries(job.destinations).map(([name, record]): [string, DeliveryRecord] => {
+    const { error, note, ...rest } = record
+    const short = (text: string) => (text.length > SHORT_TEXT ? `${text.slice(0, SHORT_TEXT)}…` : text)
+    const texts = {
+      ...(error === undefined ? {} : { error: short(error) }),
+      ...(note === undefined ? {} : { note: short(note) }),
+    }
+    return [name, { ...rest, ...texts }]
+  })
+  return { ...job, destinations: Object.fromEntries(records) }
 }
 
 function contentOf(job: Job, rounds: number): object {

@@ -9,7 +9,7 @@ import {
   readSync,
 } from 'node:fs'
 import { codeOf, naming, wordsOf } from '../config/user-error.ts'
-import { type Job, MAX_JOB_BYTES, NotAJobError, parseJob } from './job.ts'
+import { type Job, MAX_FILE_BYTES, MAX_JOB_BYTES, NotAJobError, parseJob, tooLarge } from './job.ts'
 
 /** True for a directory entry that may be a job: no dotfile, and no note beside a rejected file. */
 export function mayBeJob(name: string): boolean {
@@ -42,7 +42,11 @@ export function openDirectory(path: string): Dir {
  */
 export function readJob(path: string, storeDir: string): Job | undefined {
   const bytes = readRegularFile(path)
-  return bytes && parseJob(bytes, storeDir)
+  if (!bytes) return undefined
+  const job = parseJob(bytes, storeDir)
+  // With what the daemon added, it may be more.
+  if (bytes.length > MAX_JOB_BYTES && job.raw.destinations === undefined) throw tooLarge(bytes.length)
+  return job
 }
 
 /** A small text file's content, or undefined where there is none, or something else than a readable file. */
@@ -73,9 +77,7 @@ function readRegularFile(path: string): Buffer | undefined {
     const stats = fstatSync(fd)
     if (stats.isDirectory()) throw new NotAJobError('it is a directory, not a regular file')
     if (!stats.isFile()) throw new NotAJobError('it is not a regular file')
-    if (stats.size > MAX_JOB_BYTES) {
-      throw new NotAJobError(`it is ${stats.size} bytes long; a job has at most ${MAX_JOB_BYTES}`)
-    }
+    if (stats.size > MAX_FILE_BYTES) throw tooLarge(stats.size)
     return readAll(fd, stats.size)
   } finally {
     closeSync(fd)

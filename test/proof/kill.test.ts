@@ -61,6 +61,36 @@ test('drain: recover, claim, reject, deliver, settle, record, release', TIMEOUT,
   )
 })
 
+test(
+  'drain --linger: the same loop as `watch`, with its bells, and a service manager to tell',
+  TIMEOUT,
+  async () => {
+    const set = `${SETS.kill},inotify_add_watch`
+    const run = (world: World, at?: Point) => {
+      world.settle()
+      const program = world.program([...drainArgs(world), '--linger', '1s'])
+      program.env = { ...program.env, NOTIFY_SOCKET: join(world.dir, 'notify'), WATCHDOG_USEC: '200000' }
+      return runTraced(program, set, killAt(at))
+    }
+    let points: Point[] = []
+    await inWorld(async (world) => {
+      const { calls, exitCode, stderr } = await run(world)
+      points = pointsOf(calls[0] ?? [])
+      expect(exitCode, stderr).toBe(1)
+      expect(points.some(({ kind }) => kind === 'inotify_add_watch')).toBe(true)
+    })
+    await everyPoint('drain --linger', points, 3, async (at) => {
+      let isHit = false
+      await inWorld(async (world) => {
+        isHit = (await run(world, at)).isHit
+        expect(violations(world.ground, 'crashed'), `killed at ${at.kind} ${at.nth}`).toEqual([])
+        await goesOn(world)
+      })
+      return isHit
+    })
+  },
+)
+
 test('enqueue: three paths at once', TIMEOUT, async () => {
   let points: Point[] = []
   await inWorld(async (world) => {

@@ -67,7 +67,7 @@ export class Machine {
 
   async startDaemon(): Promise<void> {
     this.daemon = this.#site.start(['watch', ...this.#config])
-    await this.daemon.says('"watching"', 60_000)
+    await this.daemon.says('"watching"', 300_000)
   }
 
   /** SIGKILL, now and then without what it started: that goes on uploading, to nobody's knowledge. */

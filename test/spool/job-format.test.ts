@@ -58,6 +58,22 @@ describe('T3: a job that is written back', () => {
     expect(Object.hasOwn({}, 'isAdmin') || 'isAdmin' in {}).toBe(false)
   })
 
+  test('is read again however large it was and whatever is added: errors are cut', () => {
+    const text = jobText('hello', { mine: '' })
+    const full = text.replace('"mine":""', `"mine":"${'x'.repeat(MAX_JOB_BYTES - text.length)}"`)
+    expect(Buffer.byteLength(full)).toBe(MAX_JOB_BYTES)
+    const job = parse(full)
+    job.destinations = { s3: { ...GIVEN_UP, error: 'e'.repeat(MAX_JOB_BYTES) } }
+    const [record] = Object.values(parse(formatJob(job)).destinations)
+    expect(record?.error).toMatch(/^e{500}…$/)
+  })
+
+  test('shows nothing that a terminal obeys', () => {
+    const written = rewritten(jobText('hello', { mine: '\u009b2J\u202e\u2028\u{e0001}' }))
+    expect(written.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+    expect(JSON.parse(written).mine).toBe('\u009b2J\u202e\u2028\u{e0001}')
+  })
+
   test('keeps the last 20 rounds of its history', () => {
     const rounds = Array.from({ length: 25 }, (_, at) => ({
       requeuedAt: `${at}`,
