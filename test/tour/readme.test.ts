@@ -32,7 +32,8 @@ describe.each(PAGES)('%s', (page) => {
     const known = new Set((await commands()).map((usage) => usage.split(' ')[0]))
     const lines = blocks(page, 'sh').flatMap((code) => code.split('\n'))
     for (const line of lines) {
-      const [, command, rest = ''] = /(?:^|[;&|-] )nix-upload ([a-z-]+)((?: (?!-- )[^#|]\S*)*)/.exec(line) ?? []
+      const [, command, rest = ''] =
+        /(?:^|[;&|-] )nix-upload ([a-z-]+)((?: (?!-- )[^#|]\S*)*)/.exec(line) ?? []
       if (command === undefined) continue
       expect([line, known.has(command)]).toEqual([line, true])
       const help = await helpOf([command])

@@ -24,7 +24,13 @@ export function makeStagedRoute(
   const isUrl = (upstream: string) => upstream.includes('://')
   const asked = skipUpstream.filter(isUrl).map((url) => createTransport({ to: url, progressTimeoutMs }))
   return new StagedRoute(destination, {
-    transport: createTransport({ to, netrcFile, progressTimeoutMs, limits: rates.for(name) }),
+    transport: createTransport({
+      to,
+      netrcFile,
+      progressTimeoutMs,
+      limits: rates.for(name),
+      onWarning: (message) => log.warn(message),
+    }),
     pool: stage.poolFor(destination),
     scratch: stage.scratch(progressTimeoutMs),
     upstream: new Upstream(
