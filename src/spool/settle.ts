@@ -16,11 +16,12 @@ export function record(spool: Spool, claimed: ClaimedJob): boolean {
   const path = join(spool.cur, claimed.name)
   // The new bytes are synced before they replace the only copy of a job that has not been delivered.
   const temporary = writeTemporary(spool, formatJob(claimed.job), true)
+  const identity = identityOf(temporary)
+  // A person's mv that comes between these two leaves a second copy (docs/SPOOL.md, rule 2).
   if (!isThere(spool, claimed)) {
     unlinkSync(temporary)
     return false
   }
-  const identity = identityOf(temporary)
   renameSync(temporary, path)
   claimed.identity = identity
   return true

@@ -3,7 +3,7 @@
 // What is run is the real code on a real directory: the loop of the daemon in this process, up to three at once; the
 // hook and daemons that are killed as processes of their own. Only Nix is a stand-in (stand-in.ts).
 //
-// 20 seconds with a fixed seed; MINUTES=10 for longer with a new one, SEED=… for one that was printed.
+// 20 seconds with a fixed seed; ten minutes with PROOF=1, MINUTES=… for any other time with a new one, SEED=… for one that was printed.
 
 import { lstatSync, lutimesSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -24,11 +24,12 @@ import { Daemon } from '../integration/daemon.ts'
 import { storePath } from '../spool/temp-spool.ts'
 import { runProgram } from '../support/run.ts'
 import { type Handed, violations } from './invariants.ts'
-import { evidence } from './share.ts'
+import { evidence, IS_WHOLE } from './share.ts'
 import { HOOK, NIX_UPLOAD, World } from './world.ts'
 
-const MINUTES = Number(process.env.MINUTES ?? 20 / 60)
-const SEED = Number(process.env.SEED ?? (process.env.MINUTES === undefined ? 20261122 : Date.now() % 1e9))
+const MINUTES = Number(process.env.MINUTES ?? (IS_WHOLE ? 10 : 20 / 60))
+const isLong = IS_WHOLE || process.env.MINUTES !== undefined
+const SEED = Number(process.env.SEED ?? (isLong ? Date.now() % 1e9 : 20261122))
 const HOUR = 3_600_000
 /** Sequences that fast-check makes from one seed. */
 const PER_SEED = 10
