@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import type { RateLimit } from './rate-limit.ts'
@@ -29,6 +30,21 @@ export function sizeOf(body: Body): number {
   return 'text' in body ? Buffer.byteLength(body.text) : body.size
 }
 
+/** So little is read at once: a stream takes longer to set up than that. */
+const SMALL_BYTES = 64 * 1024
+
+/** What to send for a body: a small one as it is, a larger one as a stream. */
+export async function outgoing(body: Body, options: BodyOptions): Promise<Readable | Buffer> {
+  const size = sizeOf(body)
+  const isSmall = size <= SMALL_BYTES && options.limits.every((limit) => size <= limit.pieceSize)
+  if (!isSmall || options.range) return bodyStream(body, options)
+  const bytes = 'text' in body ? Buffer.from(body.text) : readFileSync(body.file)
+  if ('file' in body && bytes.length !== size) throw cutShort(body.file, bytes.length, size)
+  for (const limit of options.limits) await limit.take(size, options.signal)
+  options.onBytes(size)
+  return bytes
+}
+
 /** Waits until a request without a body may go out. */
 export async function takeTurn(limits: readonly RateLimit[], signal: AbortSignal): Promise<void> {
   for (const limit of limits) await limit.take(REQUEST_BYTES, signal)
@@ -39,7 +55,7 @@ export async function takeTurn(limits: readonly RateLimit[], signal: AbortSignal
  * one after the next is asked for. It fails where the file is not as long as it was: a request that promised more would
  * wait for ever.
  */
-export function bodyStream(body: Body, options: BodyOptions): Readable {
+function bodyStream(body: Body, options: BodyOptions): Readable {
   const ended = new AbortController()
   const signal = AbortSignal.any([options.signal, ended.signal])
   const stream = Readable.from(pieces(body, { ...options, signal }), {
@@ -71,8 +87,12 @@ async function* pieces(body: Body, options: BodyOptions): AsyncGenerator<Buffer>
     }
   }
   if (total !== expected && 'file' in body) {
-    throw new Error(`${body.file} was cut short while it was sent: ${total} of ${expected} bytes were there`)
+    throw cutShort(body.file, total, expected)
   }
+}
+
+function cutShort(file: string, found: number, expected: number): Error {
+  return new Error(`${file} was cut short while it was sent: ${found} of ${expected} bytes were there`)
 }
 
 async function* chunks(body: Body, size: number, start: number): AsyncGenerator<Buffer> {

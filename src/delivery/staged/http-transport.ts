@@ -1,5 +1,5 @@
 import { type Agents, makeAgents } from './agents.ts'
-import { bodyStream, sizeOf, takeTurn } from './body-stream.ts'
+import { outgoing, sizeOf, takeTurn } from './body-stream.ts'
 import { contentTypeOf } from './content-type.ts'
 import { decoded } from './decode.ts'
 import { type Answer, exchange } from './exchange.ts'
@@ -93,13 +93,13 @@ class HttpTransport implements Transport {
     const headers = { ...(await this.#loginHeaders(url)), ...this.#bodyHeaders(name, upload?.body) }
     const meter = new Meter(upload?.onBytes ?? (() => {}))
     try {
-      const answer = await withPatience(progressTimeoutMs, signal, (both, alive) => {
+      const answer = await withPatience(progressTimeoutMs, signal, async (both, alive) => {
         const onBytes = (bytes: number) => {
           alive()
           meter.add(bytes)
         }
-        const body = upload && bodyStream(upload.body, { limits, signal: both, onBytes })
-        return exchange({ method, url, headers, body, agents, signal: both, alive })
+        const body = upload && (await outgoing(upload.body, { limits, signal: both, onBytes }))
+        return await exchange({ method, url, headers, body, agents, signal: both, alive })
       })
       if (!isGood(answer)) meter.takeBack()
       return answer

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3'
 import { type Agents, makeAgents } from './agents.ts'
-import { bodyStream, type Range, sizeOf, takeTurn } from './body-stream.ts'
+import { outgoing, type Range, sizeOf, takeTurn } from './body-stream.ts'
 import type { Flow } from './flow.ts'
 import { Meter } from './meter.ts'
 import { withPatience } from './patience.ts'
@@ -109,7 +109,7 @@ export class S3Calls {
     if (!upload) return Buffer.alloc(0)
     const { limits = [] } = this.#options
     const { body, range } = upload
-    if ('file' in body) return bodyStream(body, { limits, signal, onBytes, ...(range && { range }) })
+    if ('file' in body) return await outgoing(body, { limits, signal, onBytes, ...(range && { range }) })
     for (const limit of limits) await limit.take(sizeOf(body), signal)
     onBytes(sizeOf(body))
     return Buffer.from(body.text)
