@@ -115,7 +115,7 @@ stdenv.mkDerivation {
       --replace-fail 'for dir in ''${PATH:-}' 'for dir in ${coreutils}/bin ''${PATH:-}'
 
     for unit in systemd/*.service systemd/*.path systemd/*.timer; do
-      sed -e "s|^ExecStart=nix-upload |ExecStart=$out/bin/nix-upload |" -e "s|^ExecReload=kill |ExecReload=${coreutils}/bin/kill |" "$unit" > "$out/lib/systemd/system/''${unit##*/}"
+      sed "s|^ExecStart=nix-upload |ExecStart=$out/bin/nix-upload |" "$unit" > "$out/lib/systemd/system/''${unit##*/}"
     done
     cp systemd/nix-upload.sysusers $out/lib/sysusers.d/nix-upload.conf
     cp systemd/nix-upload.tmpfiles $out/lib/tmpfiles.d/nix-upload.conf

@@ -115,6 +115,8 @@ beforeAll(async () => {
     '[Service]\nExecStart=node /srv/web.cjs\n[Install]\nWantedBy=multi-user.target\n',
   )
   machine.write('srv/web.cjs', WEB)
+  // So small a system has none, and curl alone knows what localhost is without.
+  machine.write('etc/hosts', '127.0.0.1 localhost\n')
   await machine.do('systemctl', 'enable', '--now', 'web.service')
 }, 300_000)
 
