@@ -40,6 +40,8 @@ interface Found {
   bytes: Buffer
   /** Undefined where it is no valid job. */
   job: Job | undefined
+  /** What was handed over as this file. */
+  origin: Handed | undefined
 }
 
 /** What lies where, read once for all checks. */
@@ -61,12 +63,14 @@ interface Invariant {
 export const INVARIANTS: readonly Invariant[] = [
   {
     name: 'every job is in exactly one place',
-    check: ({ ground, found }) =>
-      ground.handed.flatMap((one) => {
-        const places = found.filter((file) => originOf(ground, file) === one)
+    check: ({ ground, found }) => {
+      const placesOf = Map.groupBy(found, ({ origin }) => origin)
+      return ground.handed.flatMap((one) => {
+        const places = placesOf.get(one) ?? []
         const where = places.map((file) => `${file.state}/${file.name}`).join(', ')
         return places.length === 1 ? [] : [`${one.name} is in ${where || 'no place'}`]
-      }),
+      })
+    },
   },
   {
     name: 'nothing is partial outside tmp/',
@@ -92,12 +96,12 @@ export const INVARIANTS: readonly Invariant[] = [
   },
   {
     name: 'a job has its GC roots as long as it lives',
-    check: ({ ground, found, roots }) =>
+    check: ({ found, roots }) =>
       found
         .filter(({ state }) => state !== 'done')
         .flatMap((file) => {
-          const { state, name, job } = file
-          const isExpected = originOf(ground, file)?.isRooted
+          const { state, name, job, origin } = file
+          const isExpected = origin?.isRooted
           // A job that was given back as X~1 keeps the roots of X until it is claimed.
           const held = [name, baseOf(name)].flatMap((each) => [...(roots.get(each) ?? [])])
           const lacking = isExpected ? (job?.outPaths ?? []).filter((path) => !held.includes(path)) : []
@@ -116,8 +120,7 @@ export const INVARIANTS: readonly Invariant[] = [
     name: 'what was known of a job is kept, over a requeue in its history',
     check: ({ ground, found }) =>
       found.flatMap((file) => {
-        const { state, name, bytes, job } = file
-        const one = originOf(ground, file)
+        const { state, name, bytes, job, origin: one } = file
         const before = one && parsed(one.bytes, ground.storeDir)
         if (!one || !before || !job || one.bytes.equals(bytes)) return []
         return forgotten(before, job).map((what) => `${state}/${name} has forgotten ${what}`)
@@ -127,8 +130,7 @@ export const INVARIANTS: readonly Invariant[] = [
     name: 'what is no job is kept as it was, in failed/ with a note that says why',
     check: ({ ground, moment, found, notes }) =>
       found.flatMap((file) => {
-        const { state, name, bytes, job } = file
-        const one = originOf(ground, file)
+        const { state, name, bytes, job, origin: one } = file
         if (job || !one || parsed(one.bytes, ground.storeDir)) return []
         const at = `${state}/${name}`
         if (!one.bytes.equals(bytes)) return [`${at} was changed`]
@@ -160,18 +162,18 @@ export function isInCache(cache: string, storePath: string): boolean {
   )
 }
 
-/** True for a job's name, or for that with `~1`, `~2`, … where the name was taken. */
-function isNamed(name: string, job: string): boolean {
-  return baseOf(name) === job
-}
-
+/** A job's name without the `~1`, `~2`, … that it got where its name was taken. */
 function baseOf(name: string): string {
   return name.replace(/(~\d+)+(?=\.json$|$)/, '')
 }
 
-/** What was handed over as this file: by its name and, where several had that name, by what it is to upload. */
-function originOf({ handed, storeDir }: Ground, { name, bytes, job }: Found): Handed | undefined {
-  const named = handed.filter((one) => isNamed(name, one.name))
+/** What was handed over as a file: of those of its name, where there are several, by what it is to upload. */
+function originOf(
+  named: readonly Handed[],
+  storeDir: string,
+  bytes: Buffer,
+  job: Job | undefined,
+): Handed | undefined {
   if (named.length < 2) return named[0]
   return named.find(
     (one) => one.bytes.equals(bytes) || (job && isSame(parsed(one.bytes, storeDir)?.outPaths, job.outPaths)),
@@ -184,12 +186,15 @@ function isSame(one: unknown, other: unknown): boolean {
 
 function viewOf(ground: Ground, moment: Moment): View {
   const { spool, gcroots, storeDir } = ground
+  const byName = Map.groupBy(ground.handed, ({ name }) => name)
   const found = STATES.flatMap((state) =>
     readdirSync(spool[state])
       .filter((name) => mayBeJob(name) && !ground.foreign.has(join(spool[state], name)))
       .map((name): Found => {
         const bytes = readFileSync(join(spool[state], name))
-        return { state, name, bytes, job: parsed(bytes, storeDir) }
+        const job = parsed(bytes, storeDir)
+        const origin = originOf(byName.get(baseOf(name)) ?? [], storeDir, bytes, job)
+        return { state, name, bytes, job, origin }
       }),
   )
   const roots = new Map<string, Set<string>>()

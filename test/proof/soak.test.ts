@@ -6,6 +6,7 @@
 // 15 seconds with a fixed seed; 30 minutes with PROOF=1, or SOAK_MINUTES=…; SEED=… for one that was printed.
 
 import { expect, onTestFinished, test } from 'vitest'
+import { until } from '../integration/daemon.ts'
 import { makeSite } from '../integration/site.ts'
 import { startMoodyCache } from '../support/servers/moody-cache.ts'
 import { stateOf } from './process-state.ts'
@@ -105,7 +106,15 @@ test('builds, outages, kills, people and garbage collection together', {
   await machine.calmDown()
   expect(machine.violations('recovered')).toEqual([])
   expect(machine.undelivered()).toEqual([])
-  const after = stateOf(machine.daemon?.pid ?? -1)
+  // Connections are kept for a while.
+  const pid = machine.daemon?.pid ?? -1
+  const handles = () => stateOf(pid).handles
+  await until(
+    () => handles() <= before.handles + 2,
+    () => `${handles()} handles to be as few as ${before.handles}`,
+    60_000,
+  )
+  const after = stateOf(pid)
   const left = await machine.sweep()
 
   const deeds = [...done].map(([name, count]) => `${name} ${count}`).join(', ')
@@ -117,7 +126,6 @@ test('builds, outages, kills, people and garbage collection together', {
   evidence(`soak: left behind ${JSON.stringify(left)}, by Nix ${machine.leftByNix().length}`)
   expect(left).toEqual({ tmp: [], temporary: [], roots: [] })
   expect(after).toMatchObject({ watches: before.watches, children: 0 })
-  expect(after.handles).toBeLessThanOrEqual(before.handles + 2)
   expect(after.threads).toBeLessThanOrEqual(before.threads + 2)
   expect(after.rss).toBeLessThanOrEqual(before.rss + 64)
   expect(await machine.daemon?.stop()).toBe(0)

@@ -13,7 +13,7 @@ import { NIX_UPLOAD, VALID } from '../proof/world.ts'
 import { storePath } from '../spool/temp-spool.ts'
 import { runProgram } from '../support/run.ts'
 
-const JUNK = IS_WHOLE ? 100_000 : 200
+const JUNK = IS_WHOLE ? 20_000 : 200
 const MOST_MB = 300
 
 test('a 2 GB file, a million outputs, deep nesting, much junk and long names', {
