@@ -66,7 +66,6 @@ async function credentialsFor({ unit, env, user }: Service) {
     return { env: {}, remove: () => Promise.resolve() }
   }
   const directory = mkdtempSync(join(tmpdir(), 'nix-upload-doctor-'))
-  await chown(directory, user.uid, user.gid)
   for (const [name, file] of named) {
     const copy = join(directory, name)
     // One that is not there is missed where it is needed.
@@ -75,6 +74,8 @@ async function credentialsFor({ unit, env, user }: Service) {
       () => undefined,
     )
   }
+  // Last: in a directory of somebody else's, root could be led elsewhere by a symlink.
+  await chown(directory, user.uid, user.gid)
   return {
     env: { CREDENTIALS_DIRECTORY: directory },
     remove: () => rm(directory, { recursive: true, force: true }),

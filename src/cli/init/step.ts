@@ -1,18 +1,23 @@
 import {
   chmodSync,
-  chownSync,
+  closeSync,
+  constants,
   existsSync,
+  fchmodSync,
+  fchownSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readFileSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { UserError } from '../../config/user-error.ts'
+import { codeOf, UserError } from '../../config/user-error.ts'
 import { makeKeyPair } from '../../nix/key-pair.ts'
 import { run } from '../../nix/run.ts'
-import { findUser } from '../user.ts'
+import { findUser, type User } from '../user.ts'
 
 /** Something that init does, unless it is done already. */
 export interface Step {
@@ -52,8 +57,10 @@ export function directory(site: Site, place: Place & { below?: readonly string[]
       const wasThere = isThere()
       for (const real of all) {
         const isNew = mkdirSync(real, { recursive: true }) !== undefined
-        if (isNew) chmodSync(real, mode)
-        if (isNew || isOurs) await own(site, real, owner)
+        const uid = isNew || isOurs ? await ownerOf(site, real, owner) : undefined
+        // What is in somebody else's directory may be a symlink by now; the directory itself may be one of root's.
+        const follow = real === all[0] ? 0 : constants.O_NOFOLLOW
+        settle(real, follow, isNew ? mode : undefined, uid)
       }
       return wasThere ? `${named} is there already` : `made ${named}`
     },
@@ -138,11 +145,37 @@ function placed({ path, mode, owner }: { path: string; mode: number; owner?: str
   return `${path} (0${mode.toString(8)}${owner === undefined ? '' : `, of ${owner}`})`
 }
 
-async function own({ root }: Site, path: string, owner: string | undefined): Promise<void> {
-  if (owner === undefined || root !== '' || process.getuid?.() !== 0) return
+/** Gives a directory its mode and its owner, by what was opened: its name may stand for something else at any time. */
+function settle(path: string, follow: number, mode: number | undefined, owner: User | undefined): void {
+  const directory = openDirectory(path, follow)
+  try {
+    if (mode !== undefined) fchmodSync(directory, mode)
+    if (owner) fchownSync(directory, owner.uid, owner.gid)
+  } finally {
+    closeSync(directory)
+  }
+}
+
+function openDirectory(path: string, follow: number): number {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | follow)
+  } catch (error) {
+    if (!['ELOOP', 'ENOTDIR'].includes(codeOf(error) ?? '')) throw error
+    throw new UserError(`${path} is no directory, or a symlink, which a spool must not have in it`)
+  }
+}
+
+async function own(site: Site, path: string, owner: string | undefined): Promise<void> {
+  const user = await ownerOf(site, path, owner)
+  if (user) lchownSync(path, user.uid, user.gid)
+}
+
+/** @returns undefined where it is to stay ours. */
+async function ownerOf({ root }: Site, path: string, owner: string | undefined): Promise<User | undefined> {
+  if (owner === undefined || root !== '' || process.getuid?.() !== 0) return undefined
   const user = await findUser(owner)
   if (!user) throw new UserError(`there is no user ${owner}, who is to own ${path}; --install makes it`)
-  chownSync(path, user.uid, user.gid)
+  return user
 }
 
 function indented(text: string): string {
