@@ -2,12 +2,15 @@
 // `nix copy` of the same paths (the floor), and one `nix copy` a job, four at a time (what other queues do). What counts is
 // the time from the first claim to the last file in done/.
 // usage: node bench/delivery.ts [JOBS] [ROUNDS]; progress on stderr, one JSON object on stdout.
-import { statSync, watch } from 'node:fs'
+import { readdirSync, statSync, watch } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { GcRoots } from '../src/nix/gc-roots.ts'
 import { handOver } from '../src/spool/hand-over.ts'
 import { openSpool } from '../src/spool/layout.ts'
+import { pause, resume } from '../src/spool/pause.ts'
+import { Daemon } from '../test/integration/daemon.ts'
 import { nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../test/support/private-nix.ts'
 import { must } from '../test/support/run.ts'
@@ -50,46 +53,62 @@ async function onePerJob(nix: PrivateNix, to: string, paths: readonly string[]):
   await Promise.all([worker(), worker(), worker(), worker()])
 }
 
-async function measure(nix: PrivateNix, paths: string[]) {
+/** A daemon that is running, as it is on a builder, and is paused while jobs are queued. */
+async function startDaemon(nix: PrivateNix) {
+  const spool = openSpool(join(nix.dir, 'spool'))
+  const env = { ...nix.env, NIX_UPLOAD_SPOOL: spool.root, NIX_UPLOAD_GCROOTS: '' }
+  const to = `file://${join(nix.dir, 'queued')}?compression=zstd`
+  const daemon = new Daemon(program, ['watch', '--to', to], env)
+  await daemon.says('watching')
+  const deliver = async (paths: readonly string[]) => {
+    pause(spool)
+    handOver(
+      spool,
+      new GcRoots(''),
+      paths.map((path) => ({ outPaths: [path] })),
+    )
+    const before = readdirSync(spool.done).length
+    const firstClaim = firstChange(spool.cur)
+    resume(spool)
+    // Seldom, since looking takes time, too; when it was through is written on the directory.
+    while (readdirSync(spool.done).length < before + paths.length) await sleep(100)
+    return (statSync(spool.done).mtimeMs - (await firstClaim)) / 1000
+  }
+  return { deliver, stop: () => daemon.stop() }
+}
+
+type Deliver = Awaited<ReturnType<typeof startDaemon>>['deliver']
+
+async function measure(nix: PrivateNix, deliver: Deliver, round: number) {
+  const names = Array.from({ length: jobs }, (_, at) => `tiny-${round}-${at}`)
+  const paths = await nix.addAllToStore(
+    Object.fromEntries(names.map((name) => [name, `content of ${name}\n`])),
+  )
   const directory = join(nix.dir, 'bench')
   await mkdir(directory, { recursive: true })
   const bare = await seconds(async () =>
     must(await copy(nix, await fresh(join(directory, 'bare')), paths), 'copy'),
   )
-  const spoolDirectory = join(directory, 'spool')
-  await rm(spoolDirectory, { recursive: true, force: true })
-  const to = await fresh(join(directory, 'queued'))
-  const spool = openSpool(spoolDirectory)
-  handOver(
-    spool,
-    new GcRoots(''),
-    paths.map((path) => ({ outPaths: [path] })),
-  )
-  const env = { NIX_UPLOAD_SPOOL: spoolDirectory, NIX_UPLOAD_GCROOTS: '' }
-  const firstClaim = firstChange(spool.cur)
-  must(await nix.run(program, ['drain', '--to', to], { env }), 'drain')
-  const drain = (statSync(spool.done).mtimeMs - (await firstClaim)) / 1000
+  const queued = await deliver(paths)
   const single = await seconds(async () => onePerJob(nix, await fresh(join(directory, 'single')), paths))
-  return { bare, drain, single }
+  return { bare, queued, single }
 }
 
 const results = []
 for (const version of await nixVersions()) {
   const nix = await makePrivateNix(version, { name: 'bench' })
   try {
-    const files = Object.fromEntries(
-      Array.from({ length: jobs }, (_, at) => [`tiny-${at}`, `content ${at}\n`]),
-    )
-    const paths = await nix.addAllToStore(files)
+    const { deliver, stop } = await startDaemon(nix)
     const runs = []
-    for (let round = 0; round < rounds; round++) runs.push(await measure(nix, paths))
+    for (let round = 0; round < rounds; round++) runs.push(await measure(nix, deliver, round))
+    await stop()
     const result = {
       nix: version.version,
       bareSeconds: median(runs.map(({ bare }) => bare)),
-      drainSeconds: median(runs.map(({ drain }) => drain)),
+      queuedSeconds: median(runs.map(({ queued }) => queued)),
       onePerJobSeconds: median(runs.map(({ single }) => single)),
-      drainToBare: median(runs.map(({ drain, bare }) => drain / bare)),
-      onePerJobToDrain: median(runs.map(({ single, drain }) => single / drain)),
+      queuedToBare: median(runs.map(({ queued, bare }) => queued / bare)),
+      onePerJobToQueued: median(runs.map(({ single, queued }) => single / queued)),
     }
     process.stderr.write(`${JSON.stringify(result)}\n`)
     results.push(result)

@@ -24,10 +24,10 @@ const delivery = z.object({
     z.object({
       nix: z.string(),
       bareSeconds: z.number(),
-      drainSeconds: z.number(),
+      queuedSeconds: z.number(),
       onePerJobSeconds: z.number(),
-      drainToBare: z.number(),
-      onePerJobToDrain: z.number(),
+      queuedToBare: z.number(),
+      onePerJobToQueued: z.number(),
     }),
   ),
 })
@@ -79,7 +79,7 @@ function deliverySection(): string[] {
   if (!figures) return []
   return [
     '## A backlog of small jobs\n',
-    `${figures.jobs} jobs of one tiny path each, to a \`file://\` cache, from the first claim to the last file in \`done/\`; beside it
+    `${figures.jobs} jobs of one tiny path each, to a \`file://\` cache, by a daemon that is running, from the first claim to the last file in \`done/\`; beside it
 one bare \`nix copy\` of the same paths, which is the floor, and one \`nix copy\` a job, four at a time. Medians of
 ${figures.rounds} rounds (\`bench/delivery.ts\`). The goals: at most 1.5 times the bare copy, at least 12 times as fast as one a job.\n`,
     table(
@@ -87,10 +87,10 @@ ${figures.rounds} rounds (\`bench/delivery.ts\`). The goals: at most 1.5 times t
       figures.results.map((row) => [
         row.nix,
         row.bareSeconds.toFixed(2),
-        row.drainSeconds.toFixed(2),
+        row.queuedSeconds.toFixed(2),
         row.onePerJobSeconds.toFixed(1),
-        row.drainToBare.toFixed(2),
-        `${row.onePerJobToDrain.toFixed(1)} ×`,
+        row.queuedToBare.toFixed(2),
+        `${row.onePerJobToQueued.toFixed(1)} ×`,
       ]),
     ),
   ]
