@@ -38,6 +38,7 @@ export function logPlot(title: string, xLabel: string, yLabel: string, lines: re
   })
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`,
+    `<title>${title}</title>`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>`,
     text(MARGIN.left, 22, 'start', title, 'font-size="14" font-weight="bold"'),
     ...grid,

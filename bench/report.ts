@@ -147,7 +147,7 @@ daemon and of the Nix it starts.\n`,
 const where = results('machine', machine)
 const page = [
   '# Benchmarks\n',
-  `Made by \`npm run bench\`, which takes a quarter of an hour and writes this page anew${where ? `; last on ${where.date}, on ${where.machine}` : ''}. Each figure
+  `Made by \`npm run bench\`, which takes twenty minutes and writes this page anew${where ? `; last on ${where.date}, on ${where.machine}` : ''}. Each figure
 stands beside a baseline of the same run, since machines differ: the ratios are what is promised.\n`,
   ...hookSection(),
   ...deliverySection(),
