@@ -77,7 +77,9 @@ test('a job that the destination stumbles over is not all it is probed with', as
   await site.settle('done', 6, LONG)
 })
 
-test('a weekend: 10,000 jobs wait, none fails, and all of them go out in batches', async ({ annotate }) => {
+test('a weekend: 10,000 jobs wait, none fails, and all of them go out in batches', {
+  timeout: 300_000,
+}, async ({ annotate }) => {
   const site = await makeSite()
   await site.makeSpool()
   const cache = await startMoodyCache()
@@ -115,7 +117,7 @@ test('a weekend: 10,000 jobs wait, none fails, and all of them go out in batches
   refusing.close()
   await once(refusing, 'close')
   await cache.start()
-  await site.settle('done', 10_000, 90_000)
+  await site.settle('done', 10_000, 240_000)
   expect(site.counts()).toEqual({ new: 0, cur: 0, done: 10_000, failed: 0 })
   const records = await deliveries(site, 'done')
   expect(records.filter(({ state, attempts }) => state !== 'done' || attempts !== 0)).toEqual([])
