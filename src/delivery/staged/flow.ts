@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitAfter } from '../backoff.ts'
 import { RequestFailure } from './request-failure.ts'
+import { WaitingLine } from './waiting-line.ts'
 
 export interface FlowOptions {
   /** How many requests are in flight at first. */
@@ -27,10 +28,6 @@ const DEFAULTS: FlowOptions = {
 /** However well others fare, a request is not made more often than this. */
 const MOST_ATTEMPTS = 40
 
-interface Waiting {
-  begin: () => void
-}
-
 /**
  * How many requests to one destination are in flight, and which are made again. Their number grows with each that goes
  * through, and is halved when the server asks for fewer; from then on it grows slowly, as TCP does it.
@@ -40,7 +37,7 @@ export class Flow {
   #window: number
   #isProbing = true
   #inFlight = 0
-  #waiting: Waiting[] = []
+  readonly #waiting = new WaitingLine<undefined>()
   /** Nothing begins before: the server wants to be left alone. All times are those of `performance.now()`. */
   #notBefore = 0
   #timer: NodeJS.Timeout | undefined
@@ -93,23 +90,8 @@ export class Flow {
   }
 
   /** Waits until a request may begin, and counts it. */
-  async #turn(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    await new Promise<void>((resolve, reject) => {
-      const leave = () => {
-        this.#waiting = this.#waiting.filter((other) => other !== waiting)
-        reject(signal.reason)
-      }
-      const waiting: Waiting = {
-        begin: () => {
-          signal.removeEventListener('abort', leave)
-          resolve()
-        },
-      }
-      signal.addEventListener('abort', leave, { once: true })
-      this.#waiting.push(waiting)
-      this.#letIn()
-    })
+  #turn(signal: AbortSignal): Promise<void> {
+    return this.#waiting.join(undefined, signal, () => this.#letIn())
   }
 
   #letIn(): void {
@@ -125,7 +107,7 @@ export class Flow {
       const next = this.#waiting.shift()
       if (!next) return
       this.#inFlight++
-      next.begin()
+      next.go()
     }
   }
 

@@ -1,12 +1,9 @@
+import { WaitingLine } from './waiting-line.ts'
+
 /** So much of a second's worth may be made up for at once, where timers came late. */
 const SLACK_SECONDS = 0.05
 const PIECE_SECONDS = 0.01
 const LEAST_PIECE = 256
-
-interface Waiting {
-  bytes: number
-  go: () => void
-}
 
 /** A limit on what goes out in a second, shared by all who take from it, in turn: a piece each. */
 export class RateLimit {
@@ -14,7 +11,7 @@ export class RateLimit {
   /** What may go out now; below zero after a piece that was larger. */
   #credit = 0
   #updated = performance.now()
-  #waiting: Waiting[] = []
+  readonly #waiting = new WaitingLine<number>()
   #timer: NodeJS.Timeout | undefined
 
   /** @param bytesPerSecond None: no limit. */
@@ -38,23 +35,7 @@ export class RateLimit {
   /** Waits until so many bytes may go out. Rejects with the signal's reason. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     if (this.#bytesPerSecond === undefined) return
-    signal.throwIfAborted()
-    await new Promise<void>((resolve, reject) => {
-      const leave = () => {
-        this.#waiting = this.#waiting.filter((other) => other !== waiting)
-        reject(signal.reason)
-      }
-      const waiting: Waiting = {
-        bytes,
-        go: () => {
-          signal.removeEventListener('abort', leave)
-          resolve()
-        },
-      }
-      signal.addEventListener('abort', leave, { once: true })
-      this.#waiting.push(waiting)
-      this.#letGo()
-    })
+    await this.#waiting.join(bytes, signal, () => this.#letGo())
   }
 
   #letGo(): void {
@@ -65,10 +46,10 @@ export class RateLimit {
     while (rate === undefined || this.#credit >= 0) {
       const next = this.#waiting.shift()
       if (!next) return
-      if (rate !== undefined) this.#credit -= next.bytes
+      if (rate !== undefined) this.#credit -= next.what
       next.go()
     }
-    if (this.#waiting.length === 0) return
+    if (this.#waiting.isEmpty) return
     this.#timer = setTimeout(() => this.#letGo(), Math.ceil((-this.#credit / rate) * 1000))
   }
 

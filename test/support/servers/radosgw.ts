@@ -5,12 +5,11 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { appendFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { must, runProgram } from '../run.ts'
-import { freePort } from './server-process.ts'
+import { freePort, isOpen } from './server-process.ts'
 
 const PATH = `${process.env.PATH ?? ''}:/usr/bin:/usr/sbin`
 const isRoot = process.getuid?.() === 0
@@ -153,16 +152,6 @@ export class Radosgw {
     this.#children.push(child)
     return child
   }
-}
-
-async function isOpen(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1')
-  const isConnected = await once(socket, 'connect').then(
-    () => true,
-    () => false,
-  )
-  socket.destroy()
-  return isConnected
 }
 
 /** Without the two `paxos` lines it takes ten seconds to start, without `tcp_nodelay` a GET takes 44 ms. */

@@ -102,7 +102,8 @@ function find(program: string): string {
   return found
 }
 
-async function isOpen(port: number): Promise<boolean> {
+/** True where somebody listens at a port of this machine. */
+export async function isOpen(port: number): Promise<boolean> {
   const socket = connect(port, '127.0.0.1')
   const isConnected = await once(socket, 'connect').then(
     () => true,

@@ -1,0 +1,43 @@
+interface Waiting<T> {
+  what: T
+  go: () => void
+}
+
+/** Those who wait for their turn, in the order they came. */
+export class WaitingLine<T> {
+  #waiting: Waiting<T>[] = []
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0
+  }
+
+  /**
+   * Waits until it is let go. Rejects with the signal's reason, and leaves the line then.
+   * @param what Handed to who lets it go.
+   * @param onJoined Called when it stands in the line: it may be its turn already.
+   */
+  async join(what: T, signal: AbortSignal, onJoined: () => void): Promise<void> {
+    signal.throwIfAborted()
+    await new Promise<void>((resolve, reject) => {
+      const leave = () => {
+        this.#waiting = this.#waiting.filter((other) => other !== waiting)
+        reject(signal.reason)
+      }
+      const waiting: Waiting<T> = {
+        what,
+        go: () => {
+          signal.removeEventListener('abort', leave)
+          resolve()
+        },
+      }
+      signal.addEventListener('abort', leave, { once: true })
+      this.#waiting.push(waiting)
+      onJoined()
+    })
+  }
+
+  /** Takes the first out of the line; it goes when its `go` is called. */
+  shift(): Waiting<T> | undefined {
+    return this.#waiting.shift()
+  }
+}
