@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises'
 import { codeOf } from '../../config/user-error.ts'
 import { NixFailure } from '../../nix/failure.ts'
 import { SendFailure } from '../route.ts'
@@ -15,9 +16,27 @@ export class NoRoom extends SendFailure {
   }
 }
 
-/** Whether a failure to stage something is for want of room. */
-export function isForWantOfRoom(error: unknown): boolean {
-  return error instanceof NixFailure
-    ? error.messages.some((message) => NO_ROOM.test(message))
-    : ['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '')
+/** Nix 2.26 may end so on a full disk, when several of its threads fail at once: no word of the disk. */
+const CRASH = /terminate called/
+
+/** A disk with less than that is full: Nix was about to write more. */
+const FULL_BYTES = 1024 * 1024
+
+/**
+ * What a failure to stage something comes down to. To be asked before what Nix wrote is removed.
+ * @param stage The directory, on the disk that may be full.
+ */
+export async function orNoRoom(error: unknown, stage: string): Promise<unknown> {
+  return (await isForWantOfRoom(error, stage)) ? new NoRoom(stage) : error
+}
+
+async function isForWantOfRoom(error: unknown, stage: string): Promise<boolean> {
+  if (!(error instanceof NixFailure)) return ['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '')
+  const says = (text: RegExp) => error.messages.some((message) => text.test(message))
+  return says(NO_ROOM) || (says(CRASH) && (await isFull(stage)))
+}
+
+async function isFull(directory: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(directory)
+  return bavail * bsize < FULL_BYTES
 }

@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { StoreObject } from '../../nix/closure.ts'
-import { type Packing, packInto } from '../../nix/stage.ts'
+import { type LocalCache, type Packing, packInto } from '../../nix/stage.ts'
 import type { Budget, Reservation, Stored } from './budget.ts'
 import { Mutex } from './mutex.ts'
-import { isForWantOfRoom, NoRoom } from './no-room.ts'
+import { NoRoom, orNoRoom } from './no-room.ts'
 import { layPlaceholders } from './placeholders.ts'
 import type { ScratchSpace } from './scratch.ts'
 import { bytesOf, moveStaged, removeFile, type StagedPath } from './staged-path.ts'
@@ -110,31 +110,39 @@ export class Pool {
     try {
       return await this.#packAlike(objects, room, signal)
     } catch (error) {
-      if (!isForWantOfRoom(error)) throw error
+      if (!(error instanceof NoRoom)) throw error
       this.#budget.sweep(() => true)
+      if (this.#budget.bytes >= before) throw error
     }
     try {
-      if (this.#budget.bytes >= before) throw new NoRoom(dirname(this.#directory))
       await this.#packAlike(objects, room, signal)
     } catch (error) {
-      if (!isForWantOfRoom(error)) throw error
-      this.#budget.sweep(() => true)
-      throw new NoRoom(dirname(this.#directory))
+      if (error instanceof NoRoom) this.#budget.sweep(() => true)
+      throw error
     }
   }
 
+  /** @throws {NoRoom} where the disk is full. */
   async #packAlike(objects: readonly StoreObject[], room: Reservation, signal: AbortSignal): Promise<void> {
+    const root = dirname(this.#directory)
     const paths = objects.map(({ path }) => path)
-    await this.#scratch.use(async (cache) => {
-      await layPlaceholders(objects, cache.directory)
+    const pack = async (cache: LocalCache) => {
       try {
+        await layPlaceholders(objects, cache.directory)
         await packInto(cache, this.#packing, paths, signal)
+      } catch (error) {
+        throw await orNoRoom(error, root)
       } finally {
         mkdirSync(join(this.#directory, 'nar'), { recursive: true })
         for (const staged of await moveStaged(objects, cache.directory, this.#directory))
           this.#add(staged, room)
       }
-    })
+    }
+    try {
+      await this.#scratch.use(pack)
+    } catch (error) {
+      throw await orNoRoom(error, root)
+    }
   }
 
   #add(staged: StagedPath, room: Reservation): void {
