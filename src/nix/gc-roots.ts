@@ -1,10 +1,10 @@
-import { lstatSync, mkdirSync, opendirSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
+import { lstatSync, mkdirSync, opendirSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { codeOf } from '../config/user-error.ts'
 import { hashOf } from './store-path.ts'
 
 /**
- * The GC roots of queued jobs: flat symlinks `JOB.HASH` to store paths, in one directory below Nix's `gcroots`.
+ * The GC roots of queued jobs: flat symlinks `KEY.HASH` to store paths, in one directory below Nix's `gcroots`.
  * Flat, because root's hook makes them and an unprivileged daemon removes them: in a directory of its own it may,
  * in one that root made it may not. One a job and path, because two jobs may hold the same path.
  */
@@ -50,16 +50,16 @@ export class GcRoots {
   }
 
   /** Streams the roots, of which there are none without a directory; foreign files in it are passed over. */
-  *entries(): Generator<{ job: string; path: string; target: string; ageMs: number }> {
+  *entries(): Generator<{ key: string; path: string; ageMs: number }> {
     if (this.directory === undefined || !lstatSync(this.directory, { throwIfNoEntry: false })) return
     const directory = opendirSync(this.directory, { bufferSize: 256 })
     try {
       for (let entry = directory.readSync(); entry; entry = directory.readSync()) {
-        const job = /^(.+)\.[0-9a-z]{32}$/.exec(entry.name)?.[1]
-        if (job === undefined || !entry.isSymbolicLink()) continue
+        const key = /^(.+)\.[0-9a-z]{32}$/.exec(entry.name)?.[1]
+        if (key === undefined || !entry.isSymbolicLink()) continue
         const path = join(this.directory, entry.name)
         const stats = lstatSync(path, { throwIfNoEntry: false })
-        if (stats) yield { job, path, target: readlinkSync(path), ageMs: Date.now() - stats.mtimeMs }
+        if (stats) yield { key, path, ageMs: Date.now() - stats.mtimeMs }
       }
     } finally {
       directory.closeSync()
@@ -67,6 +67,14 @@ export class GcRoots {
   }
 }
 
+/**
+ * What a job's roots are named after: the job's name without the time in front, which the hook asks for while it makes
+ * them. What is unique in the name comes behind the time.
+ */
+export function rootKey(job: string): string {
+  return job.replace(/^\d{8}T\d{6}Z-(?=.)/, '')
+}
+
 function rootName(job: string, storePath: string): string {
-  return `${job}.${hashOf(storePath)}`
+  return `${rootKey(job)}.${hashOf(storePath)}`
 }

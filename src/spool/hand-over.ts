@@ -13,7 +13,7 @@ export interface NewJob {
   outPaths: string[]
 }
 
-/** Job names stay this short so that name and `.HASH` of a GC root fit into a file name (255 bytes). */
+/** Job names stay this short so that they and the `.HASH` of a GC root fit into a file name (255 bytes). */
 const MAX_NAME = 120
 
 /** What was handed over. */

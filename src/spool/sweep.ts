@@ -1,10 +1,9 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from './layout.ts'
 import { entriesOf } from './read.ts'
-import { exists, nameOfCopy, unlinkIfThere } from './write.ts'
+import { unhurried } from './unhurried.ts'
+import { unlinkIfThere } from './write.ts'
 
 /** Nobody takes that long to write a job: maildir(5) and qmail use the same 36 hours. */
 export const ABANDONED_MS = 36 * 3600 * 1000
@@ -22,32 +21,6 @@ export async function sweepTemporaries(spool: Spool, now = Date.now()): Promise<
     if (now - mtimeMs > ABANDONED_MS && unlinkIfThere(path)) deleted++
   }
   return deleted
-}
-
-/** Removes GC roots whose job needs them no longer, or never came to be (T11). Returns how many. */
-export async function sweepRoots(spool: Spool, roots: GcRoots): Promise<number> {
-  let removed = 0
-  for await (const { job, path, ageMs } of unhurried(roots.entries())) {
-    if (isWaiting(spool, job)) continue
-    if (ageMs <= ABANDONED_MS && !exists(join(spool.done, job))) continue
-    if (hasWaitingCopy(spool, job)) continue
-    if (unlinkIfThere(path)) removed++
-  }
-  return removed
-}
-
-/** new/ twice: a job that is requeued meanwhile goes from where we come to later to where we have been. */
-function isWaiting(spool: Spool, job: string): boolean {
-  return [spool.new, spool.cur, spool.failed, spool.new].some((directory) => exists(join(directory, job)))
-}
-
-/** A job that was given back where its name was taken by then waits as `X~1`, with its roots under its old name. */
-function hasWaitingCopy(spool: Spool, job: string): boolean {
-  for (let copy = 1; ; copy++) {
-    const name = nameOfCopy(job, copy)
-    if (isWaiting(spool, name)) return true
-    if (!exists(join(spool.done, name))) return false
-  }
 }
 
 /**
@@ -97,14 +70,5 @@ function* agesOf(directory: string): Generator<{ path: string; mtimeMs: number }
     const path = join(directory, entry.name)
     const stats = lstatSync(path, { throwIfNoEntry: false })
     if (stats) yield { path, mtimeMs: stats.mtimeMs }
-  }
-}
-
-/** Gives the event loop its turn every few hundred entries: housekeeping must not hold up a delivery. */
-async function* unhurried<T>(entries: Iterable<T>): AsyncGenerator<T> {
-  let count = 0
-  for (const entry of entries) {
-    yield entry
-    if (++count % 200 === 0) await nextTurn()
   }
 }

@@ -69,6 +69,11 @@ export function nameOfCopy(name: string, copy: number): string {
   return `${stem}~${copy}${ending}`
 }
 
+/** The `X.json` of `X~1.json`; any other name as it is. */
+export function originalName(name: string): string {
+  return name.replace(/~\d+(?=\.json$|$)/, '')
+}
+
 /** True where there is something by that name, a dangling symlink included. */
 export function exists(path: string): boolean {
   try {

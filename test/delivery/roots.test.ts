@@ -3,6 +3,7 @@
 import { readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { rootKey } from '../../src/nix/gc-roots.ts'
 import { until } from '../integration/daemon.ts'
 import { makeSite, type Site } from '../integration/site.ts'
 import { handOverAll } from './bed.ts'
@@ -14,7 +15,7 @@ const REFUSING = '[[destination]]\ncommand = ["false"]\nmax-attempts = 1\n'
 const rooted = (site: Site, job: string) =>
   site
     .roots()
-    .filter((root) => root.startsWith(`${job}.`))
+    .filter((root) => root.startsWith(`${rootKey(job)}.`))
     .map((root) => readlinkSync(join(site.gcroots, root)))
 
 /** Has a daemon claim what waits and keep it. */

@@ -1,6 +1,7 @@
 // What is promised when, and what a death in between leaves (docs/SPOOL.md, T1 and C1 to C3).
 
 import { describe, expect, test } from 'vitest'
+import { rootKey } from '../../src/nix/gc-roots.ts'
 import {
   type Bed,
   BUILT_HELLO,
@@ -81,7 +82,7 @@ describe('C1 to C3: killed', () => {
     expect(tmp.length).toBeLessThanOrEqual(1 - death.jobs)
     for (const name of jobs) {
       expect(JSON.parse(theJob(here).text)).toMatchObject({ outPaths: [HELLO] })
-      expect(roots).toEqual({ [`${name}.${'1'.repeat(32)}`]: HELLO })
+      expect(roots).toEqual({ [`${rootKey(name)}.${'1'.repeat(32)}`]: HELLO })
     }
   })
 })

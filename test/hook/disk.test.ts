@@ -3,6 +3,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { rootKey } from '../../src/nix/gc-roots.ts'
 import {
   BUILT_HELLO,
   bed,
@@ -65,7 +66,7 @@ describe('on a disk of its own, a build', () => {
   test('is queued where the roots are on another disk than the spool', async () => {
     const here = bed()
     const result = await runAmongMounts(here, `mount -t tmpfs tmpfs "${here.gcroots}"`)
-    expect(result.gcroots).toEqual([`${result.new[0]}.${'1'.repeat(32)}`])
+    expect(result.gcroots).toEqual([`${rootKey(result.new[0] ?? '')}.${'1'.repeat(32)}`])
   })
 })
 
@@ -131,7 +132,11 @@ describe('when the disk fails', () => {
       `nix-upload: not queued for certain: ${HELLO_DRV}: ${name} is there, but a power cut may undo it: ` +
         `cannot sync ${here.spool}/new: sync: error syncing '.': Input/output error`,
     )
-    expect(left(here)).toEqual({ tmp: [], new: [name], roots: { [`${name}.${'1'.repeat(32)}`]: HELLO } })
+    expect(left(here)).toEqual({
+      tmp: [],
+      new: [name],
+      roots: { [`${rootKey(name)}.${'1'.repeat(32)}`]: HELLO },
+    })
     expect(await traceHook(here, args, { ...BUILT_HELLO, ...STRICT })).toMatchObject({ exitCode: 1 })
   })
 

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { rootKey } from '../../src/nix/gc-roots.ts'
 import {
   bed,
   fake,
@@ -32,8 +33,8 @@ describe.each(SHELLS)('with $name, a build whose outputs Nix did not name', (she
     expect(name).toMatch(JOB_OF_HELLO)
     expect(JSON.parse(text)).toMatchObject({ drvPath: HELLO_DRV, outPaths: [HELLO, HELLO_DOC] })
     expect(left(here).roots).toEqual({
-      [`${name}.${'1'.repeat(32)}`]: HELLO,
-      [`${name}.${'2'.repeat(32)}`]: HELLO_DOC,
+      [`${rootKey(name)}.${'1'.repeat(32)}`]: HELLO,
+      [`${rootKey(name)}.${'2'.repeat(32)}`]: HELLO_DOC,
     })
   })
 
@@ -56,7 +57,11 @@ describe.each(SHELLS)('with $name, a build whose outputs Nix did not name', (she
           `its outputs are unknown: ${why}`,
       )
       expect(text).toMatch(/^\{"version":1,"drvPath":"[^"]+","outPaths":\[\],"queuedAt":"[^"]+"\}\n$/)
-      expect(left(here)).toEqual({ tmp: [], new: [name], roots: { [`${name}.${DRV_HASH}`]: HELLO_DRV } })
+      expect(left(here)).toEqual({
+        tmp: [],
+        new: [name],
+        roots: { [`${rootKey(name)}.${DRV_HASH}`]: HELLO_DRV },
+      })
     },
   )
 })

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { rootKey } from '../../src/nix/gc-roots.ts'
 import {
   BUILT_HELLO,
   bed,
@@ -55,7 +56,11 @@ describe.each(SHELLS)('with $name, a build', (shell) => {
     const here = bed()
     await runHook(here, BUILT_HELLO, shell)
     const { name } = theJob(here)
-    expect(left(here)).toEqual({ tmp: [], new: [name], roots: { [`${name}.${'1'.repeat(32)}`]: HELLO } })
+    expect(left(here)).toEqual({
+      tmp: [],
+      new: [name],
+      roots: { [`${rootKey(name)}.${'1'.repeat(32)}`]: HELLO },
+    })
   })
 
   test('may have several outputs, in their order and each once', async () => {
@@ -64,8 +69,8 @@ describe.each(SHELLS)('with $name, a build', (shell) => {
     const { name, text } = theJob(here)
     expect(JSON.parse(text).outPaths).toEqual([HELLO_DOC, HELLO])
     expect(left(here).roots).toEqual({
-      [`${name}.${'1'.repeat(32)}`]: HELLO,
-      [`${name}.${'2'.repeat(32)}`]: HELLO_DOC,
+      [`${rootKey(name)}.${'1'.repeat(32)}`]: HELLO,
+      [`${rootKey(name)}.${'2'.repeat(32)}`]: HELLO_DOC,
     })
   })
 
@@ -90,7 +95,7 @@ describe.each(SHELLS)('with $name, a build', (shell) => {
     await runHook(here, { OUT_PATHS: `/nix/store/${'1'.repeat(32)}-${long}` }, shell)
     const { name } = theJob(here)
     expect(name.slice('20261122T031402Z-1b4e28ba2fa1-'.length)).toBe(`${'x'.repeat(120)}.json`)
-    expect(Object.keys(left(here).roots)).toEqual([`${name}.${'1'.repeat(32)}`])
+    expect(Object.keys(left(here).roots)).toEqual([`${rootKey(name)}.${'1'.repeat(32)}`])
   })
 
   test('may lie in a store elsewhere', async () => {
@@ -147,7 +152,11 @@ describe.each(SHELLS)('with $name, a build', (shell) => {
     const { name, text } = theJob(here)
     expect(name).toMatch(JOB_OF_HELLO)
     expect(JSON.parse(text)).toMatchObject({ drvPath: HELLO_DRV, outPaths: [HELLO] })
-    expect(left(here)).toEqual({ tmp: [], new: [name], roots: { [`${name}.${'1'.repeat(32)}`]: HELLO } })
+    expect(left(here)).toEqual({
+      tmp: [],
+      new: [name],
+      roots: { [`${rootKey(name)}.${'1'.repeat(32)}`]: HELLO },
+    })
   })
 
   test('is queued without a PATH', async () => {
@@ -211,5 +220,5 @@ test('50 hooks at once make 50 whole jobs, each with its root', async () => {
   expect(tmp).toEqual([])
   expect(jobs).toHaveLength(50)
   expect(results.map(theLine).sort()).toEqual(jobs.map((name) => `nix-upload: queued ${name}`))
-  expect(Object.keys(roots)).toEqual(jobs.map((name) => `${name}.${'1'.repeat(32)}`))
+  expect(Object.keys(roots)).toEqual(jobs.map((name) => `${rootKey(name)}.${'1'.repeat(32)}`).sort())
 })

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { GcRoots } from '../../src/nix/gc-roots.ts'
+import { GcRoots, rootKey } from '../../src/nix/gc-roots.ts'
 import { hashOf } from '../../src/nix/store-path.ts'
 import { age, HOUR, storePath, tempDir } from '../spool/temp-spool.ts'
 
@@ -16,11 +16,21 @@ function tempRoots() {
 }
 
 describe('GC roots', () => {
-  test('are symlinks JOB.HASH to the store paths, which need not exist', () => {
+  test('are symlinks KEY.HASH to the store paths, which need not exist', () => {
     const { directory, roots } = tempRoots()
     roots.hold('X.json', [HELLO, DOC])
     expect(readdirSync(directory).sort()).toEqual([`X.json.${hashOf(HELLO)}`, `X.json.${hashOf(DOC)}`].sort())
     expect(readlinkSync(join(directory, `X.json.${hashOf(HELLO)}`))).toBe(HELLO)
+  })
+
+  test('are named without the time that a job’s name begins with', () => {
+    const { directory, roots } = tempRoots()
+    const job = '20261122T031402Z-1b4e28ba2fa1-hello.json'
+    roots.hold(job, [HELLO])
+    expect(readdirSync(directory)).toEqual([`1b4e28ba2fa1-hello.json.${hashOf(HELLO)}`])
+    roots.release(job, [HELLO])
+    expect(readdirSync(directory)).toEqual([])
+    expect(rootKey('20261122T031402Z-')).toBe('20261122T031402Z-')
   })
 
   test('are held once, however often that is asked for', () => {
@@ -45,7 +55,7 @@ describe('GC roots', () => {
     expect(() => new GcRoots(join(directory, 'missing')).hold('X.json', [HELLO])).toThrow('ENOENT')
   })
 
-  test('are listed with job, target and age; whatever else lies there is passed over', () => {
+  test('are listed with key and age; whatever else lies there is passed over', () => {
     const { directory, roots } = tempRoots()
     roots.hold('X.json', [HELLO])
     const path = join(directory, `X.json.${hashOf(HELLO)}`)
@@ -54,9 +64,7 @@ describe('GC roots', () => {
     symlinkSync(HELLO, join(directory, hashOf(HELLO)))
     writeFileSync(join(directory, `file.${hashOf(HELLO)}`), '')
     mkdirSync(join(directory, `directory.${hashOf(HELLO)}`))
-    expect([...roots.entries()]).toEqual([
-      { job: 'X.json', path, target: HELLO, ageMs: expect.closeTo(5 * HOUR, -4) },
-    ])
+    expect([...roots.entries()]).toEqual([{ key: 'X.json', path, ageMs: expect.closeTo(5 * HOUR, -4) }])
   })
 
   test('may be removed while they are listed', () => {
@@ -64,9 +72,9 @@ describe('GC roots', () => {
     const jobs = Array.from({ length: 1000 }, (_, at) => `${at}.json`)
     for (const job of jobs) roots.hold(job, [HELLO])
     const listed: string[] = []
-    for (const { job } of roots.entries()) {
+    for (const { key } of roots.entries()) {
       if (listed.length === 0) for (const other of jobs.slice(500)) roots.release(other, [HELLO])
-      listed.push(job)
+      listed.push(key)
     }
     expect(listed).toEqual(expect.arrayContaining(jobs.slice(0, 500)))
   })

@@ -3,6 +3,7 @@
 
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
+import { rootKey } from '../../src/nix/gc-roots.ts'
 import { hashOf } from '../../src/nix/store-path.ts'
 import { type Job, parseJob } from '../../src/spool/job.ts'
 import { type Spool, STATES, type State } from '../../src/spool/layout.ts'
@@ -49,7 +50,7 @@ interface View {
   ground: Ground
   moment: Moment
   found: readonly Found[]
-  /** The store paths that are rooted, by job. */
+  /** The store paths that are rooted, by what their roots are named after. */
   roots: ReadonlyMap<string, ReadonlySet<string>>
   notes: ReadonlySet<string>
 }
@@ -103,7 +104,7 @@ export const INVARIANTS: readonly Invariant[] = [
           const { state, name, job, origin } = file
           const isExpected = origin?.isRooted
           // A job that was given back as X~1 keeps the roots of X until it is claimed.
-          const held = [name, baseOf(name)].flatMap((each) => [...(roots.get(each) ?? [])])
+          const held = [name, baseOf(name)].flatMap((each) => [...(roots.get(rootKey(each)) ?? [])])
           const lacking = isExpected ? (job?.outPaths ?? []).filter((path) => !held.includes(path)) : []
           return lacking.map((path) => `${state}/${name} has no root for ${path}`)
         }),
@@ -200,8 +201,8 @@ function viewOf(ground: Ground, moment: Moment): View {
   const roots = new Map<string, Set<string>>()
   for (const name of existsSync(gcroots) ? readdirSync(gcroots) : []) {
     if (ground.foreign.has(join(gcroots, name))) continue
-    const job = name.slice(0, -33)
-    roots.set(job, (roots.get(job) ?? new Set()).add(readlinkSync(join(gcroots, name))))
+    const key = name.slice(0, -33)
+    roots.set(key, (roots.get(key) ?? new Set()).add(readlinkSync(join(gcroots, name))))
   }
   const notes = new Set(readdirSync(spool.failed).filter((name) => name.endsWith('.reason')))
   return { ground, moment, found, roots, notes }

@@ -3,6 +3,7 @@
 
 import { readdirSync, readFileSync, renameSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
+import { rootKey } from '../../src/nix/gc-roots.ts'
 import { spoolAt } from '../../src/spool/layout.ts'
 import { exists } from '../../src/spool/write.ts'
 import { type Daemon, until } from '../integration/daemon.ts'
@@ -191,7 +192,7 @@ export class Machine {
     const then = (Date.now() - 37 * 3_600_000) / 1000
     for (const name of readdirSync(spool.tmp)) utimesSync(join(spool.tmp, name), then, then)
     await this.command('prune')
-    const failed = new Set(this.#site.names('failed'))
+    const failed = new Set(this.#site.names('failed').map(rootKey))
     return {
       tmp: readdirSync(spool.tmp),
       temporary: readdirSync(this.#site.env.TMPDIR ?? ''),

@@ -15,10 +15,11 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { GcRoots } from '../../src/nix/gc-roots.ts'
+import { GcRoots, rootKey } from '../../src/nix/gc-roots.ts'
 import { hashOf } from '../../src/nix/store-path.ts'
 import { type Spool, STATES, type State, spoolAt } from '../../src/spool/layout.ts'
-import { ABANDONED_MS, sweepRoots, sweepTemporaries } from '../../src/spool/sweep.ts'
+import { ABANDONED_MS, sweepTemporaries } from '../../src/spool/sweep.ts'
+import { sweepRoots } from '../../src/spool/sweep-roots.ts'
 import { storePath } from '../spool/temp-spool.ts'
 import { type Ground, type Handed, isInCache } from './invariants.ts'
 import { makeStandIn } from './stand-in.ts'
@@ -156,7 +157,7 @@ export class World {
   }
 
   root(name: string, path: string): string {
-    return join(this.gcroots, `${name}.${hashOf(path)}`)
+    return join(this.gcroots, `${rootKey(name)}.${hashOf(path)}`)
   }
 
   get ground(): Ground {

@@ -3,7 +3,8 @@ import { claim } from '../../src/spool/claim.ts'
 import { entriesOf } from '../../src/spool/read.ts'
 import { recover } from '../../src/spool/recover.ts'
 import { reject } from '../../src/spool/settle.ts'
-import { prune, sweepRoots, sweepTemporaries } from '../../src/spool/sweep.ts'
+import { prune, sweepTemporaries } from '../../src/spool/sweep.ts'
+import { sweepRoots } from '../../src/spool/sweep-roots.ts'
 import {
   age,
   DELIVERED,

@@ -2,7 +2,7 @@ import { readlinkSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
-import { GcRoots } from '../../src/nix/gc-roots.ts'
+import { GcRoots, rootKey } from '../../src/nix/gc-roots.ts'
 import { hashOf } from '../../src/nix/store-path.ts'
 import { handOver } from '../../src/spool/hand-over.ts'
 import { contentOf, frozen, jobText, put, rooted, storePath, tempSpool, tree } from './temp-spool.ts'
@@ -60,12 +60,13 @@ describe('T1b: its GC roots', () => {
       job: { drvPath: HELLO_DRV, outPaths: [] },
       paths: [HELLO_DRV],
     },
-  ])('are symlinks JOB.HASH: $what', ({ job, paths }) => {
+  ])('are symlinks KEY.HASH: $what', ({ job, paths }) => {
     const { dir, spool, roots } = tempSpool()
     const [name = ''] = handOver(spool, roots, [job]).names
-    const targets = [...roots.entries()].map(({ target }) => target)
+    const targets = [...roots.entries()].map(({ path }) => readlinkSync(path))
     expect(targets.sort()).toEqual([...paths].sort())
-    for (const path of paths) expect(readlinkSync(join(dir, 'gcroots', `${name}.${hashOf(path)}`))).toBe(path)
+    for (const path of paths)
+      expect(readlinkSync(join(dir, 'gcroots', `${rootKey(name)}.${hashOf(path)}`))).toBe(path)
   })
 
   test('fit into a file name however long what was built is called', () => {
@@ -74,7 +75,7 @@ describe('T1b: its GC roots', () => {
       { outPaths: [storePath('x'.repeat(211))] },
     ])
     expect(rootsError).toBeUndefined()
-    expect(rooted(temp)).toEqual(names)
+    expect(rooted(temp)).toEqual(names.map(rootKey))
   })
 
   test('that cannot be made do not stop it: it is queued, and the caller is told', () => {

@@ -1,9 +1,8 @@
-import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { GcRoots } from '../../src/nix/gc-roots.ts'
-import { prune, sweepRoots, sweepTemporaries } from '../../src/spool/sweep.ts'
-import { age, HOUR, put, putRoot, rooted, storePath, tempSpool, tree } from './temp-spool.ts'
+import { prune, sweepTemporaries } from '../../src/spool/sweep.ts'
+import { age, HOUR, put, tempSpool, tree } from './temp-spool.ts'
 
 const KEEP_ALL = Number.MAX_SAFE_INTEGER
 const MINUTE = 60_000
@@ -66,48 +65,4 @@ test('T10: deletes from tmp/ what has not been written to for 36 hours', async (
   age(put(spool, 'new', 'X.json'), 9999 * HOUR)
   expect(await sweepTemporaries(spool)).toBe(1)
   expect(tree(spool)).toEqual({ tmp: ['a slow writer'], new: ['X.json'] })
-})
-
-describe('T11: GC roots', () => {
-  test.each([
-    { job: 'in new/', state: 'new', hours: 1000, kept: true },
-    { job: 'in cur/', state: 'cur', hours: 1000, kept: true },
-    { job: 'in failed/', state: 'failed', hours: 1000, kept: true },
-    { job: 'in done/', state: 'done', hours: 0, kept: false },
-    { job: 'in done/ for long', state: 'done', hours: 1000, kept: false },
-    { job: 'being handed over', state: undefined, hours: 35, kept: true },
-    { job: 'that never came to be', state: undefined, hours: 37, kept: false },
-  ] as const)('of a job $job: kept $kept', async ({ state, hours, kept }) => {
-    const temp = tempSpool()
-    if (state) put(temp.spool, state, 'X.json')
-    putRoot(temp, 'X.json', storePath('one'), hours * HOUR)
-    putRoot(temp, 'X.json', storePath('two'), hours * HOUR)
-    expect(await sweepRoots(temp.spool, temp.roots)).toBe(kept ? 0 : 2)
-    expect(rooted(temp)).toEqual(kept ? ['X.json', 'X.json'] : [])
-  })
-
-  test('of a job that waits as X~1.json, because its name was taken when it was given back, stay', async () => {
-    const temp = tempSpool()
-    putRoot(temp, 'X.json', storePath('one'), 1000 * HOUR)
-    put(temp.spool, 'done', 'X.json')
-    put(temp.spool, 'done', 'X~1.json')
-    const waiting = put(temp.spool, 'new', 'X~2.json')
-    expect(await sweepRoots(temp.spool, temp.roots)).toBe(0)
-    unlinkSync(waiting)
-    expect(await sweepRoots(temp.spool, temp.roots)).toBe(1)
-  })
-
-  test('that are not ours stay: other names, other kinds of files', async () => {
-    const { dir, spool, roots } = tempSpool()
-    const foreign = ['result', 'X.json', `X.json.${'e'.repeat(31)}`, `${'0'.repeat(32)}`]
-    for (const name of foreign) symlinkSync(storePath('hello'), join(dir, 'gcroots', name))
-    writeFileSync(join(dir, 'gcroots', `file.${'0'.repeat(32)}`), '')
-    mkdirSync(join(dir, 'gcroots', `directory.${'0'.repeat(32)}`))
-    for (const name of foreign) age(join(dir, 'gcroots', name), 1000 * HOUR)
-    expect(await sweepRoots(spool, roots)).toBe(0)
-  })
-
-  test('are not looked for where roots are turned off', async () => {
-    expect(await sweepRoots(tempSpool().spool, new GcRoots(''))).toBe(0)
-  })
 })

@@ -16,7 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { GcRoots } from '../../src/nix/gc-roots.ts'
+import { GcRoots, rootKey } from '../../src/nix/gc-roots.ts'
 import { hashOf } from '../../src/nix/store-path.ts'
 import { type ClaimedJob, claim } from '../../src/spool/claim.ts'
 import type { DeliveryRecord } from '../../src/spool/job.ts'
@@ -77,7 +77,7 @@ export function age(path: string, ms: number): void {
 
 /** Makes a GC root as the hook does. */
 export function putRoot({ dir }: TempSpool, job: string, path = storePath('hello'), ageMs = 0): void {
-  const root = join(dir, 'gcroots', `${job}.${hashOf(path)}`)
+  const root = join(dir, 'gcroots', `${rootKey(job)}.${hashOf(path)}`)
   symlinkSync(path, root)
   age(root, ageMs)
 }
@@ -89,9 +89,9 @@ export function tree(spool: Spool): Record<string, string[]> {
   return Object.fromEntries(names.filter(([, entries]) => entries.length > 0))
 }
 
-/** The jobs that have GC roots, by name, one a root. */
+/** What GC roots there are named after, one a root. */
 export function rooted({ roots }: TempSpool): string[] {
-  return [...roots.entries()].map(({ job }) => job).sort()
+  return [...roots.entries()].map(({ key }) => key).sort()
 }
 
 export function contentOf(spool: Spool, state: State, name: string): string {
