@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { execa } from 'execa'
@@ -53,6 +54,7 @@ export async function run(
   options: RunOptions = {},
 ): Promise<RunResult> {
   const child = execa(program, args, {
+    cwd: workingDirectory(),
     env: { ...options.env },
     killDescendants: true,
     reject: false,
@@ -80,6 +82,17 @@ export async function run(
     return { exitCode: result.exitCode, stdout, lines, ...(life.ended ? { ended: life.ended } : {}) }
   } finally {
     life.stop()
+  }
+}
+
+/** Ours, or `/` where that one is gone or out of reach: `runuser` starts a daemon in root's home, which nobody else may enter. */
+function workingDirectory(): string {
+  try {
+    const own = process.cwd()
+    accessSync(own, constants.X_OK)
+    return own
+  } catch {
+    return '/'
   }
 }
 
