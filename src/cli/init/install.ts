@@ -18,6 +18,9 @@ const LAUNCHER = fileURLToPath(new URL('../../../bin/nix-upload', import.meta.ur
 /** Where systemd looks for a program without a path. */
 const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
+/** Debian's nix-daemon talks to its members only. */
+const DEBIAN_GROUP = 'nix-users'
+
 /** `NAME=value` lines for the service, which may be secrets. */
 const ENVIRONMENT = `# The environment of nix-upload's service, NAME=value a line.
 #AWS_ACCESS_KEY_ID=
@@ -78,7 +81,7 @@ function dropIns(settled: Settled): Step[] {
   ]
   const lines = [
     ...writable.map((path) => `ReadWritePaths=${path}`),
-    ...(hasGroup('nix-users') ? ['SupplementaryGroups=nix-users'] : []),
+    ...(hasGroup(DEBIAN_GROUP) ? [`SupplementaryGroups=${DEBIAN_GROUP}`] : []),
   ]
   if (lines.length === 0) return []
   const content = `# Made by \`nix-upload init\`.\n[Service]\n${lines.join('\n')}\n`
@@ -100,6 +103,7 @@ function userStep({ root, user }: Settled): Step[] {
       '--create-home',
       '--home-dir',
       '/var/lib/nix-upload',
+      ...(hasGroup(DEBIAN_GROUP) ? ['--groups', DEBIAN_GROUP] : []),
       user,
     ]),
   ]
