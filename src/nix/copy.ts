@@ -138,6 +138,6 @@ export async function runRemote(
   try {
     return await run(program, [...args, ...remoteOptions(store)], options)
   } finally {
-    await removeCacheHome(cache)
+    removeCacheHome(cache)
   }
 }

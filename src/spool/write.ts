@@ -47,16 +47,11 @@ export function fsyncDirectory(path: string): void {
  */
 export function moveJob(from: string, name: string, toDirectory: string): string | undefined {
   const target = freeName(toDirectory, name)
-  return renameIfThere(from, join(toDirectory, target)) ? target : undefined
-}
-
-/** Renames a file that may be gone already. */
-export function renameIfThere(from: string, to: string): boolean {
   try {
-    renameSync(from, to)
-    return true
+    renameSync(from, join(toDirectory, target))
+    return target
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' && !exists(from)) return false
+    if (codeOf(error) === 'ENOENT' && !exists(from)) return undefined
     throw error
   }
 }

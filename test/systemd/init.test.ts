@@ -5,7 +5,9 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { until } from '../integration/daemon.ts'
+import { typeSection } from '../tour/readme-page.ts'
 import { Machine } from './machine.ts'
+import { installSteps, questionSteps } from './readme-steps.ts'
 
 /** Where to leave what was printed, for the documentation. */
 const TRANSCRIPTS = process.env.NIX_UPLOAD_TEST_TRANSCRIPTS
@@ -106,4 +108,14 @@ test('the key is root’s only: doctor sees what the service sees, and as a cred
   expect(stopped.exitCode, stopped.stdout).toBe(0)
   expect(stopped.stdout).toMatch(/^warn {5}daemon: none is running; nothing waits for it yet$/m)
   expect(stopped.stdout).toMatch(/^ok {7}key of cache: users trust/m)
+})
+
+const run = (line: string) => machine.shell(line)
+
+test('README.md: Install, as printed', { timeout: 90_000 }, async () => {
+  await typeSection('Install', installSteps(machine), run)
+})
+
+test('README.md: Questions that are often asked, as printed', { timeout: 60_000 }, async () => {
+  await typeSection('Questions that are often asked', questionSteps(machine), run)
 })

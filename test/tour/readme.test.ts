@@ -4,6 +4,7 @@ import { parse } from 'smol-toml'
 import { describe, expect, test } from 'vitest'
 import { commands, helpOf } from '../../man/pages.ts'
 import { checkFile } from '../../src/config/schema.ts'
+import { NOT_TYPED, printed } from './readme-page.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 const PAGES = [
@@ -14,6 +15,9 @@ const PAGES = [
   'docs/NIXOS.md',
   'docs/SYSTEMD.md',
 ]
+
+/** The tests that type what a section of README.md prints. In each section they insist on all of it. */
+const TYPISTS = ['test/tour/readme-commands.test.ts', 'test/systemd/init.test.ts']
 
 /** The blocks of code of a kind in a page. */
 function blocks(page: string, kind: string): string[] {
@@ -46,4 +50,20 @@ describe.each(PAGES)('%s', (page) => {
 test('the README has an example for each kind of destination', () => {
   const text = blocks('README.md', 'toml').join('\n')
   for (const kind of ['s3://', 'ssh-ng://', 'https://', 'file://', 'command =']) expect(text).toContain(kind)
+})
+
+describe('every command that the README prints', () => {
+  test('is typed by a test, or it is said why not', () => {
+    const tests = TYPISTS.map((file) => readFileSync(join(ROOT, file), 'utf8')).join('\n')
+    const sections = [...tests.matchAll(/typeSection\(\s*'(.+?)'/g)].map(([, section]) => section)
+    const left = printed().filter(({ section, command }) => {
+      return !sections.includes(section) && !(command in NOT_TYPED)
+    })
+    expect(left).toEqual([])
+  })
+
+  test('is printed, if it is said why no test types it', () => {
+    const commands = printed().map(({ command }) => command)
+    expect(commands).toEqual(expect.arrayContaining(Object.keys(NOT_TYPED)))
+  })
 })

@@ -1,0 +1,118 @@
+// What README.md prints to be typed as root, on a machine with nix-daemon that had nix-upload before: init.test.ts has
+// been through with it.
+
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+import { until } from '../integration/daemon.ts'
+import type { Steps } from '../tour/readme-page.ts'
+import type { Machine } from './machine.ts'
+
+const SPOOL = 'var/spool/nix-upload'
+const DERIVATION =
+  'derivation { name = "by-hand"; system = builtins.currentSystem; builder = "/bin/sh"; args = ["-c" "echo hello > $out"]; }'
+
+/** What is typed before the next way to install it: all that was made is taken away, but the cache and the package. */
+async function uninstall(machine: Machine): Promise<void> {
+  const made = [
+    '/etc/nix-upload /var/spool/nix-upload /nix/var/nix/gcroots/nix-upload',
+    '/etc/systemd/system/nix-upload* /etc/sysusers.d/nix-upload.conf /etc/tmpfiles.d/nix-upload.conf',
+  ].join(' ')
+  await machine.do('sh', '-c', `systemctl stop nix-upload.service; rm -rf ${made}; systemctl daemon-reload`)
+  await machine.do('userdel', 'nix-upload')
+}
+
+/** "Install". The machine's `nix.conf` has the hook already. */
+export function installSteps(machine: Machine): Steps {
+  const owner = async (path: string) => (await machine.do('stat', '--format=%U', path)).trim()
+  return {
+    'nix-upload init --install --to s3://example-nix-cache': async (type, line) => {
+      await uninstall(machine)
+      const { stdout } = await machine.shell(line.replace(/ *#.*/, ' --dry-run'))
+      expect(stdout).toContain('to = "s3://example-nix-cache"')
+      expect(existsSync(join(machine.root, 'etc/nix-upload'))).toBe(false)
+      await type()
+      expect(machine.read('etc/nix-upload/config.toml')).toContain('to = "s3://example-nix-cache"')
+    },
+    // All is well but the bucket, which the service has no credentials for.
+    'nix-upload doctor': async (type) => {
+      const { stdout } = await type(1)
+      expect(stdout.match(/^fail.*/gm)).toEqual([
+        expect.stringMatching(/destination cache: .*no AWS credentials for the user nix-upload/),
+      ])
+    },
+    'nix-store --generate-binary-cache-key cache.example.org-1 /etc/nix/key.private /etc/nix/key.public':
+      async (type) => {
+        await uninstall(machine)
+        await type()
+        expect(machine.read('etc/nix/key.public')).toMatch(/^cache\.example\.org-1:/)
+      },
+    'useradd --system --create-home --home-dir /var/lib/nix-upload nix-upload': async (type) => {
+      await machine.do('rm', '-rf', '/var/lib/nix-upload')
+      await type()
+      expect(await owner('/var/lib/nix-upload')).toBe('nix-upload')
+    },
+    'usermod --append --groups nix-users nix-upload': async (type) => {
+      await type()
+    },
+    'install -d -o nix-upload /var/spool/nix-upload /var/spool/nix-upload-cache /nix/var/nix/gcroots/nix-upload':
+      async (type) => {
+        await type()
+        expect(await owner('/nix/var/nix/gcroots/nix-upload')).toBe('nix-upload')
+      },
+    'chown nix-upload /etc/nix/key.private': async (type) => {
+      await type()
+    },
+    'runuser -u nix-upload -- nix-upload watch --secret-key-file /etc/nix/key.private': async (type) => {
+      await Promise.all([type(), useDaemon(machine)])
+    },
+    'command -v nix-upload-hook': async (type) => {
+      expect((await type()).stdout).toBe('/usr/local/bin/nix-upload-hook')
+    },
+  }
+}
+
+/** While it runs: has something built and uploaded, and ends it. */
+async function useDaemon(machine: Machine): Promise<void> {
+  const report = `${SPOOL}/daemon.json`
+  await until(() => existsSync(join(machine.root, report)), 'the daemon')
+  const { stdout } = await machine.shell(`nix-build --no-out-link -E '${DERIVATION}'`, 'builder')
+  await until(() => readdirSync(join(machine.root, SPOOL, 'done')).length === 1, 'the upload')
+  expect(machine.read(`${SPOOL}-cache/${stdout.slice(11, 43)}.narinfo`)).toMatch(
+    /^Sig: cache\.example\.org-1:/m,
+  )
+  const [, pid] = /"pid": ?(\d+)/.exec(machine.read(report)) ?? []
+  expect(await machine.shell(`kill ${pid}`)).toMatchObject({ exitCode: 0 })
+}
+
+/** "Questions that are often asked", after "Install". */
+export function questionSteps(machine: Machine): Steps {
+  return {
+    'nix --extra-experimental-features nix-command store sign --store file:///srv/cache --key-file /etc/nix/key.private --all':
+      async (type) => {
+        const names = readdirSync(join(machine.root, 'srv/cache')).filter((name) => name.endsWith('.narinfo'))
+        await type()
+        expect(names).toHaveLength(1)
+        expect(machine.read(`srv/cache/${names[0]}`)).toMatch(/^Sig: cache\.example\.org-1:/m)
+      },
+    'nix-upload enqueue ./result': async (type) => {
+      await machine.shell(`nix-build -E '${DERIVATION}'`)
+      await type()
+      expect(readdirSync(join(machine.root, SPOOL, 'new'))).toEqual([
+        expect.stringMatching(/-by-hand\.json$/),
+      ])
+    },
+    '#!/bin/sh': async (_, script) => {
+      machine.write('srv/hook', script, 0o755)
+      await machine.do(
+        'mkdir',
+        '-p',
+        ...['tmp', 'new', 'cur', 'done', 'failed'].map((name) => `/srv/spool/${name}`),
+      )
+      expect(await machine.shell('OUT_PATHS=$(readlink result) /srv/hook')).toMatchObject({ exitCode: 0 })
+      expect(readdirSync(join(machine.root, 'srv/spool/new'))).toEqual([
+        expect.stringMatching(/-by-hand\.json$/),
+      ])
+    },
+  }
+}
