@@ -3,7 +3,6 @@
 // the time from the first claim to the last file in done/.
 // usage: node bench/delivery.ts [JOBS] [ROUNDS]; progress on stderr, one JSON object on stdout.
 import { readdirSync, statSync, watch } from 'node:fs'
-import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GcRoots } from '../src/nix/gc-roots.ts'
@@ -34,11 +33,6 @@ function firstChange(directory: string): Promise<number> {
       resolve(Date.now())
     })
   })
-}
-
-async function fresh(directory: string): Promise<string> {
-  await rm(directory, { recursive: true, force: true })
-  return `file://${directory}?compression=zstd`
 }
 
 function copy(nix: PrivateNix, to: string, paths: string[]) {
@@ -84,13 +78,11 @@ async function measure(nix: PrivateNix, deliver: Deliver, round: number) {
   const paths = await nix.addAllToStore(
     Object.fromEntries(names.map((name) => [name, `content of ${name}\n`])),
   )
-  const directory = join(nix.dir, 'bench')
-  await mkdir(directory, { recursive: true })
-  const bare = await seconds(async () =>
-    must(await copy(nix, await fresh(join(directory, 'bare')), paths), 'copy'),
-  )
+  // Nothing is deleted in between: on some filesystems what comes after a deletion is slow.
+  const cache = (name: string) => `file://${join(nix.dir, `${name}-${round}`)}?compression=zstd`
+  const bare = await seconds(async () => must(await copy(nix, cache('bare'), paths), 'copy'))
   const queued = await deliver(paths)
-  const single = await seconds(async () => onePerJob(nix, await fresh(join(directory, 'single')), paths))
+  const single = await seconds(() => onePerJob(nix, cache('single'), paths))
   return { bare, queued, single }
 }
 

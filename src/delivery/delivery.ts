@@ -234,14 +234,15 @@ export class Delivery {
   }
 
   #log(claimed: ClaimedJob, destination: string, record: DeliveryRecord, next: Next): void {
-    const log = this.#context.log.child({ job: claimed.name, destination })
+    const { log } = this.#context
     const { attempts, error, note } = record
-    if (next === 'retry') log.warn({ attempts, error }, 'failed, will be tried again')
+    const about = { job: claimed.name, destination }
+    if (next === 'retry') log.warn({ ...about, attempts, error }, 'failed, will be tried again')
     if (next !== 'settled') return
-    if (record.state === 'failed') log.error({ attempts, error }, 'given up')
+    if (record.state === 'failed') log.error({ ...about, attempts, error }, 'given up')
     else
       log.info(
-        { paths: claimed.job.outPaths.length, note },
+        { ...about, paths: claimed.job.outPaths.length, note },
         record.state === 'skipped' ? 'skipped' : 'delivered',
       )
   }

@@ -6,6 +6,11 @@ import { nameOf } from '../nix/store-path.ts'
 /** Why a destination doesn't want some store paths, by path; those it wants are not in it. */
 export type Unwanted = ReadonlyMap<string, string>
 
+/** Whether there is a policy at all. */
+export function isChoosy({ include, exclude, maxSize }: Destination): boolean {
+  return include.length > 0 || exclude.length > 0 || maxSize !== undefined
+}
+
 /**
  * Tells which store paths a destination's policy leaves out: by name, or for their size.
  * A path that is left out can still reach the destination in the closure of another.

@@ -39,6 +39,9 @@ export async function prepare(
   const sorting: Sorting = { route, signal, outcomes }
   await resolveOutputs(sorting, jobs)
   const known = jobs.filter((job) => !outcomes.has(job))
+  if (known.length === 0) return []
+  // Nearly always all is well, and one question says so.
+  if (await route.takesAll(outPathsOf(known), signal)) return applyPolicy(sorting, known)
   return takeOutCorrupt(sorting, await applyPolicy(sorting, await takeOutInvalid(sorting, known)))
 }
 
@@ -64,8 +67,7 @@ function outputsUnknown(drvPath: string, error: NixFailure): Verdict {
 
 /** `nix copy` refuses a whole batch for one path that isn't valid, so those are looked for first. */
 async function takeOutInvalid(sorting: Sorting, jobs: ClaimedJob[]): Promise<ClaimedJob[]> {
-  if (jobs.length === 0) return []
-  const invalid = await invalidPaths([...new Set(jobs.flatMap(({ job }) => job.outPaths))], sorting.signal)
+  const invalid = await invalidPaths(outPathsOf(jobs), sorting.signal)
   return takeOut(sorting, jobs, invalid, 'not in the store, garbage-collected before it was uploaded?')
 }
 
@@ -98,7 +100,7 @@ function takeOut(sorting: Sorting, jobs: ClaimedJob[], bad: ReadonlySet<string>,
 }
 
 async function applyPolicy(sorting: Sorting, jobs: ClaimedJob[]): Promise<Item[]> {
-  const paths = [...new Set(jobs.flatMap(({ job }) => job.outPaths))]
+  const paths = outPathsOf(jobs)
   const reasons = paths.length === 0 ? new Map() : await sorting.route.unwanted(paths, sorting.signal)
   return jobs.flatMap((claimed): Item[] => {
     const { outPaths } = claimed.job
@@ -114,6 +116,10 @@ function noteOf(paths: readonly string[], reasons: Unwanted): string | undefined
   const left = paths.flatMap((path) => (reasons.has(path) ? [`${path}: ${reasons.get(path)}`] : []))
   const more = left.length > NOTES_AT_MOST ? `; and ${left.length - NOTES_AT_MOST} more` : ''
   return left.length === 0 ? undefined : `not uploaded, ${left.slice(0, NOTES_AT_MOST).join('; ')}${more}`
+}
+
+function outPathsOf(jobs: readonly ClaimedJob[]): string[] {
+  return [...new Set(jobs.flatMap(({ job }) => job.outPaths))]
 }
 
 /** The store paths of several items, each once. */

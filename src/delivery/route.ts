@@ -10,6 +10,8 @@ export interface Progress {
 
 /** The way to a destination. */
 export interface Route {
+  /** Whether all of these store paths are to go there, and may: false where that takes a closer look. */
+  takesAll(paths: readonly string[], signal: AbortSignal): Promise<boolean>
   /** Which of these valid store paths the destination doesn't want, and why. */
   unwanted(paths: readonly string[], signal: AbortSignal): Promise<Unwanted>
   /** Which of these valid store paths must not go there as they are: their content is not what was built. */

@@ -1,9 +1,9 @@
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache } from '../config/store-url.ts'
-import { corruptPaths } from '../nix/local-store.ts'
+import { areWhole, corruptPaths } from '../nix/local-store.ts'
 import { commandRoute } from './command-route.ts'
 import { nixRoute } from './nix-route.ts'
-import { unwanted } from './policy.ts'
+import { isChoosy, unwanted } from './policy.ts'
 import type { Route } from './route.ts'
 import { makeStagedRoute, type Shared } from './staged/make-staged-route.ts'
 
@@ -16,6 +16,7 @@ export function routeTo(destination: Destination, shared: Shared): Route {
     send: (...args) => way.send(...args),
     probe: (...args) => way.probe(...args),
     close: () => way.close?.(),
+    takesAll: async (paths, signal) => isUnchecked && !isChoosy(destination) && areWhole(paths, signal),
     unwanted: (paths, signal) => unwanted(destination, paths, signal),
     corrupt: async (paths, signal) => (isUnchecked ? corruptPaths(paths, signal) : new Set()),
   }

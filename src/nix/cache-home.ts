@@ -1,4 +1,5 @@
 import { lstatSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { codeOf } from '../config/user-error.ts'
@@ -14,14 +15,14 @@ export function makeCacheHome(): string {
   return mkdtempSync(join(tmpdir(), `nix-upload-${namespace()}-${process.pid}-`))
 }
 
-export function removeCacheHome(path: string): void {
-  rmSync(path, { recursive: true, force: true })
+export async function removeCacheHome(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true })
 }
 
 /** Removes what processes of this user's left that were killed in the midst of a run. Returns how many. */
 export function sweepCacheHomes(): number {
   const abandoned = readdirSync(tmpdir()).filter(isAbandoned)
-  for (const name of abandoned) removeCacheHome(join(tmpdir(), name))
+  for (const name of abandoned) rmSync(join(tmpdir(), name), { recursive: true, force: true })
   return abandoned.length
 }
 

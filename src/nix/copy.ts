@@ -138,6 +138,6 @@ export async function runRemote(
   try {
     return await run(program, [...args, ...remoteOptions(store)], options)
   } finally {
-    removeCacheHome(cache)
+    await removeCacheHome(cache)
   }
 }

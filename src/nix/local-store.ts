@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
-import { type RunOptions, run } from './run.ts'
+import { type RunOptions, type RunResult, run } from './run.ts'
 
 /** Queries of the local store answer in milliseconds; one that hangs (a stuck nix-daemon) must not hang us. */
 const QUERY_TIMEOUT_MS = 120_000
@@ -51,6 +51,20 @@ export async function pathSizes(paths: readonly string[], signal?: AbortSignal):
 }
 
 /**
+ * Whether store paths are all valid and have the content that they were registered with: one question, where all is well.
+ * @throws {NixFailure} where Nix was ended before it could tell.
+ */
+export async function areWhole(paths: readonly string[], signal?: AbortSignal): Promise<boolean> {
+  const { exitCode, lines, ended } = await verifyPaths(paths, signal)
+  if (ended) throw new NixFailure(messagesOf(lines), ended)
+  return exitCode === 0
+}
+
+function verifyPaths(paths: readonly string[], signal?: AbortSignal): Promise<RunResult> {
+  return run('nix-store', ['--verify-path', ...paths], queryOptions(signal))
+}
+
+/**
  * Tells which store paths don't have the content that they were registered with, or none at all. A binary cache takes
  * such a path without a word, and whoever fetches it is told of a hash mismatch. Takes about a second for 150 MB.
  * One that can't be read isn't said to be corrupt, since that may pass; whoever uploads it meets the same trouble.
@@ -59,7 +73,7 @@ export async function pathSizes(paths: readonly string[], signal?: AbortSignal):
  */
 export async function corruptPaths(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
   if (paths.length === 0) return new Set()
-  const { exitCode, lines, ended } = await run('nix-store', ['--verify-path', ...paths], queryOptions(signal))
+  const { exitCode, lines, ended } = await verifyPaths(paths, signal)
   const messages = messagesOf(lines)
   if (ended) throw new NixFailure(messages, ended)
   if (exitCode === 0) return new Set()

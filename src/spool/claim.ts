@@ -5,7 +5,7 @@ import type { GcRoots } from '../nix/gc-roots.ts'
 import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
 import type { Spool } from './layout.ts'
 import { mayBeJob, readJob } from './read.ts'
-import { exists, freeName, identityOf, moveJob, unlinkIfThere } from './write.ts'
+import { exists, freeName, identityOf, renameIfThere, unlinkIfThere } from './write.ts'
 
 /** A job that lies in `cur/` and is this process's to deliver. */
 export interface ClaimedJob {
@@ -52,9 +52,9 @@ export function claim(
   if (!wants(job)) return { kind: 'left' }
   // Jobs put here by hand, and requeued ones, have no roots yet. A job whose roots can't be made is delivered
   // all the same: the upload is the better protection.
-  const rootsError = tryToHold(roots, freeName(spool.cur, name), rootedPaths(job))
-  const target = moveJob(join(spool.new, name), name, spool.cur)
-  if (target === undefined) return { kind: 'gone' }
+  const target = freeName(spool.cur, name)
+  const rootsError = tryToHold(roots, target, rootedPaths(job))
+  if (!renameIfThere(join(spool.new, name), join(spool.cur, target))) return { kind: 'gone' }
   dropStaleNote(spool, name)
   return {
     kind: 'claimed',

@@ -47,11 +47,16 @@ export function fsyncDirectory(path: string): void {
  */
 export function moveJob(from: string, name: string, toDirectory: string): string | undefined {
   const target = freeName(toDirectory, name)
+  return renameIfThere(from, join(toDirectory, target)) ? target : undefined
+}
+
+/** Renames a file that may be gone already. */
+export function renameIfThere(from: string, to: string): boolean {
   try {
-    renameSync(from, join(toDirectory, target))
-    return target
+    renameSync(from, to)
+    return true
   } catch (error) {
-    if (codeOf(error) === 'ENOENT' && !exists(from)) return undefined
+    if (codeOf(error) === 'ENOENT' && !exists(from)) return false
     throw error
   }
 }

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { COMPILED } from '../support/run.ts'
 
 export class Daemon {
   /** What it wrote to stderr so far, line by line. */
@@ -14,7 +15,11 @@ export class Daemon {
   readonly #child: ChildProcess
 
   constructor(command: string, args: string[], env: Record<string, string>) {
-    this.#child = spawn(command, args, { env, cwd: '/', stdio: ['ignore', 'ignore', 'pipe'] })
+    this.#child = spawn(command, args, {
+      env: { ...COMPILED, ...env },
+      cwd: '/',
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
     if (this.#child.stderr) createInterface(this.#child.stderr).on('line', (line) => this.log.push(line))
     this.exited = new Promise((resolve, reject) => {
       this.#child.on('error', reject)

@@ -29,6 +29,6 @@ test('what a process that was killed left is swept; what living ones and others 
   expect(sweepCacheHomes()).toBe(1)
   expect(readdirSync(process.env.TMPDIR ?? '')).toHaveLength(4)
   expect(existsSync(own)).toBe(true)
-  removeCacheHome(own)
+  await removeCacheHome(own)
   expect(existsSync(own)).toBe(false)
 })

@@ -87,7 +87,7 @@ test('drain', TIMEOUT, async () => {
     world.settle()
     points = pointsOf((await runTraced(world.program(drainArgs(world)), SETS.error)).calls[0] ?? [])
   })
-  await everyError('drain', points, 14, async (injection) => {
+  await everyError('drain', points, 9, async (injection) => {
     let isHit = false
     await inWorld(async (world) => {
       world.settle()
@@ -119,7 +119,7 @@ test('enqueue', TIMEOUT, async () => {
   await inWorld(async (world) => {
     points = pointsOf((await enqueueIn(world, SETS.error)).calls[0] ?? [])
   })
-  await everyError('enqueue', points, 14, async (injection) => {
+  await everyError('enqueue', points, 9, async (injection) => {
     let isHit = false
     await inWorld(async (world) => {
       const failed = await enqueueIn(world, SETS.error, injection)
@@ -150,7 +150,7 @@ test('the hook, at every call of the shell and its tools', TIMEOUT, async () => 
         // holds the shell up for good.
         .filter(({ kind }) => process !== 'sh' || kind !== 'close')
     })
-    await everyError(`the hook's ${process}`, points, process === 'sh' ? 20 : 8, async (injection) => {
+    await everyError(`the hook's ${process}`, points, process === 'sh' ? 14 : 5, async (injection) => {
       let isHit = false
       await inWorld(async (world) => {
         const { result, ...watched } = await hookUnder(world, process, 'alone', injection)

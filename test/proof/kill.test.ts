@@ -49,7 +49,7 @@ test('drain: recover, claim, reject, deliver, settle, record, release', TIMEOUT,
   await everyPoint(
     'drain',
     main,
-    10,
+    8,
     kill(SETS.kill, (world) => world.program([]).paths),
   )
   // What proper-lockfile does in Node's thread pool, where strace counts anew.
@@ -173,7 +173,7 @@ test.each([
       points = pointsOf(calls).filter(({ kind }) => kind !== 'execve')
       expect(result).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^nix-upload: queued \S+$/) })
     })
-    await everyPoint(`the hook's ${process} (${who})`, points, process === 'sh' ? 24 : 5, async (at) => {
+    await everyPoint(`the hook's ${process} (${who})`, points, process === 'sh' ? 16 : 3, async (at) => {
       let isHit = false
       await inWorld(async (world) => {
         const { result, ...watched } = await hookUnder(world, process, who, killAt(at))

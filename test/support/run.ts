@@ -21,10 +21,14 @@ export interface RunOptions {
   timeout?: number
 }
 
-/** Runs a program with `env` for its whole environment. Throws only where it could not be run to its end. */
+/** Where Node keeps compiled code from one start to the next: a third of what a short run of ours costs. */
+const { NODE_COMPILE_CACHE } = process.env
+export const COMPILED: Record<string, string> = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }
+
+/** Runs a program with `env` for its whole environment, but for that. Throws only where it could not be run to its end. */
 export async function runProgram(command: string, args: string[], options: RunOptions): Promise<RunResult> {
   const result = await execa(command, args, {
-    env: options.env ?? {},
+    env: { ...COMPILED, ...options.env },
     extendEnv: false,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     ...(options.input === undefined ? { stdin: 'ignore' } : { input: options.input }),
