@@ -60,7 +60,7 @@ export function parser(args: readonly string[]) {
     .command(resume)
     .command(doctor)
     .command(checkConfig)
-    .completion('completion', 'Print a completion script for bash or zsh')
+    .completion('completion', 'Print a completion script for the shell in $SHELL: bash, zsh or fish')
     .demandCommand(1, 'which command?')
     .recommendCommands()
     .strict()

@@ -1,4 +1,4 @@
-// Typed into real shells on a pseudo-terminal, which script(1) makes.
+// Typed into real shells on a pseudo-terminal, which script(1) makes; but for fish, which was tried by hand (3.6.0).
 
 import { spawn } from 'node:child_process'
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -57,4 +57,15 @@ async function typed(shell: keyof typeof SHELLS, keys: string): Promise<string> 
 test.each(['bash', 'zsh'] as const)('%s completes commands, options and their values', async (shell) => {
   expect(await typed(shell, 'nix-upload stat\t--wat\t')).toBe('nix-upload status --watch')
   expect(await typed(shell, 'nix-upload list fai\t')).toBe('nix-upload list failed')
+})
+
+test('for fish: the script that it reads, and what that asks for', async () => {
+  const { run } = bench()
+  const env = { SHELL: '/usr/bin/fish' }
+  const script = await run(['completion'], { env })
+  expect(script.stdout).toContain('(nix-upload --get-yargs-completions (commandline -o)[2..-1])')
+  const ask = (...words: string[]) => run(['--get-yargs-completions', ...words], { env })
+  // It picks what begins as it was typed by itself.
+  expect((await ask('stat')).stdout).toMatch(/^status\tWhat waits, for whom, how long and why$/m)
+  expect((await ask('list', 'fai')).stdout).toMatch(/^failed$/m)
 })

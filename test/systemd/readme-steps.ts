@@ -69,6 +69,11 @@ export function installSteps(machine: Machine): Steps {
     'command -v nix-upload-hook': async (type) => {
       expect((await type()).stdout).toBe('/usr/local/bin/nix-upload-hook')
     },
+    'nix-upload completion >> ~/.bashrc': async (type) => {
+      await type()
+      const { stdout } = await machine.shell('bash -ic "complete -p nix-upload"')
+      expect(stdout).toMatch(/^complete .* nix-upload$/)
+    },
   }
 }
 
