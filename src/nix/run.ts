@@ -110,13 +110,11 @@ function notStarted(program: string, error: unknown): string {
   return `"${program}" could not be started: ${error instanceof Error ? error.message : String(error)}`
 }
 
-async function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
+/** Resolves at the end of a stream, also of one that fails or was let go: what was read of it is kept. */
+function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
   const reader = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })
-  // A stream that was let go never ends by itself, and the loop below would wait for that for ever.
-  stream.once('close', () => reader.close())
-  try {
-    for await (const line of reader) onLine(line)
-  } catch {
-    // What was read of it is kept.
-  }
+  reader.on('line', onLine)
+  const ended = new Promise<void>((resolve) => reader.once('close', resolve))
+  stream.once('close', () => reader.close()).once('error', () => reader.close())
+  return ended
 }
