@@ -20,14 +20,14 @@ export interface Shape {
   waiting: ReadonlyMap<string, Waiting>
 }
 
-/** At most so many jobs of each age are read to see which destinations they still wait for. */
-const READ_PER_COLUMN = 100
+/** At most so many jobs of each age are read to see which destinations they still wait for; a disk may take a millisecond for each. */
+const READ_PER_COLUMN = 40
 const NAMES_PER_STEP = 2000
 
 /**
  * Surveys a spool: the names of all jobs, and the content of those that can't be told by name. With one destination
  * all of `new/` waits for it. With several, jobs in `new/` may have been delivered to some of them already; as only
- * reading tells, that is done for at most 100 of each age.
+ * reading tells, that is done for at most 40 of each age.
  * @param destinations The names of those that are configured.
  * @returns Yields now and then, for others to have their turn, and returns the result.
  */
@@ -71,19 +71,38 @@ export function survey(spool: Spool, destinations: readonly string[]): Shape {
   }
 }
 
-/** Some of many names, each as likely as any other (reservoir sampling): a directory's order may mean something. */
+/**
+ * Some of many names, each as likely as any other: those with the smallest hashes. A directory's order may mean something,
+ * and chance would choose others each time, so that they had to come from the disk once more and figures would jump.
+ */
 class Sample {
-  readonly names: string[] = []
   count = 0
+  readonly #chosen: { name: string; hash: number }[] = []
+  #bound = Number.POSITIVE_INFINITY
+
+  get names(): string[] {
+    return this.#chosen.map(({ name }) => name)
+  }
 
   offer(name: string): void {
     this.count++
-    if (this.names.length < READ_PER_COLUMN) this.names.push(name)
-    else {
-      const at = Math.floor(Math.random() * this.count)
-      if (at < READ_PER_COLUMN) this.names[at] = name
-    }
+    const hash = hashOf(name)
+    if (hash >= this.#bound) return
+    this.#chosen.push({ name, hash })
+    if (this.#chosen.length < READ_PER_COLUMN) return
+    this.#chosen.sort((a, b) => a.hash - b.hash)
+    this.#chosen.length = READ_PER_COLUMN
+    this.#bound = this.#chosen.at(-1)?.hash ?? 0
   }
+}
+
+/** 32 bits: FNV-1a, its bits mixed once more, as those above are to depend on all of the text. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
 }
 
 function sampleOf(samples: Map<number, Sample>, column: number): Sample {

@@ -50,8 +50,9 @@ describe('what waits for a destination', () => {
     }
     const { waiting } = survey(spool, ['a', 'b'])
     expect(waiting.get('b')).toMatchObject({ jobs: 400, isEstimate: true })
-    // 100 of 200 are read, of which 25 are expected to wait, give or take 3; five times that is once in a million.
-    expect(Math.abs((waiting.get('a')?.jobs ?? 0) - 100)).toBeLessThan(50)
+    // 40 of 200 are read, of which 10 are expected to wait, give or take 2.5. Which ones are read, their names decide.
+    expect(Math.abs((waiting.get('a')?.jobs ?? 0) - 100)).toBeLessThan(40)
+    expect(survey(spool, ['a', 'b']).waiting.get('a')?.jobs).toBe(waiting.get('a')?.jobs)
   })
 
   test('counts those that failed by themselves and wait for another attempt', () => {
