@@ -1,5 +1,5 @@
 import type { Spool } from './layout.ts'
-import { look, namesIn } from './survey.ts'
+import { lastNames, look } from './survey.ts'
 
 /** A reason for which jobs were given up, and how many were for that. */
 export interface Reason {
@@ -20,7 +20,7 @@ const READ_AT_MOST = 500
 
 /** Reads why jobs were given up. What differs from job to job (store paths, process IDs) makes no other reason. */
 export function failures(spool: Spool): Failures {
-  const names = [...namesIn(spool, 'failed')].sort().slice(-READ_AT_MOST)
+  const { names } = lastNames(spool, 'failed', READ_AT_MOST)
   const reasons = new Map<string, number>()
   for (const name of names) {
     const found = look(spool, 'failed', name)

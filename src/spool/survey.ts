@@ -20,6 +20,33 @@ export function* namesIn(spool: Spool, state: State): Generator<string> {
   for (const { name } of entriesOf(spool[state])) if (mayBeJob(name)) yield name
 }
 
+/**
+ * The last names of a state, which are those that were queued last where they are from hooks.
+ * @param count How many, at most.
+ * @param most Where there are more names than that, the rest is not looked at: a directory is in no order.
+ * @returns In order; `isAll` says whether all names were looked at.
+ */
+export function lastNames(
+  spool: Spool,
+  state: State,
+  count: number,
+  most = Number.POSITIVE_INFINITY,
+): { names: string[]; isAll: boolean } {
+  let names: string[] = []
+  let seen = 0
+  for (const name of namesIn(spool, state)) {
+    if (seen++ === most) return { names: lastOf(names, count), isAll: false }
+    names.push(name)
+    // Not every time, since it is sorted for it.
+    if (names.length >= 10 * count) names = lastOf(names, count)
+  }
+  return { names: lastOf(names, count), isAll: true }
+}
+
+function lastOf(names: readonly string[], count: number): string[] {
+  return names.toSorted().slice(-count)
+}
+
 /** True where some job is not settled. One on its way from `new/` to `cur/` is looked for in the order it goes. */
 export function hasWork(spool: Spool): boolean {
   for (const state of ['new', 'cur', 'new'] as const) for (const _ of namesIn(spool, state)) return true

@@ -3,10 +3,32 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { UserError } from '../../src/config/user-error.ts'
 import { reject } from '../../src/spool/settle.ts'
-import { count, findJob, jobsIn } from '../../src/spool/survey.ts'
+import { count, findJob, jobsIn, lastNames } from '../../src/spool/survey.ts'
 import { age, GIVEN_UP, HOUR, jobText, put, storePath, tempSpool } from './temp-spool.ts'
 
 const HOOK_NAME = '20261122T031402Z-1b4e28ba2fa1-hello-2.12.1.json'
+
+describe('the last names of a state', () => {
+  function full() {
+    const { spool } = tempSpool()
+    for (let at = 0; at < 95; at++) put(spool, 'done', `${(at * 7) % 95}`.padStart(2, '0'))
+    return spool
+  }
+
+  test('are those that come last in order, whatever order they lie in', () => {
+    const spool = full()
+    expect(lastNames(spool, 'done', 3)).toEqual({ names: ['92', '93', '94'], isAll: true })
+    expect(lastNames(spool, 'done', 200).names).toHaveLength(95)
+    expect(lastNames(spool, 'failed', 3)).toEqual({ names: [], isAll: true })
+  })
+
+  test('are of no more names than may be looked at, and it is said that there are more', () => {
+    const spool = full()
+    expect(lastNames(spool, 'done', 95, 95).isAll).toBe(true)
+    const { names, isAll } = lastNames(spool, 'done', 95, 94)
+    expect([names.length, isAll]).toEqual([94, false])
+  })
+})
 
 describe('counting the jobs in a state', () => {
   test('an empty state has none, and no oldest', () => {

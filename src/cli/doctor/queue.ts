@@ -2,7 +2,7 @@ import { formatDuration } from '../../config/duration.ts'
 import { lifeOf } from '../../daemon/identity.ts'
 import { isPaused } from '../../spool/pause.ts'
 import { readReport } from '../../spool/report.ts'
-import { count, jobsIn } from '../../spool/survey.ts'
+import { count, lastNames, look } from '../../spool/survey.ts'
 import { jobAsJson } from '../list.ts'
 import { counted } from '../print.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
@@ -55,7 +55,8 @@ function checkFailed({ spool }: Patient): Check {
   const name = 'failed'
   const { jobs } = count(spool, 'failed')
   if (jobs === 0) return ok(name, 'no job was given up')
-  const [last] = [...jobsIn(spool, ['failed'])].slice(-1).map(jobAsJson)
+  const found = lastNames(spool, 'failed', 1).names.flatMap((name) => look(spool, 'failed', name) ?? [])
+  const [last] = found.map(jobAsJson)
   const what = `${counted(jobs, 'job')} ${jobs === 1 ? 'was' : 'were'} given up; the last is ${last?.job}: ${last?.lastError ?? 'no word why'}`
   return fail(
     name,

@@ -4,6 +4,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -75,6 +76,16 @@ describe('a healthy machine', () => {
   test('hears the key that users would trust', async () => {
     const { of } = await machine.doctor()
     expect(of('key of cache').what).toBe(`users trust ${machine.key.publicKey}`)
+  })
+
+  test('is told which jobs its signatures were looked for', async () => {
+    const what = async (args?: string[]) => (await machine.doctor(args)).of('signatures at cache').what
+    expect(await what()).toBe('1 path of the last job in done/, all there and signed')
+    const done = machine.site.path('done')
+    for (let at = 0; at < 120; at++)
+      writeFileSync(join(done, `20301122T031402Z-${at}-elsewhere.json`), jobText())
+    expect(await what()).toMatch(/^nothing to look for: of the last 100 jobs in done\/, none went there/)
+    for (const name of readdirSync(done)) if (name.includes('elsewhere')) rmSync(join(done, name))
   })
 
   test('is asked nothing that stays: neither at the destination nor in the spool', async () => {
