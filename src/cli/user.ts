@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { NotStartedError, run } from '../nix/run.ts'
 
 /** A user of this machine. */
@@ -8,15 +7,6 @@ export interface User {
   uid: number
   gid: number
   home: string
-}
-
-/** What this process's user is called; the number where the user has no name, as in a container. */
-export function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return `${process.getuid?.() ?? 'this user'}`
-  }
 }
 
 /** By name or number, from wherever this machine has its users. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { userInfo } from 'node:os'
 import { UserError, wordsOf } from '../config/user-error.ts'
+import { userName } from '../config/user-name.ts'
 import { NIX_COMMAND, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
@@ -26,7 +26,7 @@ function readKey(secretKeyFile: string): string {
   try {
     return readFileSync(secretKeyFile, 'utf8')
   } catch (error) {
-    throw new UserError(`secret-key-file can't be read by user ${userInfo().username}: ${wordsOf(error)}`)
+    throw new UserError(`secret-key-file can't be read by user ${userName()}: ${wordsOf(error)}`)
   }
 }
 

@@ -2,10 +2,10 @@ import { accessSync, constants, readdirSync, readFileSync, realpathSync, statSyn
 import { basename, join } from 'node:path'
 import { DEFAULTS } from '../../config/config.ts'
 import { codeOf, wordsOf } from '../../config/user-error.ts'
+import { userName } from '../../config/user-name.ts'
 import { ignoresHook, withHook } from '../../nix/hook-setting.ts'
 import { setting, usesDaemon } from '../../nix/settings.ts'
 import { hookToName } from '../own-hook.ts'
-import { userName } from '../user.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 import { environmentOf } from './service.ts'
 

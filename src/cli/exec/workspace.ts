@@ -12,9 +12,9 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { codeOf, EXIT, UserError } from '../../config/user-error.ts'
+import { userName } from '../../config/user-name.ts'
 import { openSpool, type Spool } from '../../spool/layout.ts'
 import { HOOK } from '../own-hook.ts'
-import { userName } from '../user.ts'
 import { hookScript } from './hook-script.ts'
 
 /** What one `exec` has for itself: a spool, a place for GC roots, and a hook that knows of both. */

@@ -1,5 +1,5 @@
-import { userInfo } from 'node:os'
 import { isObject } from '../../config/is-object.ts'
+import { userName } from '../../config/user-name.ts'
 import { retryAfterMs } from './http-failure.ts'
 import { networkFailure } from './network-failure.ts'
 import { type Meaning, RequestFailure } from './request-failure.ts'
@@ -149,9 +149,9 @@ function withoutAnswer(error: Error, what: string): unknown {
 }
 
 function noCredentials(error: Error): RequestFailure {
-  const home = process.env.HOME ?? userInfo().homedir
+  const home = process.env.HOME ?? '~'
   const means =
-    `no AWS credentials for the user ${userInfo().username} of this service (the shell of root doesn't count): set ` +
+    `no AWS credentials for the user ${userName()} of this service (the shell of root doesn't count): set ` +
     `AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE in its unit, or write ${home}/.aws/credentials, or give ` +
     'the machine a role'
   return new RequestFailure({ means }, `the AWS SDK says: ${error.message}`)
