@@ -1,10 +1,8 @@
-import { schemeOf } from './store-url.ts'
+import { isNetworkCache } from './store-url.ts'
 
 /** Ways to a binary cache over a network: from a stage on this machine, many files at a time, or by `nix copy`. */
 export const VIAS = ['stage', 'nix'] as const
 export type Via = (typeof VIAS)[number]
-
-const STAGED_SCHEMES = new Set(['http', 'https', 's3'])
 
 /** Parameters of a store's URL that say how archives are made. */
 const PACKING = new Set(['compression', 'compression-level', 'parallel-compression', 'write-nar-listing'])
@@ -17,7 +15,7 @@ const NIX_ONLY = new Set(['index-debug-info', 'narinfo-compression', 'ls-compres
 
 /** Whether a store URL is of a kind that can be staged. */
 export function canBeStaged(url: string): boolean {
-  return STAGED_SCHEMES.has(schemeOf(url)) && nixOnlyParameter(url) === undefined
+  return isNetworkCache(url) && nixOnlyParameter(url) === undefined
 }
 
 /** The way where nobody says which. */

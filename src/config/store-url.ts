@@ -1,7 +1,8 @@
 import { printable } from './printable.ts'
 
 /** Stores that hold compressed archives and narinfos; signing and compression are set in their URL. */
-const BINARY_CACHES = new Set(['file', 'http', 'https', 's3'])
+const NETWORK_CACHES = new Set(['http', 'https', 's3'])
+const BINARY_CACHES = new Set([...NETWORK_CACHES, 'file'])
 const SCHEMES = new Set([...BINARY_CACHES, 'ssh', 'ssh-ng', 'unix', 'local'])
 
 /** Up to the last `@`, with what does not belong into a password but people put there; a port has none behind it. */
@@ -16,6 +17,11 @@ export function schemeOf(url: string): string {
 /** True for a store that is a binary cache. */
 export function isBinaryCache(url: string): boolean {
   return BINARY_CACHES.has(schemeOf(url))
+}
+
+/** True for a binary cache that is reached over a network. */
+export function isNetworkCache(url: string): boolean {
+  return NETWORK_CACHES.has(schemeOf(url))
 }
 
 /**

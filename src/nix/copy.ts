@@ -1,4 +1,4 @@
-import { isBinaryCache, withParameters } from '../config/store-url.ts'
+import { isBinaryCache, isNetworkCache, withParameters } from '../config/store-url.ts'
 import { makeCacheHome, removeCacheHome } from './cache-home.ts'
 import { unlessFailed } from './failure.ts'
 import { type RunOptions, type RunResult, run } from './run.ts'
@@ -128,9 +128,10 @@ export async function runRemote(
   signal: AbortSignal,
   onLine?: (line: string) => void,
 ): Promise<RunResult> {
-  const cache = makeCacheHome()
+  // Of no other kind of store Nix remembers anything (nothing is written there by 2.8.0, 2.26.3, 2.34.8).
+  const cache = isNetworkCache(store.to) ? makeCacheHome() : undefined
   const options: RunOptions = {
-    env: { XDG_CACHE_HOME: cache },
+    ...(cache === undefined ? {} : { env: { XDG_CACHE_HOME: cache } }),
     silenceMs: store.silenceMs,
     signal,
     ...(onLine ? { onLine } : {}),
@@ -138,6 +139,6 @@ export async function runRemote(
   try {
     return await run(program, [...args, ...remoteOptions(store)], options)
   } finally {
-    await removeCacheHome(cache)
+    if (cache !== undefined) await removeCacheHome(cache)
   }
 }
