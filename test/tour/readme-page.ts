@@ -8,8 +8,8 @@ import { type RunResult, runProgram } from '../support/run.ts'
 const README = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
 
 /**
- * Commands that no test types, each with the reason. The first five were typed by hand in a fresh clone, the installation
- * in a /usr of its own with Node 24.
+ * Commands that no test types, each with the reason. The first five were typed by hand in a fresh clone, `npm test` as CI
+ * does, the installation in a /usr of its own with Node 24.
  */
 export const NOT_TYPED: Readonly<Record<string, string>> = {
   'npm start': 'it makes ./tour anew, which may be somebody’s; test/tour/tour.test.ts runs what it runs',
