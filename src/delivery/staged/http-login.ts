@@ -42,8 +42,10 @@ export class HttpLogin {
     try {
       return await readFile(file, 'utf8')
     } catch (error) {
-      this.#netrc = undefined
+      // That there is none holds until the server wants to know who we are: to look before each request takes longer
+      // than the rest of it.
       if (this.#netrcFile === undefined && codeOf(error) !== undefined) return ''
+      this.#netrc = undefined
       throw new UserError(`netrc-file can't be read: ${wordsOf(error)}`)
     }
   }

@@ -11,17 +11,20 @@ export async function withPatience<T>(
   signal: AbortSignal,
   run: (signal: AbortSignal, alive: () => void) => Promise<T>,
 ): Promise<T> {
-  const controller = new AbortController()
-  const timer = setTimeout(() => controller.abort(stalled(ms)), ms)
-  const both = AbortSignal.any([signal, controller.signal])
+  signal.throwIfAborted()
+  const either = new AbortController()
+  const timer = setTimeout(() => either.abort(stalled(ms)), ms)
+  // `AbortSignal.any` comes to the same and costs twice as much, for each of thousands of small requests.
+  const abort = () => either.abort(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
   try {
-    both.throwIfAborted()
-    return await run(both, () => timer.refresh())
+    return await run(either.signal, () => timer.refresh())
   } catch (error) {
-    both.throwIfAborted()
+    either.signal.throwIfAborted()
     throw error
   } finally {
     clearTimeout(timer)
+    signal.removeEventListener('abort', abort)
   }
 }
 

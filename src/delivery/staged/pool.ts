@@ -134,8 +134,7 @@ export class Pool {
         throw await orNoRoom(error, root)
       } finally {
         mkdirSync(join(this.#directory, 'nar'), { recursive: true })
-        for (const staged of await moveStaged(objects, cache.directory, this.#directory))
-          this.#add(staged, room)
+        for (const staged of moveStaged(objects, cache.directory, this.#directory)) this.#add(staged, room)
       }
     }
     try {
@@ -146,7 +145,7 @@ export class Pool {
   }
 
   #add(staged: StagedPath, room: Reservation): void {
-    const files = [staged.narinfo, ...staged.parts].map(({ file }) => file)
+    const files = staged.parts.map(({ file }) => file)
     for (const file of files) this.#uses.set(file, (this.#uses.get(file) ?? 0) + 1)
     const entry: Entry = {
       staged,

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { type Progress, SendFailure } from '../route.ts'
 import type { Presence } from './presence.ts'
 import { bytesOf, type CacheFile, type StagedPath } from './staged-path.ts'
@@ -96,9 +95,8 @@ export class ClosureSender {
     const references = object.references.filter((path) => path !== object.path)
     // One that failed has told already why; this only doesn't go there.
     await Promise.all(references.map((path) => sending.narinfos.get(path)))
-    const text = await readFile(narinfo.file, 'utf8')
     try {
-      await this.#put(narinfo, { text }, sending)
+      await this.#put(narinfo.name, { text: narinfo.text }, sending)
     } catch (error) {
       throw withPath(error, object.path)
     }
@@ -112,7 +110,7 @@ export class ClosureSender {
     if (before) return before
     const put = this.#archives.has(file.name)
       ? Promise.resolve()
-      : this.#put(file, { file: file.file, size: file.size }, sending).then(() =>
+      : this.#put(file.name, { file: file.file, size: file.size }, sending).then(() =>
           this.#noteArchive(file.name),
         )
     sending.archives.set(file.name, put)
@@ -125,11 +123,7 @@ export class ClosureSender {
     if (this.#archives.size > ARCHIVES_KEPT && oldest !== undefined) this.#archives.delete(oldest)
   }
 
-  #put(
-    { name }: CacheFile,
-    body: Parameters<Transport['put']>[1],
-    { signal, progress }: Sending,
-  ): Promise<void> {
+  #put(name: string, body: Parameters<Transport['put']>[1], { signal, progress }: Sending): Promise<void> {
     return this.#transport.put(name, body, signal, (count) => {
       progress.sentBytes += count
     })

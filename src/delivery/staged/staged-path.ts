@@ -1,5 +1,4 @@
-import { renameSync, statSync, unlinkSync } from 'node:fs'
-import { readdir, readFile } from 'node:fs/promises'
+import { readdirSync, readFileSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { codeOf } from '../../config/user-error.ts'
 import type { StoreObject } from '../../nix/closure.ts'
@@ -17,45 +16,44 @@ export interface CacheFile {
 /** A store path as the files that a binary cache gets of it. */
 export interface StagedPath {
   object: StoreObject
-  narinfo: CacheFile
+  /** Short enough to be kept in memory. */
+  narinfo: { name: string; text: string }
   /** What the narinfo tells of, and so has to be there before it: the NAR, and its listing if there is one. */
   parts: readonly CacheFile[]
 }
 
 /** The bytes that are to be sent. */
 export function bytesOf({ narinfo, parts }: StagedPath): number {
-  return parts.reduce((sum, { size }) => sum + size, narinfo.size)
+  return parts.reduce((sum, { size }) => sum + size, Buffer.byteLength(narinfo.text))
 }
 
 /**
- * What of these paths was packed into a cache on this machine, moved to another directory.
+ * What of these paths was packed into a cache on this machine: its archives are moved to another directory. All at once,
+ * because files as small as narinfos take less time than to wait for them does.
  * @param to On the same filesystem, with a directory `nar`.
  */
-export async function moveStaged(
-  objects: readonly StoreObject[],
-  from: string,
-  to: string,
-): Promise<StagedPath[]> {
-  const names = new Set(await readdir(from))
-  const staged: StagedPath[] = []
-  for (const object of objects) {
-    if (!names.has(narinfoName(object.path))) continue
-    const info = parseNarInfo(await readFile(join(from, narinfoName(object.path)), 'utf8'))
+export function moveStaged(objects: readonly StoreObject[], from: string, to: string): StagedPath[] {
+  const names = new Set(readdirSync(from))
+  return objects.flatMap((object) => {
+    const name = narinfoName(object.path)
+    if (!names.has(name)) return []
+    const text = readFileSync(join(from, name), 'utf8')
+    const info = parseNarInfo(text)
+    if (!info) return []
     const listing = `${hashOf(object.path)}.ls`
-    if (!info) continue
-    staged.push({
-      object,
-      parts: [info.url, ...(names.has(listing) ? [listing] : [])].map((name) => move(name, from, to)),
-      narinfo: move(narinfoName(object.path), from, to),
-    })
-  }
-  return staged
+    const parts = [info.url, ...(names.has(listing) ? [listing] : [])]
+    return [{ object, narinfo: { name, text }, parts: parts.map((part) => move(part, from, to)) }]
+  })
 }
 
 /** Two paths with the same content share a NAR, which then is there already. */
 function move(name: string, from: string, to: string): CacheFile {
   const file = join(to, name)
-  if (statSync(join(from, name), { throwIfNoEntry: false })) renameSync(join(from, name), file)
+  try {
+    renameSync(join(from, name), file)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+  }
   return { name, file, size: statSync(file).size }
 }
 

@@ -124,6 +124,21 @@ describe('nginx', () => {
   })
 })
 
+test('looks for the netrc file of Nix once, and again when it is asked who it is', async () => {
+  const confDir = await mkdtemp(join(dir, 'conf-'))
+  await withEnvironment({ NIX_CONF_DIR: confDir }, async () => {
+    const transport = transportTo(cache.url)
+    await putText(transport, 'a.narinfo')
+    await writeFile(join(confDir, 'netrc'), 'machine 127.0.0.1 login builder password secret')
+    await putText(transport, 'b.narinfo')
+    cache.behave({ status: 401 }, { path: /c\.narinfo/, times: 1 })
+    await expectFailure(putText(transport, 'c.narinfo'), { says: /401/ })
+    await putText(transport, 'c.narinfo')
+  })
+  const isKnown = cache.seen.map(({ authorization }) => authorization !== undefined)
+  expect(isKnown).toEqual([false, false, false, true])
+})
+
 test('names the type of each file as Nix does', async () => {
   const transport = transportTo(`${cache.url}/p?x=y`)
   const names = ['nix-cache-info', 'a.narinfo', 'nar/a.nar.zst', 'a.ls', 'log/a.drv', 'realisations/a.doi']
