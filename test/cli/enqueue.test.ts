@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { rootKey } from '../../src/nix/gc-roots.ts'
 import { contentOf, rooted, tree } from '../spool/temp-spool.ts'
 import { addToStore, type Bench, bench, build } from './cli.ts'
 
@@ -23,7 +24,7 @@ describe('enqueue', () => {
       /^\{"version":1,"outPaths":\[.+\],"queuedAt":"[\d-]+T[\d:]+Z"\}\n$/,
     )
     expect(queued(temp)).toEqual([path])
-    expect(rooted(temp)).toEqual([stdout])
+    expect(rooted(temp)).toEqual([rootKey(stdout)])
   })
 
   test('takes symlinks into the store, files in store paths, and several at once, a job each', async () => {

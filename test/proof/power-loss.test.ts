@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { rootKey } from '../../src/nix/gc-roots.ts'
 import { parseJob } from '../../src/spool/job.ts'
 import { STATES } from '../../src/spool/layout.ts'
 import { storePath } from '../spool/temp-spool.ts'
@@ -67,7 +68,7 @@ function keepsHandOver(program: string, world: World, calls: readonly Call[], st
 }
 
 function rootsOn(disk: Disk, world: World, jobPath: string): string[] {
-  const prefix = `${world.gcroots}/${jobPath.slice(jobPath.lastIndexOf('/') + 1)}.`
+  const prefix = `${world.gcroots}/${rootKey(jobPath.slice(jobPath.lastIndexOf('/') + 1))}.`
   return [...disk].filter(([path]) => path.startsWith(prefix)).map(([, text]) => text)
 }
 
