@@ -9,28 +9,11 @@ import { until } from '../../integration/daemon.ts'
 import { makeSite } from '../../integration/site.ts'
 import { startMoodyCache } from '../../support/servers/moody-cache.ts'
 import { versions } from '../bed.ts'
+import { layersOf } from './layers.ts'
 
 const KILLS = 20
 const LAYERS = 6
 const EACH = 8
-
-/** Derivations in layers: each refers to two of the layer below. */
-function layers(): string {
-  const names = Array.from({ length: LAYERS * EACH }, (_, at) => at)
-  const definitions = names.map((at) => {
-    const below = at < EACH ? [] : [at - EACH, Math.floor(at / EACH - 1) * EACH + ((at + 1) % EACH)]
-    return `p${at} = d "p${at}" [ ${below.map((one) => `p${one}`).join(' ')} ];`
-  })
-  return `let
-    d = name: deps: derivation {
-      inherit name deps;
-      system = builtins.currentSystem;
-      builder = "/bin/sh";
-      args = [ "-c" "echo $name $deps > $out" ];
-    };
-    ${definitions.join('\n')}
-  in [ ${names.slice(-EACH).map((at) => `p${at}`)} ]`.replaceAll(',', ' ')
-}
 
 /** What narinfos tell of that isn't there. Read after the narinfo, so that nothing is in vain. */
 function holesIn(cache: string): string[] {
@@ -53,7 +36,7 @@ test(`a cache is whole at every instant, while who fills it is killed ${KILLS} t
   onTestFinished(() => cache.cleanup())
   cache.behave({ delayMs: 5 })
   const { secretKeyFile, publicKey } = await site.nix.keyPair('ours-1')
-  const { outPaths } = await site.nix.build(layers())
+  const { outPaths } = await site.nix.build(layersOf(LAYERS, EACH))
   const closure = (await site.nix.run('nix-store', ['-qR', ...outPaths])).stdout.split('\n').filter(Boolean)
   await site.enqueue(outPaths)
   const to = `[[destination]]\nto = "${cache.url}"\nsecret-key-file = "${secretKeyFile}"\n`
