@@ -1,10 +1,12 @@
 // Writes docs/BENCHMARKS.md and its plot from what the benchmarks left in bench/results/. `npm run bench` runs them all
 // and then this.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as z from 'zod/mini'
+import { results, table } from './page.ts'
 import { logPlot } from './plot.ts'
+import { stagedSection } from './report-staged.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const PLOT = 'benchmarks-scale.svg'
@@ -47,16 +49,6 @@ const scale = z.object({
     }),
   ),
 })
-
-function results<T>(name: string, schema: z.ZodMiniType<T>): T | undefined {
-  const path = join(ROOT, 'bench/results', `${name}.json`)
-  return existsSync(path) ? schema.parse(JSON.parse(readFileSync(path, 'utf8'))) : undefined
-}
-
-function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const lines = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`)
-  return `${lines.join('\n')}\n`
-}
 
 function hookSection(): string[] {
   const figures = results('hook', hook)
@@ -147,10 +139,11 @@ daemon and of the Nix it starts.\n`,
 const where = results('machine', machine)
 const page = [
   '# Benchmarks\n',
-  `Made by \`npm run bench\`, which takes twenty minutes and writes this page anew${where ? `; last on ${where.date}, on ${where.machine}` : ''}. Each figure
+  `Made by \`npm run bench\`, which takes half an hour and writes this page anew${where ? `; last on ${where.date}, on ${where.machine}` : ''}. Each figure
 stands beside a baseline of the same run, since machines differ: the ratios are what is promised.\n`,
   ...hookSection(),
   ...deliverySection(),
+  ...stagedSection(),
   ...scaleSection(),
 ]
 writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), page.join('\n'))
