@@ -10,6 +10,7 @@ import type { DestinationReport } from '../spool/report.ts'
 import { Lane } from './lane.ts'
 import type { Observer } from './observer.ts'
 import { afterOutcome, type Next, type Outcome } from './outcome.ts'
+import { RecentlyWhole } from './recently-whole.ts'
 import { routeTo } from './routes.ts'
 import { Settlement } from './settlement.ts'
 import { Rates } from './staged/rates.ts'
@@ -47,6 +48,7 @@ export class Delivery {
   readonly #settlement: Settlement
   readonly #stage: Stage
   readonly #rates = new Rates()
+  readonly #whole = new RecentlyWhole()
   readonly #abort = new AbortController()
   #isStopping = false
 
@@ -65,7 +67,7 @@ export class Delivery {
     // Each has a share that no other can take up: one that stands still, or is slow, keeps nothing from the others.
     const capacity = Math.max(1, Math.floor(MAX_IN_HAND / this.#context.config.destinations.length))
     const { config } = this.#context
-    const shared = { config, stage: this.#stage, rates: this.#rates, log }
+    const shared = { config, stage: this.#stage, rates: this.#rates, whole: this.#whole, log }
     return new Lane(destination, routeTo(destination, shared), capacity, {
       onOutcome: (lane, claimed, outcome) => this.#settle(lane, claimed, outcome),
       onDown: (_lane, error, waitMs) => {

@@ -1,11 +1,17 @@
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache } from '../config/store-url.ts'
-import { areWhole, corruptPaths } from '../nix/local-store.ts'
+import { corruptPaths } from '../nix/local-store.ts'
 import { commandRoute } from './command-route.ts'
 import { nixRoute } from './nix-route.ts'
 import { isChoosy, unwanted } from './policy.ts'
+import type { RecentlyWhole } from './recently-whole.ts'
 import type { Route } from './route.ts'
-import { makeStagedRoute, type Shared } from './staged/make-staged-route.ts'
+import { makeStagedRoute, type Shared as StageShared } from './staged/make-staged-route.ts'
+
+/** What the destinations of a configuration share. */
+export interface Shared extends StageShared {
+  whole: RecentlyWhole
+}
 
 /** Chooses the way to a destination. A new kind of destination is added here, see CONTRIBUTING.md. */
 export function routeTo(destination: Destination, shared: Shared): Route {
@@ -16,7 +22,8 @@ export function routeTo(destination: Destination, shared: Shared): Route {
     send: (...args) => way.send(...args),
     probe: (...args) => way.probe(...args),
     close: () => way.close?.(),
-    takesAll: async (paths, signal) => isUnchecked && !isChoosy(destination) && areWhole(paths, signal),
+    takesAll: async (paths, signal) =>
+      isUnchecked && !isChoosy(destination) && shared.whole.has(paths, signal),
     unwanted: (paths, signal) => unwanted(destination, paths, signal),
     corrupt: async (paths, signal) => (isUnchecked ? corruptPaths(paths, signal) : new Set()),
   }

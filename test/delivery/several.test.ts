@@ -1,5 +1,7 @@
 // Several destinations: each has its own state, and none waits for another.
 
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../integration/daemon.ts'
@@ -97,4 +99,23 @@ test('pausing one stops that one only', async () => {
   await site.settle('done', 20, LONG)
   expect(missing(site, paths, other)).toEqual([])
   expect(one.count('PUT', /\.narinfo$/)).toBe(20)
+})
+
+test('content is read once to be checked for two destinations that take it at the same time', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const [one, two] = [await server(), await server()]
+  const [shim, checks] = [join(site.nix.dir, 'shim'), join(site.nix.dir, 'checks')]
+  await mkdir(shim)
+  const script = `#!/bin/sh
+case " $* " in *" --verify-path "*) echo "$#" >>'${checks}' ;; esac
+exec '${join(site.nix.version.bin, 'nix-store')}' "$@"
+`
+  await writeFile(join(shim, 'nix-store'), script, { mode: 0o755 })
+  const config = await site.configured(destination('one', one.url, '') + destination('two', two.url, ''))
+  const paths = await queue(site, 10)
+  const env = { PATH: `${shim}:${site.env.PATH}` }
+  expect(await site.run(['drain', ...config], { env })).toMatchObject({ exitCode: 0 })
+  expect(await readFile(checks, 'utf8')).toBe('11\n')
+  expect([missing(site, paths, one), missing(site, paths, two)]).toEqual([[], []])
 })
