@@ -8,8 +8,8 @@ import type { Spool } from '../spool/layout.ts'
 import { reject } from '../spool/settle.ts'
 import { Scan } from './scan.ts'
 
-/** The event loop gets its turn after so many looks at files, some milliseconds. */
-const LOOKS_PER_TURN = 200
+/** After so many looks at files, some milliseconds, the event loop gets its turn, and an idle destination its work. */
+const LOOKS_PER_TURN = 100
 /** So many files that can't be moved away are remembered, to warn of each only once. */
 const STUCK_REMEMBERED = 1000
 /** Errors that are no single file's: no handles, no memory or no room left, the disk remounted read-only. */
@@ -56,7 +56,9 @@ export class Claimer {
       const name = this.scan.next()
       if (name === undefined) break
       this.scan.note(this.#look(name))
-      if (looks % LOOKS_PER_TURN === 0) await nextTurn()
+      if (looks % LOOKS_PER_TURN > 0) continue
+      this.#delivery.startUntried()
+      await nextTurn()
     }
     this.#hadRoom = new Set(this.#lanesWithRoom())
   }

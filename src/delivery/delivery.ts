@@ -141,7 +141,16 @@ export class Delivery {
   start(): void {
     if (this.#isStopping) return
     if (this.lanes.some((lane) => lane.room > 0)) for (const entry of this.#partly) this.#offer(entry)
-    for (const lane of this.lanes) {
+    this.#start(this.lanes)
+  }
+
+  /** Sends the first few jobs to destinations that nothing went to yet, so that they need not wait for the claims of a whole batch. */
+  startUntried(): void {
+    if (!this.#isStopping) this.#start(this.lanes.filter((lane) => lane.isUntried))
+  }
+
+  #start(lanes: readonly Lane[]): void {
+    for (const lane of lanes) {
       lane.start(this.#abort.signal, (summary) => {
         const destination = lane.destination.name
         this.#context.observer?.onBatch(destination, summary.ms)

@@ -47,6 +47,8 @@ export class Lane {
   #nextSize: number
   /** Somebody paused it: it takes nothing on and starts nothing. */
   isPaused = false
+  /** Nothing was sent since the start. */
+  isUntried = true
   #isChoosing = false
   /** All that waits depends on what is running; there is no use in another look before that changes. */
   #isHeldUp = false
@@ -182,6 +184,7 @@ export class Lane {
   }
 
   #send(jobs: ClaimedJob[], signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
+    this.isUntried = false
     void this.#deliver(jobs, signal, this.#underway.begin(jobs))
       .then(onEnd)
       .finally(() => this.#events.onChange())

@@ -1,0 +1,28 @@
+// A daemon that starts with a long queue: the first upload begins before a whole batch was claimed.
+
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { makeSite } from '../integration/site.ts'
+import { executable } from '../support/servers/remote-nix.ts'
+import { batchesIn, DEBUG, handOverAll } from './bed.ts'
+
+const JOBS = 350
+
+test('the first of many jobs go out alone, and the others not in crumbs', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const [path = ''] = await site.paths(1)
+  await handOverAll(
+    site,
+    Array.from({ length: JOBS }, () => [path]),
+  )
+  const program = await executable(join(site.nix.dir, 'upload'), '#!/bin/sh\n')
+  const config = await site.configured(`${DEBUG}[[destination]]\ncommand = ["${program}"]\n`)
+  const drained = await site.run(['drain', ...config])
+  expect(drained).toMatchObject({ exitCode: 0 })
+  const [first = 0, ...others] = batchesIn(drained.stderr).map(({ jobs }) => jobs)
+  expect(first).toBe(100)
+  // What is claimed by the time that the first ones are through, and the rest.
+  expect(others.length).toBeLessThanOrEqual(2)
+  expect(site.counts()).toEqual({ new: 0, cur: 0, done: JOBS, failed: 0 })
+})
