@@ -50,16 +50,14 @@ export class GcRoots {
   }
 
   /** Streams the roots, of which there are none without a directory; foreign files in it are passed over. */
-  *entries(): Generator<{ key: string; path: string; ageMs: number }> {
+  *entries(): Generator<{ key: string; path: string }> {
     if (this.directory === undefined || !lstatSync(this.directory, { throwIfNoEntry: false })) return
     const directory = opendirSync(this.directory, { bufferSize: 256 })
     try {
       for (let entry = directory.readSync(); entry; entry = directory.readSync()) {
         const key = /^(.+)\.[0-9a-z]{32}$/.exec(entry.name)?.[1]
         if (key === undefined || !entry.isSymbolicLink()) continue
-        const path = join(this.directory, entry.name)
-        const stats = lstatSync(path, { throwIfNoEntry: false })
-        if (stats) yield { key, path, ageMs: Date.now() - stats.mtimeMs }
+        yield { key, path: join(this.directory, entry.name) }
       }
     } finally {
       directory.closeSync()

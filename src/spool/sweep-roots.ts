@@ -1,54 +1,70 @@
+import { lstatSync } from 'node:fs'
+import { join } from 'node:path'
 import { type GcRoots, rootKey } from '../nix/gc-roots.ts'
 import type { Spool } from './layout.ts'
 import { entriesOf } from './read.ts'
 import { ABANDONED_MS } from './sweep.ts'
 import { unhurried } from './unhurried.ts'
-import { originalName, unlinkIfThere } from './write.ts'
-
-/** So many roots are looked at together, some 20 MB: each time, all jobs are listed. */
-const AT_ONCE = 100_000
-
-/** Roots by what they are named after. */
-type Candidates = Map<string, { path: string; ageMs: number }[]>
+import { exists, originalName, unlinkIfThere } from './write.ts'
 
 /**
- * Removes GC roots whose job needs them no longer, or never came to be (docs/SPOOL.md, T11).
+ * Removes GC roots whose job needs them no longer, or never came to be (docs/SPOOL.md, T11). The roots are listed twice,
+ * so that only what stands for each needs to be in memory: 50 MB for a million.
  * @returns How many.
  */
 export async function sweepRoots(spool: Spool, roots: GcRoots): Promise<number> {
-  let removed = 0
-  let count = 0
-  let candidates: Candidates = new Map()
-  for await (const { key, path, ageMs } of unhurried(roots.entries())) {
-    candidates.set(key, [...(candidates.get(key) ?? []), { path, ageMs }])
-    if (++count % AT_ONCE > 0) continue
-    removed += await sweepThese(spool, candidates)
-    candidates = new Map()
-  }
-  return removed + (await sweepThese(spool, candidates))
-}
-
-async function sweepThese(spool: Spool, candidates: Candidates): Promise<number> {
+  const jobless = new Set<number>()
+  await unhurried(roots.entries(), ({ key }) => jobless.add(fingerprint(key)))
   // new/ twice: a job that is requeued meanwhile goes from where we come to later to where we have been.
   for (const directory of [spool.new, spool.cur, spool.failed, spool.new])
-    for await (const key of keysIn(directory, candidates)) candidates.delete(key)
-  const done = new Set<string>()
-  for await (const key of keysIn(spool.done, candidates)) done.add(key)
+    await jobsAmong(jobless, directory, (print) => jobless.delete(print))
+  const done = new Map<number, string>()
+  await jobsAmong(jobless, spool.done, (print, name) => done.set(print, name))
+  if (jobless.size === 0) return 0
   let removed = 0
-  for (const [key, found] of candidates)
-    for (const { path, ageMs } of found)
-      if ((ageMs > ABANDONED_MS || done.has(key)) && unlinkIfThere(path)) removed++
+  await unhurried(roots.entries(), ({ key, path }) => {
+    const print = fingerprint(key)
+    if (!jobless.has(print)) return
+    const job = done.get(print)
+    // What was done when it was looked for may be requeued and claimed by now.
+    const isUnneeded = job === undefined ? isAbandoned(path) : exists(join(spool.done, job))
+    if (isUnneeded && unlinkIfThere(path)) removed++
+  })
   return removed
 }
 
-/** Which of the roots' keys are those of jobs in a directory. */
-async function* keysIn(directory: string, candidates: Candidates): AsyncGenerator<string> {
-  if (candidates.size === 0) return
-  for await (const { name } of unhurried(entriesOf(directory))) {
+/** Tells of the jobs in a directory whose roots are among those. */
+async function jobsAmong(
+  prints: ReadonlySet<number>,
+  directory: string,
+  tell: (print: number, name: string) => void,
+): Promise<void> {
+  if (prints.size === 0) return
+  await unhurried(entriesOf(directory), ({ name }) => {
     const key = rootKey(name)
-    if (candidates.has(key)) yield key
     // A job that was given back where its name was taken by then waits as `X~1`, with its roots under its old name.
-    const original = originalName(key)
-    if (original !== key && candidates.has(original)) yield original
+    const keys = key.includes('~') ? [key, originalName(key)] : [key]
+    for (const print of keys.map(fingerprint)) if (prints.has(print)) tell(print, name)
+  })
+}
+
+/** To look at a million files that are not in memory takes minutes, so it is done where it matters only. */
+function isAbandoned(path: string): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  return stats !== undefined && Date.now() - stats.mtimeMs > ABANDONED_MS
+}
+
+/**
+ * Stands for a name: a hash of 53 bits (FNV-1a, twice). That one of a million jobs has the same as a root of another's is
+ * a chance of one in ten billion; such a root stays for as long as that job.
+ */
+function fingerprint(name: string): number {
+  let low = 0x811c9dc5
+  let high = 0x01234567
+  for (let at = 0; at < name.length; at++) {
+    const code = name.charCodeAt(at)
+    low = Math.imul(low ^ code, 0x01000193)
+    high = Math.imul(high ^ code, 0x85ebca6b)
   }
+  return (high >>> 11) * 2 ** 32 + (low >>> 0)
 }

@@ -17,9 +17,9 @@ export interface Retention {
 /** Deletes what its writer abandoned in `tmp/` (docs/SPOOL.md, T10). Returns how many files. */
 export async function sweepTemporaries(spool: Spool, now = Date.now()): Promise<number> {
   let deleted = 0
-  for await (const { path, mtimeMs } of unhurried(agesOf(spool.tmp))) {
+  await unhurried(agesOf(spool.tmp), ({ path, mtimeMs }) => {
     if (now - mtimeMs > ABANDONED_MS && unlinkIfThere(path)) deleted++
-  }
+  })
   return deleted
 }
 
@@ -32,19 +32,19 @@ export async function prune(spool: Spool, retention: Retention, now = Date.now()
   const oldest = now - retention.ageMs
   const perMinute = new Map<number, number>()
   let kept = 0
-  for await (const { mtimeMs } of unhurried(agesOf(spool.done))) {
-    if (mtimeMs < oldest) continue
+  await unhurried(agesOf(spool.done), ({ mtimeMs }) => {
+    if (mtimeMs < oldest) return
     kept++
     perMinute.set(minuteOf(mtimeMs), (perMinute.get(minuteOf(mtimeMs)) ?? 0) + 1)
-  }
+  })
   const toDelete = oldestMinutes(perMinute, kept - retention.count)
   let deleted = 0
-  for await (const { path, mtimeMs } of unhurried(agesOf(spool.done))) {
+  await unhurried(agesOf(spool.done), ({ path, mtimeMs }) => {
     const left = toDelete.get(minuteOf(mtimeMs)) ?? 0
-    if (mtimeMs >= oldest && left === 0) continue
+    if (mtimeMs >= oldest && left === 0) return
     if (mtimeMs >= oldest) toDelete.set(minuteOf(mtimeMs), left - 1)
     if (unlinkIfThere(path)) deleted++
-  }
+  })
   return deleted
 }
 

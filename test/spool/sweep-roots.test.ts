@@ -1,6 +1,7 @@
-import { mkdirSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { GcRoots } from '../../src/nix/gc-roots.ts'
 import { sweepRoots } from '../../src/spool/sweep-roots.ts'
 import { age, HOUR, put, putRoot, rooted, storePath, tempSpool } from './temp-spool.ts'
@@ -42,6 +43,24 @@ describe('T11: GC roots', () => {
     put(temp.spool, 'new', waits)
     expect(await sweepRoots(temp.spool, temp.roots)).toBe(1)
     expect(rooted(temp)).toEqual(['1b4e28ba2fa1-a.json'])
+  })
+
+  test('of a job that is moved out of done/ while others are removed stay', async () => {
+    const temp = tempSpool()
+    for (const name of ['X.json', 'Y.json']) {
+      put(temp.spool, 'done', name)
+      putRoot(temp, name, storePath('one'), 1000 * HOUR)
+    }
+    // A clock by which each entry takes so long that others have their turn behind it.
+    let now = 0
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => (now += 1000))
+    onTestFinished(() => clock.mockRestore())
+    const sweeping = sweepRoots(temp.spool, temp.roots)
+    while (rooted(temp).length === 2) await nextTurn()
+    const [left = ''] = rooted(temp)
+    renameSync(join(temp.spool.done, left), join(temp.spool.new, left))
+    expect(await sweeping).toBe(1)
+    expect(rooted(temp)).toEqual([left])
   })
 
   test('that are not ours stay: other names, other kinds of files', async () => {
