@@ -23,7 +23,7 @@ export function routeTo(destination: Destination, shared: Shared): Route {
     probe: (...args) => way.probe(...args),
     close: () => way.close?.(),
     takesAll: async (paths, signal) =>
-      isUnchecked && !isChoosy(destination) && shared.whole.has(paths, signal),
+      isUnchecked && !isChoosy(destination) && shared.whole.has(destination.name, paths, signal),
     unwanted: (paths, signal) => unwanted(destination, paths, signal),
     corrupt: async (paths, signal) => (isUnchecked ? corruptPaths(paths, signal) : new Set()),
   }
