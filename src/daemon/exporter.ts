@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -17,6 +18,8 @@ const WRITE_EVERY_MS = 15_000
 /** The spool is counted no more often than this, and a large one in at most a twentieth of the time. */
 const COUNT_EVERY_MS = 5_000
 const COUNT_SHARE = 20
+/** Whoever is on this machine may connect, and must not take up all the file handles that uploads need. */
+const CONNECTIONS_AT_MOST = 32
 
 interface ExporterContext {
   config: Config
@@ -57,6 +60,7 @@ export class Exporter {
     const { host, port } = metricsListen
     this.#server = createServer((request, response) => void this.#answer(request.url, response))
     this.#server.on('error', (error) => this.#warn(error, 'metrics can not be served'))
+    this.#server.maxConnections = CONNECTIONS_AT_MOST
     this.#server.listen(port, host)
   }
 
@@ -74,9 +78,10 @@ export class Exporter {
   }
 
   async #write(file: string, isRunning: boolean): Promise<void> {
-    const temporary = `${file}.${process.pid}`
+    // The directory may be for others to write to: a name that nobody can guess, and no symlink there is followed.
+    const temporary = `${file}.${randomUUID()}`
     try {
-      writeFileSync(temporary, await this.#text(isRunning), { mode: 0o644 })
+      writeFileSync(temporary, await this.#text(isRunning), { mode: 0o644, flag: 'wx' })
       renameSync(temporary, file)
     } catch (error) {
       rmSync(temporary, { force: true })

@@ -1,3 +1,4 @@
+import * as fs from 'node:fs'
 import { lstatSync, utimesSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lock } from 'proper-lockfile'
@@ -10,6 +11,11 @@ import { lifeOf } from './identity.ts'
 const STALE_MS = 10_000
 const RENEW_MS = 2_000
 const POLL_MS = 100
+/** Nobody else's to write in, whatever the umask: what somebody laid in the lock would keep it from being given back. */
+const FILE_SYSTEM = {
+  ...fs,
+  mkdir: (path: string, done: fs.NoParamCallback) => fs.mkdir(path, 0o755, done),
+}
 
 /**
  * Takes the spool's lock. A dead holder is waited out, and where its death can be proven, not even waited for.
@@ -31,6 +37,7 @@ export async function takeLock(
         stale: STALE_MS,
         update: RENEW_MS,
         realpath: false,
+        fs: FILE_SYSTEM,
         onCompromised,
       })
     } catch (error) {

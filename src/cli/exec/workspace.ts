@@ -11,6 +11,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
+import { isOpenToAll } from '../../config/open-directory.ts'
 import { codeOf, EXIT, UserError } from '../../config/user-error.ts'
 import { userName } from '../../config/user-name.ts'
 import { openSpool, type Spool } from '../../spool/layout.ts'
@@ -41,6 +42,14 @@ export function makeWorkspace(kept: string | undefined, gcroots: string, strict:
   if (/[\s#]/.test(tmpdir())) {
     throw new UserError(
       `the directory for temporary files, ${tmpdir()}, has a blank or # in its name; set TMPDIR to another`,
+    )
+  }
+  // nix-daemon runs the hook as root.
+  if (isOpenToAll(tmpdir())) {
+    throw new UserError(
+      `anybody could exchange what lies in the directory for temporary files, ${tmpdir()}: it is for all to write to, and ` +
+        `not sticky; set TMPDIR to another`,
+      EXIT.badConfig,
     )
   }
   const directory = mkdtempSync(join(tmpdir(), 'nix-upload-exec-'))

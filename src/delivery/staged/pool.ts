@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { StoreObject } from '../../nix/closure.ts'
 import { type LocalCache, type Packing, packInto } from '../../nix/stage.ts'
@@ -27,7 +27,8 @@ export interface Lease {
  * goes when all of them have it, when nobody has use for it, or when room is needed.
  */
 export class Pool {
-  readonly #directory: string
+  readonly #prefix: string
+  #directory: string | undefined
   readonly #packing: Packing
   readonly #budget: Budget
   readonly #scratch: ScratchSpace
@@ -38,8 +39,9 @@ export class Pool {
   readonly #uses = new Map<string, number>()
   readonly #mutex = new Mutex()
 
-  constructor(directory: string, packing: Packing, budget: Budget, scratch: ScratchSpace) {
-    this.#directory = directory
+  /** @param prefix Of the path of its directory, which is made when it is needed. */
+  constructor(prefix: string, packing: Packing, budget: Budget, scratch: ScratchSpace) {
+    this.#prefix = prefix
     this.#packing = packing
     this.#budget = budget
     this.#scratch = scratch
@@ -124,7 +126,7 @@ export class Pool {
 
   /** @throws {NoRoom} where the disk is full. */
   async #packAlike(objects: readonly StoreObject[], room: Reservation, signal: AbortSignal): Promise<void> {
-    const root = dirname(this.#directory)
+    const root = dirname(this.#prefix)
     const paths = objects.map(({ path }) => path)
     const pack = async (cache: LocalCache) => {
       try {
@@ -133,8 +135,8 @@ export class Pool {
       } catch (error) {
         throw await orNoRoom(error, root)
       } finally {
-        mkdirSync(join(this.#directory, 'nar'), { recursive: true })
-        for (const staged of moveStaged(objects, cache.directory, this.#directory)) this.#add(staged, room)
+        const directory = this.#makeDirectory()
+        for (const staged of moveStaged(objects, cache.directory, directory)) this.#add(staged, room)
       }
     }
     try {
@@ -142,6 +144,14 @@ export class Pool {
     } catch (error) {
       throw await orNoRoom(error, root)
     }
+  }
+
+  /** By a name that nobody can guess, as the stage may lie where others write, and anew where it was deleted. */
+  #makeDirectory(): string {
+    if (this.#directory === undefined || !existsSync(this.#directory))
+      this.#directory = mkdtempSync(this.#prefix)
+    mkdirSync(join(this.#directory, 'nar'), { recursive: true })
+    return this.#directory
   }
 
   #add(staged: StagedPath, room: Reservation): void {

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Destination } from '../../config/config.ts'
+import { isOpenToAll } from '../../config/open-directory.ts'
 import { packingQuery } from '../../config/staging.ts'
-import { codeOf } from '../../config/user-error.ts'
+import { codeOf, UserError } from '../../config/user-error.ts'
 import { Budget } from './budget.ts'
 import { Pool } from './pool.ts'
 import { type ScratchSpace, scratchAt } from './scratch.ts'
@@ -19,6 +20,7 @@ const SWEEP_EVERY_MS = 60_000
 export class Stage {
   readonly budget: Budget
   readonly #root: string
+  readonly #spool: string
   /** What is ours begins so, and is removed at the start; another spool may have its stage in the same place. */
   readonly #prefix: string
   readonly #pools = new Map<string, Pool>()
@@ -30,6 +32,7 @@ export class Stage {
    */
   constructor(root: string, maxBytes: number, spool: string) {
     this.#root = root
+    this.#spool = spool
     this.#prefix = `${createHash('sha256').update(spool).digest('hex').slice(0, 12)}-`
     this.budget = new Budget(maxBytes)
     this.#timer = setInterval(() => this.#sweepIdle(), SWEEP_EVERY_MS).unref()
@@ -39,10 +42,10 @@ export class Stage {
   poolFor(destination: Destination): Pool {
     const packing = { secretKeyFile: destination.secretKeyFile, query: packingQuery(destination.to) }
     const key = JSON.stringify(packing)
-    const directory = join(this.#root, `${this.#prefix}pool-${this.#pools.size}`)
+    const prefix = join(this.#root, `${this.#prefix}pool-`)
     const pool =
       this.#pools.get(key) ??
-      new Pool(directory, packing, this.budget, this.scratch(destination.progressTimeoutMs))
+      new Pool(prefix, packing, this.budget, this.scratch(destination.progressTimeoutMs))
     this.#pools.set(key, pool)
     pool.join(destination.name)
     return pool
@@ -51,11 +54,25 @@ export class Stage {
   scratch(silenceMs: number): ScratchSpace {
     const { use } = scratchAt(join(this.#root, `${this.#prefix}run-`), silenceMs)
     return {
-      use: (act) => {
-        mkdirSync(this.#root, { recursive: true })
+      use: async (act) => {
+        this.#makeRoot()
         return use(act)
       },
     }
+  }
+
+  /** @throws {UserError} where somebody else could exchange what is about to be signed and sent. */
+  #makeRoot(): void {
+    // Nobody else's to write in, whatever the umask.
+    mkdirSync(this.#root, { recursive: true, mode: 0o700 })
+    const owners = [0, process.geteuid?.(), statSync(this.#spool).uid]
+    // A symlink may lead there, but not one that somebody else put in its place.
+    const isTheirs = [statSync(this.#root), lstatSync(this.#root)].some(({ uid }) => !owners.includes(uid))
+    if (!isTheirs && !isOpenToAll(this.#root)) return
+    throw new UserError(
+      `${this.#root}, where uploads are packed, is in the hands of others, who could put anything into them: set "stage" ` +
+        `to a directory that belongs to this user and is not for all to write to`,
+    )
   }
 
   /** Removes all that is in it: what a dead daemon left, or in the end. Only for who holds the spool's lock. */
@@ -70,7 +87,9 @@ export class Stage {
 
   #ownNames(): string[] {
     try {
-      return readdirSync(this.#root).filter((name) => name.startsWith(this.#prefix))
+      const names = readdirSync(this.#root).filter((name) => name.startsWith(this.#prefix))
+      // In a shared directory others may have put something there by such a name.
+      return names.filter((name) => lstatSync(join(this.#root, name)).uid === process.geteuid?.())
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return []
       throw error
