@@ -53,7 +53,7 @@ async function everyError(
   program: string,
   points: readonly Point[],
   share: number,
-  act: (injection: Injection) => Promise<boolean>,
+  act: (injection: Injection, world: World) => Promise<boolean>,
 ): Promise<void> {
   const all = errorsAt(points)
   const chosen = spread(all, share)
@@ -61,7 +61,7 @@ async function everyError(
   const failures: string[] = []
   await twoAtATime(chosen, async (injection) => {
     try {
-      if (await act(injection)) hit++
+      if (await inWorld((world) => act(injection, world))) hit++
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error)
       failures.push(`${injection.set} ${injection.when} ${injection.what}: ${why}`)
@@ -82,25 +82,20 @@ function isReadable(text: string): void {
 }
 
 test('drain', TIMEOUT, async () => {
-  let points: Point[] = []
-  await inWorld(async (world) => {
+  const points = await inWorld(async (world) => {
     world.settle()
-    points = pointsOf((await runTraced(world.program(drainArgs(world)), SETS.error)).calls[0] ?? [])
+    return pointsOf((await runTraced(world.program(drainArgs(world)), SETS.error)).calls[0] ?? [])
   })
-  await everyError('drain', points, 9, async (injection) => {
-    let isHit = false
-    await inWorld(async (world) => {
-      world.settle()
-      const failed = await runTraced(world.program(drainArgs(world)), SETS.error, injection)
-      isHit = failed.isHit
-      const where = `${injection.set} ${injection.when} ${injection.what}:\n${failed.stderr}`
-      expect([0, 1, 75], where).toContain(failed.exitCode)
-      isReadable(failed.stderr)
-      expect(violations(world.ground, 'crashed'), where).toEqual([])
-      takeBackUnreadable(world)
-      await goesOn(world)
-    })
-    return isHit
+  await everyError('drain', points, 9, async (injection, world) => {
+    world.settle()
+    const failed = await runTraced(world.program(drainArgs(world)), SETS.error, injection)
+    const where = `${injection.set} ${injection.when} ${injection.what}:\n${failed.stderr}`
+    expect([0, 1, 75], where).toContain(failed.exitCode)
+    isReadable(failed.stderr)
+    expect(violations(world.ground, 'crashed'), where).toEqual([])
+    takeBackUnreadable(world)
+    await goesOn(world)
+    return failed.isHit
   })
 })
 
@@ -115,58 +110,50 @@ function takeBackUnreadable({ spool }: World): void {
 }
 
 test('enqueue', TIMEOUT, async () => {
-  let points: Point[] = []
-  await inWorld(async (world) => {
-    points = pointsOf((await enqueueIn(world, SETS.error)).calls[0] ?? [])
+  const points = await inWorld(async (world) => {
+    return pointsOf((await enqueueIn(world, SETS.error)).calls[0] ?? [])
   })
-  await everyError('enqueue', points, 9, async (injection) => {
-    let isHit = false
-    await inWorld(async (world) => {
-      const failed = await enqueueIn(world, SETS.error, injection)
-      isHit = failed.isHit
-      const where = `${injection.set} ${injection.when} ${injection.what}:\n${failed.stderr}`
-      expect([0, 1], where).toContain(failed.exitCode)
-      isReadable(failed.stderr)
-      // A line for each path, and one for the roots.
-      expect(failed.stderr.split('\n').length, where).toBeLessThanOrEqual(4)
-      const isRooted = !failed.stderr.includes('queued, but without GC roots')
-      await areWhole(world, namesIn(failed.stdout), join(world.dir, 'store'), isRooted)
-      expect((await enqueueIn(world, SETS.error)).exitCode).toBe(0)
-    })
-    return isHit
+  await everyError('enqueue', points, 9, async (injection, world) => {
+    const failed = await enqueueIn(world, SETS.error, injection)
+    const where = `${injection.set} ${injection.when} ${injection.what}:\n${failed.stderr}`
+    expect([0, 1], where).toContain(failed.exitCode)
+    isReadable(failed.stderr)
+    // A line for each path, and one for the roots.
+    expect(failed.stderr.split('\n').length, where).toBeLessThanOrEqual(4)
+    const isRooted = !failed.stderr.includes('queued, but without GC roots')
+    await areWhole(world, namesIn(failed.stdout), join(world.dir, 'store'), isRooted)
+    expect((await enqueueIn(world, SETS.error)).exitCode).toBe(0)
+    return failed.isHit
   })
 })
 
 test('the hook, at every call of the shell and its tools', TIMEOUT, async () => {
   for (const process of PROCESSES) {
-    let points: Point[] = []
-    await inWorld(async (world) => {
+    const points = await inWorld(async (world) => {
       const { calls } = await hookUnder(world, process, 'alone')
       // Until the shell has read the script there is nobody who could keep it from ending with an error.
       const start = process === 'sh' ? calls.findIndex((call) => call.includes('"#!/bin/sh')) : -1
-      points = pointsOf(calls)
-        .slice(start + 1)
-        // strace leaves the call out. Linux closes a file even where it reports an error, and a pipe that stays open
-        // holds the shell up for good.
-        .filter(({ kind }) => process !== 'sh' || kind !== 'close')
+      return (
+        pointsOf(calls)
+          .slice(start + 1)
+          // strace leaves the call out. Linux closes a file even where it reports an error, and a pipe that stays open
+          // holds the shell up for good.
+          .filter(({ kind }) => process !== 'sh' || kind !== 'close')
+      )
     })
-    await everyError(`the hook's ${process}`, points, process === 'sh' ? 14 : 5, async (injection) => {
-      let isHit = false
-      await inWorld(async (world) => {
-        const { result, ...watched } = await hookUnder(world, process, 'alone', injection)
-        isHit = watched.isHit
-        // A line that can't be written is not there to be read; that all is safe is still looked at below.
-        const canSpeak = process !== 'sh' || injection.set !== 'write'
-        // A shell that can't open files any more can't start rm either: what it leaves is swept.
-        if (canSpeak) tellsTheTruth(world, result, process !== 'sh')
-        const isRooted = !/but its paths are not protected/.test(result.stdout)
-        await areWhole(world, [], '/nix/store', isRooted)
-        // Once more, in peace.
-        rmSync(join(world.dir, 'watched'), { recursive: true })
-        const { result: again } = await hookUnder(world, 'date', 'alone')
-        expect(again.stdout).toMatch(/^nix-upload: queued \S+$/)
-      })
-      return isHit
+    await everyError(`the hook's ${process}`, points, process === 'sh' ? 14 : 5, async (injection, world) => {
+      const { result, ...watched } = await hookUnder(world, process, 'alone', injection)
+      // A line that can't be written is not there to be read; that all is safe is still looked at below.
+      const canSpeak = process !== 'sh' || injection.set !== 'write'
+      // A shell that can't open files any more can't start rm either: what it leaves is swept.
+      if (canSpeak) tellsTheTruth(world, result, process !== 'sh')
+      const isRooted = !/but its paths are not protected/.test(result.stdout)
+      await areWhole(world, [], '/nix/store', isRooted)
+      // Once more, in peace.
+      rmSync(join(world.dir, 'watched'), { recursive: true })
+      const { result: again } = await hookUnder(world, 'date', 'alone')
+      expect(again.stdout).toMatch(/^nix-upload: queued \S+$/)
+      return watched.isHit
     })
   }
 })

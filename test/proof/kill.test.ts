@@ -33,17 +33,13 @@ const KILL = 'signal=SIGKILL'
 test('drain: recover, claim, reject, deliver, settle, record, release', TIMEOUT, async () => {
   const kill =
     (set: string, paths: (world: World) => readonly string[]) =>
-    async ({ kind, nth }: Point) => {
-      let isHit = false
-      await inWorld(async (world) => {
-        world.settle()
-        const program = { ...world.program(drainArgs(world)), paths: paths(world) }
-        const killed = await runTraced(program, set, { set: kind, what: KILL, when: `${nth}` })
-        isHit = killed.isHit
-        expect(violations(world.ground, 'crashed'), `killed at ${kind} ${nth}`).toEqual([])
-        await goesOn(world)
-      })
-      return isHit
+    async ({ kind, nth }: Point, world: World) => {
+      world.settle()
+      const program = { ...world.program(drainArgs(world)), paths: paths(world) }
+      const killed = await runTraced(program, set, { set: kind, what: KILL, when: `${nth}` })
+      expect(violations(world.ground, 'crashed'), `killed at ${kind} ${nth}`).toEqual([])
+      await goesOn(world)
+      return killed.isHit
     }
   const { main, lock } = await callsOfDrain()
   await everyPoint(
@@ -72,40 +68,32 @@ test(
       program.env = { ...program.env, NOTIFY_SOCKET: join(world.dir, 'notify'), WATCHDOG_USEC: '200000' }
       return runTraced(program, set, killAt(at))
     }
-    let points: Point[] = []
-    await inWorld(async (world) => {
+    const points = await inWorld(async (world) => {
       const { calls, exitCode, stderr } = await run(world)
-      points = pointsOf(calls[0] ?? [])
+      const all = pointsOf(calls[0] ?? [])
       expect(exitCode, stderr).toBe(1)
-      expect(points.some(({ kind }) => kind === 'inotify_add_watch')).toBe(true)
+      expect(all.some(({ kind }) => kind === 'inotify_add_watch')).toBe(true)
+      return all
     })
-    await everyPoint('drain --linger', points, 3, async (at) => {
-      let isHit = false
-      await inWorld(async (world) => {
-        isHit = (await run(world, at)).isHit
-        expect(violations(world.ground, 'crashed'), `killed at ${at.kind} ${at.nth}`).toEqual([])
-        await goesOn(world)
-      })
+    await everyPoint('drain --linger', points, 3, async (at, world) => {
+      const { isHit } = await run(world, at)
+      expect(violations(world.ground, 'crashed'), `killed at ${at.kind} ${at.nth}`).toEqual([])
+      await goesOn(world)
       return isHit
     })
   },
 )
 
 test('enqueue: three paths at once', TIMEOUT, async () => {
-  let points: Point[] = []
-  await inWorld(async (world) => {
+  const points = await inWorld(async (world) => {
     const { calls, stdout } = await enqueueIn(world, SETS.kill)
-    points = pointsOf(calls[0] ?? [])
     expect(namesIn(stdout)).toEqual(readdirSync(world.spool.new).filter((name) => !name.startsWith('.')))
+    return pointsOf(calls[0] ?? [])
   })
-  await everyPoint('enqueue', points, 6, async (at) => {
-    let isHit = false
-    await inWorld(async (world) => {
-      const result = await enqueueIn(world, SETS.kill, killAt(at))
-      isHit = result.isHit
-      await areWhole(world, namesIn(result.stdout), join(world.dir, 'store'))
-    })
-    return isHit
+  await everyPoint('enqueue', points, 6, async (at, world) => {
+    const result = await enqueueIn(world, SETS.kill, killAt(at))
+    await areWhole(world, namesIn(result.stdout), join(world.dir, 'store'))
+    return result.isHit
   })
 })
 
@@ -136,25 +124,21 @@ test('requeue and prune', TIMEOUT, async () => {
       program.paths = [...program.paths, ...more]
       return runTraced(program, SETS.kill, killAt(at))
     }
-    let points: Point[] = []
-    await inWorld(async (world) => {
+    const points = await inWorld(async (world) => {
       const { calls, exitCode, stderr } = await run(world)
-      points = pointsOf(calls[0] ?? [])
       expect(exitCode, stderr).toBe(0)
+      return pointsOf(calls[0] ?? [])
     })
-    await everyPoint(args[0] ?? '', points, share, async (at) => {
-      let isHit = false
-      await inWorld(async (world) => {
-        isHit = (await run(world, at)).isHit
-        expect(violations(world.ground, 'crashed')).toEqual([])
-        // Once more, to its end.
-        const again = await runProgram(NIX_UPLOAD, args, { env: world.env, cwd: '/' })
-        if (args[0] === 'prune') expect(again).toMatchObject({ exitCode: 0 })
-        expect(violations(world.ground, 'crashed')).toEqual([])
-        const old = ['old-1', 'old-2'].filter((name) => existsSync(join(world.spool.done, name)))
-        expect(old).toEqual(args[0] === 'prune' ? [] : ['old-1', 'old-2'])
-        expect(existsSync(join(world.spool.new, 'failed.json'))).toBe(args[0] === 'requeue')
-      })
+    await everyPoint(args[0] ?? '', points, share, async (at, world) => {
+      const { isHit } = await run(world, at)
+      expect(violations(world.ground, 'crashed')).toEqual([])
+      // Once more, to its end.
+      const again = await runProgram(NIX_UPLOAD, args, { env: world.env, cwd: '/' })
+      if (args[0] === 'prune') expect(again).toMatchObject({ exitCode: 0 })
+      expect(violations(world.ground, 'crashed')).toEqual([])
+      const old = ['old-1', 'old-2'].filter((name) => existsSync(join(world.spool.done, name)))
+      expect(old).toEqual(args[0] === 'prune' ? [] : ['old-1', 'old-2'])
+      expect(existsSync(join(world.spool.new, 'failed.json'))).toBe(args[0] === 'requeue')
       return isHit
     })
   }
@@ -166,26 +150,26 @@ test.each([
 ] as const)('the hook: kills $what', TIMEOUT, async ({ who }) => {
   for (const process of PROCESSES) {
     if (process === 'sh' && who === 'alone') continue
-    let points: Point[] = []
-    await inWorld(async (world) => {
+    const points = await inWorld(async (world) => {
       const { result, calls } = await hookUnder(world, process, who)
       // execve: strace itself is killed there, before there is a process to count for.
-      points = pointsOf(calls).filter(({ kind }) => kind !== 'execve')
       expect(result).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^nix-upload: queued \S+$/) })
+      return pointsOf(calls).filter(({ kind }) => kind !== 'execve')
     })
-    await everyPoint(`the hook's ${process} (${who})`, points, process === 'sh' ? 16 : 3, async (at) => {
-      let isHit = false
-      await inWorld(async (world) => {
+    await everyPoint(
+      `the hook's ${process} (${who})`,
+      points,
+      process === 'sh' ? 16 : 3,
+      async (at, world) => {
         const { result, ...watched } = await hookUnder(world, process, who, killAt(at))
-        isHit = watched.isHit
-        if (isHit && who === 'alone') tellsTheTruth(world, result)
+        if (watched.isHit && who === 'alone') tellsTheTruth(world, result)
         const [, queued] = /^nix-upload: queued (\S+)/.exec(result.stdout) ?? []
         // Without ln there are no roots, and the hook says so.
         const isRooted = !result.stdout.includes(', but its paths are not protected from garbage collection')
         await areWhole(world, queued === undefined ? [] : [queued.replace(/,$/, '')], '/nix/store', isRooted)
-      })
-      return isHit
-    })
+        return watched.isHit
+      },
+    )
   }
 })
 
