@@ -1,7 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 
-/** The event loop waits no longer than that, and one entry. */
-const TURN_MS = 5
+/** So long at a stretch, and one entry more at most. */
+const WORK_MS = 2
+/** Then so long not at all: half of the time is the deliveries' alone. */
+const REST_MS = 2
 
 /**
  * Does something with each of many entries without holding up deliveries. It is time that is counted, not entries: to
@@ -11,8 +13,8 @@ export async function unhurried<T>(entries: Iterable<T>, act: (entry: T) => void
   let since = performance.now()
   for (const entry of entries) {
     act(entry)
-    if (performance.now() - since < TURN_MS) continue
-    await nextTurn()
+    if (performance.now() - since < WORK_MS) continue
+    await sleep(REST_MS)
     since = performance.now()
   }
 }
