@@ -10,6 +10,7 @@ export default defineConfig({
     // Most tests run real programs: Nix, servers, the daemon. On a loaded machine those take their time.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
     // A process for each file, because tests change the environment and the working directory. Three at once, also on
     // two cores: they wait for timers and disks half of the time.
     pool: 'forks',

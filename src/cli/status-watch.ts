@@ -5,9 +5,13 @@ import { print, printable } from './print.ts'
 import { asJson, type Snapshot, snapshot } from './snapshot.ts'
 import { asTable, batchLine } from './status-table.ts'
 
-/** How often the spool is looked at; a large one, for which that takes long, is so in at most a tenth of the time. */
+/**
+ * How often the spool is looked at. One so large that a look takes long is so in at most a tenth of the time; but one
+ * slow look, of a machine that was busy just then, doesn't keep a person waiting.
+ */
 const EVERY_MS = 1000
 const SHARE = 10
+const AT_MOST_MS = 5000
 /** How often plain lines say how far copies are. */
 const COPIES_EVERY_MS = 5000
 
@@ -93,7 +97,9 @@ async function everyNowAndThen(
     const began = performance.now()
     await show(snapshot(config))
     const took = performance.now() - began
-    await sleep(Math.max(EVERY_MS, took * SHARE), undefined, { signal }).catch(() => undefined)
+    await sleep(Math.min(Math.max(EVERY_MS, took * SHARE), AT_MOST_MS), undefined, { signal }).catch(
+      () => undefined,
+    )
   }
 }
 

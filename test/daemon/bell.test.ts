@@ -34,7 +34,7 @@ test('says nothing of what was there before, nor of what happens in directories 
   await bell.hang()
   writeFileSync(join(dir, 'new/directory/inside.json'), '')
   handOver('after.json')
-  await vi.waitFor(() => expect(rings).toContain('after.json'))
+  await vi.waitFor(() => expect(rings).toContain('after.json'), { timeout: 60_000 })
   expect(new Set(rings)).toEqual(new Set(['after.json']))
 })
 
@@ -42,10 +42,10 @@ test('keeps a thousand names and then only that it missed some, until it was ask
   const { rings, bell, handOver } = await withBell()
   await bell.hang()
   for (let at = 0; at < 1500; at++) handOver(`${at}.json`)
-  await vi.waitFor(() => expect(rings.length).toBeGreaterThanOrEqual(1500), { timeout: 10_000 })
+  await vi.waitFor(() => expect(rings.length).toBeGreaterThanOrEqual(1500), { timeout: 60_000 })
   expect(bell.takeNames()).toBeUndefined()
   handOver('X.json')
-  await vi.waitFor(() => expect(bell.takeNames()?.has('X.json')).toBe(true))
+  await vi.waitFor(() => expect(bell.takeNames()?.has('X.json')).toBe(true), { timeout: 60_000 })
 })
 
 test('hangs only where its directory does: one that was deleted and made again needs it hung again', async () => {
@@ -60,7 +60,7 @@ test('hangs only where its directory does: one that was deleted and made again n
   expect(bell.isHung).toBe(false)
   await bell.hang()
   handOver('X.json')
-  await vi.waitFor(() => expect(rings).toContain('X.json'))
+  await vi.waitFor(() => expect(rings).toContain('X.json'), { timeout: 60_000 })
   expect(bell.isHung).toBe(true)
 })
 

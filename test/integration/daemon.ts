@@ -34,7 +34,7 @@ export class Daemon {
   }
 
   /** Waits for a line of its log that has `text` in it. */
-  async says(text: string, timeoutMs = 20_000): Promise<string> {
+  async says(text: string, timeoutMs = 60_000): Promise<string> {
     const find = () => this.log.find((line) => line.includes(text))
     await until(() => find() !== undefined, `"${text}" in the log:\n${this.log.join('\n')}`, timeoutMs)
     return find() ?? ''
@@ -97,11 +97,11 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Waits until something is so, and says what it was waiting for when that takes too long. */
+/** Waits until something is so, and says what it was waiting for when that takes longer than even a busy machine may. */
 export async function until(
   isSo: () => boolean | Promise<boolean>,
   what: string | (() => string),
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs
   while (!(await isSo())) {

@@ -73,7 +73,7 @@ describe.each(versions.slice(-1))('with Nix $version', (version) => {
     await site.enqueue([path])
     cache.behave({ stallAfter: 1 }, { method: 'PUT', path: /nar/ })
     const watch = await site.watch(config)
-    await expect.poll(() => cache.count('PUT', /nar/), { timeout: 20_000 }).toBe(1)
+    await expect.poll(() => cache.count('PUT', /nar/)).toBe(1)
     watch.killWithChildren()
     await watch.exited
     expect(readdirSync(stage)).toHaveLength(1)
@@ -95,7 +95,7 @@ describe.each(versions.slice(-1))('with Nix $version', (version) => {
     const paths = await large(site, 1, 30_000_000)
     await site.enqueue(paths)
     const watch = await site.watch(config)
-    await expect.poll(() => cache.count('PUT', /nar/), { timeout: 20_000 }).toBe(1)
+    await expect.poll(() => cache.count('PUT', /nar/)).toBe(1)
     const logged = (msg: RegExp) => logLines(watch.log).filter((line) => msg.test(String(line.msg)))
     await writeFile(file, 'max-rate = "fast"\n')
     watch.kill('SIGHUP')

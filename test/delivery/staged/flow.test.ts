@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { FlowOptions } from '../../../src/delivery/staged/flow.ts'
 import { createHttpTransport } from '../../../src/delivery/staged/http-transport.ts'
 import type { Transport } from '../../../src/delivery/staged/transport.ts'
@@ -172,7 +172,7 @@ describe('a server that stalls', () => {
     const { transport } = open({ progressTimeoutMs: 300, attempts: 1 })
     const put = transport.put('nar/x', body, never, () => {})
     await expectFailure(put, { says: /nothing moved for/ })
-    await vi.waitFor(async () => expect(await cache.connections()).toBe(0))
+    await expect.poll(() => cache.connections()).toBe(0)
   })
 
   test('in the midst of an answer', async () => {
@@ -182,7 +182,7 @@ describe('a server that stalls', () => {
     cache.behave({ stallAfter: 10 })
     const { transport } = open({ progressTimeoutMs: 300, attempts: 1 })
     await expectFailure(transport.get('x.narinfo', never), { says: /nothing moved for/ })
-    await vi.waitFor(async () => expect(await cache.connections()).toBe(0))
+    await expect.poll(() => cache.connections()).toBe(0)
   })
 
   test('a slow one is not taken for one', async () => {
@@ -205,7 +205,7 @@ test('what is aborted ends at once, waiting or under way, for the reason that wa
   controller.abort(reason)
   for (const result of await settled) expect(result).toEqual({ status: 'rejected', reason })
   expect(performance.now() - began).toBeLessThan(500)
-  await vi.waitFor(async () => expect(await cache.connections()).toBe(0))
+  await expect.poll(() => cache.connections()).toBe(0)
 })
 
 test('a file that is shorter than it was is not sent, and is not the fault of the destination', async () => {

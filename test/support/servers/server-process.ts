@@ -7,7 +7,7 @@ import { connect, createServer } from 'node:net'
 import { delimiter, isAbsolute, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const START_MS = 10_000
+const START_MS = 30_000
 const STOP_MS = 5_000
 /** Debian has them where a user's PATH doesn't lead. */
 const PLACES = [...(process.env.PATH ?? '/usr/bin:/bin').split(delimiter), '/usr/sbin', '/sbin']
