@@ -134,7 +134,7 @@ export async function runRemote(
     ...(cache === undefined ? {} : { env: { XDG_CACHE_HOME: cache } }),
     silenceMs: store.silenceMs,
     signal,
-    ...(onLine ? { onLine } : {}),
+    ...(onLine ? { onLine, isTalkative: true } : {}),
   }
   try {
     return await run(program, [...args, ...remoteOptions(store)], options)

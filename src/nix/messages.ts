@@ -14,9 +14,13 @@ export function messagesOf(lines: readonly string[]): string[] {
   return messages.map(oneLine).filter((message) => message !== '')
 }
 
+/** True for what Nix tells of its work, nearly all of its lines; told apart without parsing. */
+export function isProgress(line: string): boolean {
+  return line.startsWith('@nix ') && !line.includes('"action":"msg"')
+}
+
 function nixMessage(line: string): string[] {
-  // Nearly all lines are progress; they are told apart without parsing.
-  if (!line.includes('"action":"msg"')) return []
+  if (isProgress(line)) return []
   let event: unknown
   try {
     event = JSON.parse(line.slice(5))

@@ -3,6 +3,8 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { execa } from 'execa'
 import { codeOf } from '../config/user-error.ts'
+import { LineFile } from './line-file.ts'
+import { isProgress } from './messages.ts'
 import { SignOfLife } from './sign-of-life.ts'
 
 /** How a program is run. */
@@ -15,6 +17,8 @@ export interface RunOptions {
   silenceMs?: number
   /** Called with each line the program writes to stderr. */
   onLine?: (line: string) => void
+  /** It writes thousands of lines to stderr, and a tenth of a second later is soon enough for `onLine`. */
+  isTalkative?: boolean
   /** Bytes of stdout to take at most. */
   stdoutMax?: number
   /** Written to the program's stdin, which is empty otherwise. */
@@ -26,7 +30,7 @@ export interface RunResult {
   /** Undefined where a signal ended it. */
   exitCode: number | undefined
   stdout: string
-  /** What it wrote to stderr, line by line, the last of it. */
+  /** What it wrote to stderr, line by line, the last of it, without Nix's progress. */
   lines: string[]
   /** Why it was ended from here, if it was. */
   ended?: 'silent' | 'aborted'
@@ -53,6 +57,16 @@ export async function run(
   args: readonly string[],
   options: RunOptions = {},
 ): Promise<RunResult> {
+  const lines: string[] = []
+  const onLine = (line: string) => {
+    life.seen()
+    options.onLine?.(line)
+    // It would drown what is said between.
+    if (isProgress(line)) return
+    lines.push(line)
+    if (lines.length > LINES_KEPT) lines.shift()
+  }
+  const file = options.isTalkative ? new LineFile(onLine) : undefined
   const child = execa(program, args, {
     cwd: workingDirectory(),
     env: { ...options.env },
@@ -61,20 +75,16 @@ export async function run(
     buffer: { stdout: true, stderr: false },
     maxBuffer: { stdout: options.stdoutMax ?? STDOUT_MAX },
     stripFinalNewline: false,
+    stderr: file?.stream ?? 'pipe',
     ...(options.input === undefined ? { stdin: 'ignore' } : { input: options.input }),
   })
   const life = new SignOfLife(child, options.signal, options.silenceMs)
   child.nodeChildProcess.once('exit', () => letGo(child))
-  const lines: string[] = []
-  const reading = readLines(child.stderr, (line) => {
-    life.seen()
-    options.onLine?.(line)
-    lines.push(line)
-    if (lines.length > LINES_KEPT) lines.shift()
-  })
+  const reading = child.stderr && readLines(child.stderr, onLine)
   try {
     const [result] = await Promise.all([child, reading])
     await life.left()
+    file?.end()
     if (result.failed && result.exitCode === undefined && result.signal === undefined && !life.ended) {
       throw new NotStartedError(notStarted(program, result.cause ?? result))
     }
@@ -82,6 +92,7 @@ export async function run(
     return { exitCode: result.exitCode, stdout, lines, ...(life.ended ? { ended: life.ended } : {}) }
   } finally {
     life.stop()
+    file?.end()
   }
 }
 
@@ -97,10 +108,10 @@ function workingDirectory(): string {
 }
 
 /** An ssh that was told to stay (ControlPersist) inherits stderr and keeps it open. */
-function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable }): void {
+function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable | null }): void {
   const timer = setTimeout(() => {
     stdout.destroy()
-    stderr.destroy()
+    stderr?.destroy()
   }, LET_GO_AFTER_MS)
   timer.unref()
 }
