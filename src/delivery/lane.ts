@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Destination } from '../config/config.ts'
 import { relatives } from '../nix/local-store.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
@@ -9,6 +10,9 @@ import { Health } from './health.ts'
 import type { Outcome } from './outcome.ts'
 import type { Progress, Route } from './route.ts'
 import { pathsIn, Underway } from './underway.ts'
+
+/** So many outcomes take some milliseconds to write; then the event loop gets its turn. */
+const SETTLED_PER_TURN = 25
 
 /** What a lane tells the delivery it belongs to. */
 export interface LaneEvents {
@@ -39,6 +43,8 @@ export class Lane {
   /** Jobs that failed by themselves and wait for their next attempt. */
   readonly #delayed = new Map<ClaimedJob, NodeJS.Timeout>()
   readonly #underway = new Underway()
+  /** Jobs that a batch is through with, and whose outcome is still to be written. */
+  readonly #settling = new Set<ClaimedJob>()
   /** At most so many jobs are this lane's at once. */
   readonly #capacity: number
   /** What went out since the destination went down, in vain: the next probe takes something else, if there is. */
@@ -71,7 +77,7 @@ export class Lane {
   }
 
   get isRunning(): boolean {
-    return this.#underway.size > 0
+    return this.#underway.size > 0 || this.#settling.size > 0
   }
 
   /** How many bytes and jobs went out since the start. */
@@ -91,7 +97,7 @@ export class Lane {
 
   /** How many more jobs it can do with: the next batch; one for a probe when the destination is down. */
   get room(): number {
-    const held = this.#underway.jobCount + this.#delayed.size
+    const held = this.#underway.jobCount + this.#settling.size + this.#delayed.size
     const free = this.#capacity - held - this.#waiting.length
     if (this.isPaused || free <= 0) return 0
     if (this.health.isDown) return this.health.waitMs === 0 && this.#nextProbe() === undefined ? 1 : 0
@@ -126,7 +132,7 @@ export class Lane {
   /** Starts the next batch if there is one and the destination may be tried. */
   start(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
     if (this.isPaused || this.#waiting.length === 0 || this.health.waitMs > 0 || signal.aborted) return
-    if (!this.isRunning) {
+    if (this.#underway.size === 0) {
       const probe = this.health.isDown ? this.#nextProbe() : undefined
       this.#send(this.#nextBatch(probe ? [probe] : this.#waiting), signal, onEnd)
     } else if (!this.health.isDown && this.#underway.size < this.destination.concurrency) {
@@ -148,7 +154,7 @@ export class Lane {
     const isFree = ({ job }: ClaimedJob) => held !== undefined && !job.outPaths.some((path) => held.has(path))
     const free = this.#waiting.filter(isFree)
     this.#isHeldUp = free.length === 0
-    if (!this.isRunning) this.#events.onChange()
+    if (this.#underway.size === 0) this.#events.onChange()
     else if (free.length > 0) this.#send(this.#nextBatch(free), signal, onEnd)
   }
 
@@ -166,7 +172,7 @@ export class Lane {
   }
 
   isSending(claimed: ClaimedJob): boolean {
-    return this.#underway.jobs.includes(claimed)
+    return this.#settling.has(claimed) || this.#underway.jobs.includes(claimed)
   }
 
   /** Takes the next batch out of what waits; `from` is all of it or a part. */
@@ -197,9 +203,21 @@ export class Lane {
     this.#underway.end(jobs, delivered)
     this.#isHeldUp = false
     this.#noteHealth(outcomes)
-    for (const [claimed, outcome] of outcomes) this.#events.onOutcome(this, claimed, outcome)
+    await this.#settle(outcomes)
     const ms = Math.round(performance.now() - startedAt)
     return { jobs: jobs.length, paths: pathsIn(jobs), runs, ms }
+  }
+
+  /** While the outcomes of a batch are written, a few milliseconds at a time, the next one goes out. */
+  async #settle(outcomes: ReadonlyMap<ClaimedJob, Outcome>): Promise<void> {
+    for (const claimed of outcomes.keys()) this.#settling.add(claimed)
+    this.#events.onChange()
+    let settled = 0
+    for (const [claimed, outcome] of outcomes) {
+      if (++settled % SETTLED_PER_TURN === 0) await nextTurn()
+      this.#settling.delete(claimed)
+      this.#events.onOutcome(this, claimed, outcome)
+    }
   }
 
   #noteHealth(outcomes: ReadonlyMap<ClaimedJob, Outcome>): void {
