@@ -78,8 +78,8 @@ async function measure(nix: PrivateNix, deliver: Deliver, round: number) {
   const paths = await nix.addAllToStore(
     Object.fromEntries(names.map((name) => [name, `content of ${name}\n`])),
   )
-  // Nothing is deleted in between: on some filesystems what comes after a deletion is slow.
-  const cache = (name: string) => `file://${join(nix.dir, `${name}-${round}`)}?compression=zstd`
+  // Each way fills a cache of its own, and nothing is deleted in between: on some filesystems what comes after is slow.
+  const cache = (name: string) => `file://${join(nix.dir, name)}?compression=zstd`
   const bare = await seconds(async () => must(await copy(nix, cache('bare'), paths), 'copy'))
   const queued = await deliver(paths)
   const single = await seconds(() => onePerJob(nix, cache('single'), paths))
