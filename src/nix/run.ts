@@ -17,7 +17,7 @@ export interface RunOptions {
   silenceMs?: number
   /** Called with each line the program writes to stderr. */
   onLine?: (line: string) => void
-  /** It writes thousands of lines to stderr, and a tenth of a second later is soon enough for `onLine`. */
+  /** It may write thousands of lines to stderr, of which a tenth of a second later is soon enough to hear. */
   isTalkative?: boolean
   /** Bytes of stdout to take at most. */
   stdoutMax?: number

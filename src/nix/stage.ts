@@ -74,5 +74,6 @@ function runAt(cache: LocalCache, args: readonly string[], signal: AbortSignal):
   mkdirSync(cache.temporary, { recursive: true })
   const env = { TMPDIR: cache.temporary, XDG_CACHE_HOME: join(cache.temporary, 'cache') }
   const options = ['--option', 'substitute', 'false']
-  return run('nix', [...NIX_COMMAND, ...args, ...options], { env, silenceMs: cache.silenceMs, signal })
+  const how = { env, silenceMs: cache.silenceMs, signal, isTalkative: true }
+  return run('nix', [...NIX_COMMAND, ...args, ...options], how)
 }

@@ -44,12 +44,12 @@ export function makeStagedRoute(
   })
 }
 
-/** Of the stage, for each batch that may be under way: so none of them has to wait for another one. */
+/** Of the stage, twice for each batch that may be under way: so none of them has to wait for another one. */
 function shareOf({ stageBytes, destinations }: Config): number {
   const batches = destinations
     .filter(({ via }) => via === 'stage')
     .reduce((sum, { concurrency }) => sum + concurrency, 0)
-  return Math.floor(stageBytes / Math.max(1, batches))
+  return Math.floor(stageBytes / Math.max(1, 2 * batches))
 }
 
 function warn(log: Logger, unsigned: readonly Unsigned[]): void {

@@ -9,7 +9,8 @@ import type { Progress, Route } from '../route.ts'
 import { CACHE_INFO, ensureCacheInfo } from './cache-info.ts'
 import { chunksOf } from './chunks.ts'
 import { NoRoom } from './no-room.ts'
-import type { Pool } from './pool.ts'
+import { oneAhead } from './one-ahead.ts'
+import type { Lease, Pool } from './pool.ts'
 import { type Found, Presence } from './presence.ts'
 import { readBack } from './read-back.ts'
 import { repair, type Unsigned } from './repair.ts'
@@ -99,7 +100,7 @@ export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
       name,
       ours.filter((object) => !missing.includes(object)).map(({ path }) => path),
     )
-    for (const chunk of chunksOf(missing, chunkBytes)) await this.#sendChunk(chunk, signal, progress)
+    await this.#sendChunks(chunksOf(missing, chunkBytes), signal, progress)
     if (this.#destination.verify) await readBack(this.#presence, missing, publicKey, signal)
     const [first] = unsigned
     if (first && this.#destination.verify) throw unsignedStays([...unsigned.keys()], first[1])
@@ -137,18 +138,41 @@ export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
     return this.#destination.verify ? stays : new Map()
   }
 
-  async #sendChunk(chunk: readonly StoreObject[], signal: AbortSignal, progress: Progress): Promise<void> {
-    const { pool } = this.#context
-    const lease = await pool.lease(this.#destination.name, chunk, signal).catch((error: unknown) => {
-      if (error instanceof NoRoom && chunk.length > 1) return undefined
-      throw error
-    })
-    if (!lease) {
-      // What is too much for the disk may not be in two halves.
-      const middle = Math.ceil(chunk.length / 2)
-      await this.#sendChunk(chunk.slice(0, middle), signal, progress)
-      return await this.#sendChunk(chunk.slice(middle), signal, progress)
+  /** Sends a chunk after the other; while one is on its way, the next is packed. */
+  async #sendChunks(
+    chunks: Iterable<readonly StoreObject[]>,
+    signal: AbortSignal,
+    progress: Progress,
+  ): Promise<void> {
+    const pack = (chunk: readonly StoreObject[], either: AbortSignal) => this.#pack(chunk, either)
+    const discard = (lease: Lease | NoRoom) => lease instanceof NoRoom || lease.end(false)
+    for await (const [chunk, lease] of oneAhead(chunks, pack, discard, signal)) {
+      // There may be, now that the one before it is gone.
+      if (lease instanceof NoRoom) await this.#sendChunk(chunk, signal, progress)
+      else await this.#sendPacked(lease, signal, progress)
     }
+  }
+
+  async #sendChunk(chunk: readonly StoreObject[], signal: AbortSignal, progress: Progress): Promise<void> {
+    const lease = await this.#pack(chunk, signal)
+    if (!(lease instanceof NoRoom)) return await this.#sendPacked(lease, signal, progress)
+    if (chunk.length === 1) throw lease
+    // What is too much for the disk may not be in two halves.
+    const middle = Math.ceil(chunk.length / 2)
+    await this.#sendChunk(chunk.slice(0, middle), signal, progress)
+    await this.#sendChunk(chunk.slice(middle), signal, progress)
+  }
+
+  async #pack(chunk: readonly StoreObject[], signal: AbortSignal): Promise<Lease | NoRoom> {
+    try {
+      return await this.#context.pool.lease(this.#destination.name, chunk, signal)
+    } catch (error) {
+      if (error instanceof NoRoom) return error
+      throw error
+    }
+  }
+
+  async #sendPacked(lease: Lease, signal: AbortSignal, progress: Progress): Promise<void> {
     let isTaken = false
     try {
       await this.#sender.send(lease.paths, signal, progress)
