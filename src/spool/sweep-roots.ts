@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { type GcRoots, rootKey } from '../nix/gc-roots.ts'
+import { fingerprint } from './fingerprint.ts'
 import type { Spool } from './layout.ts'
 import { entriesOf } from './read.ts'
 import { ABANDONED_MS } from './sweep.ts'
@@ -9,7 +10,8 @@ import { exists, originalName, unlinkIfThere } from './write.ts'
 
 /**
  * Removes GC roots whose job needs them no longer, or never came to be (docs/SPOOL.md, T11). The roots are listed twice,
- * so that only what stands for each needs to be in memory: 50 MB for a million.
+ * so that only what stands for each needs to be in memory: 50 MB for a million. Should a job have the same fingerprint as
+ * another's root, that root stays for as long as the job.
  * @returns How many.
  */
 export async function sweepRoots(spool: Spool, roots: GcRoots): Promise<number> {
@@ -52,19 +54,4 @@ async function jobsAmong(
 function isAbandoned(path: string): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   return stats !== undefined && Date.now() - stats.mtimeMs > ABANDONED_MS
-}
-
-/**
- * Stands for a name: a hash of 53 bits (FNV-1a, twice). That one of a million jobs has the same as a root of another's is
- * a chance of one in ten billion; such a root stays for as long as that job.
- */
-function fingerprint(name: string): number {
-  let low = 0x811c9dc5
-  let high = 0x01234567
-  for (let at = 0; at < name.length; at++) {
-    const code = name.charCodeAt(at)
-    low = Math.imul(low ^ code, 0x01000193)
-    high = Math.imul(high ^ code, 0x85ebca6b)
-  }
-  return (high >>> 11) * 2 ** 32 + (low >>> 0)
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
 import { AgeCount, type Ages, queuedAt } from './ages.ts'
+import { fingerprint } from './fingerprint.ts'
 import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
 import { type Spool, STATES, type State } from './layout.ts'
 import { readJob } from './read.ts'
@@ -86,7 +87,7 @@ class Sample {
 
   offer(name: string): void {
     this.count++
-    const hash = hashOf(name)
+    const hash = fingerprint(name)
     if (hash >= this.#bound) return
     this.#chosen.push({ name, hash })
     if (this.#chosen.length < READ_PER_COLUMN) return
@@ -94,15 +95,6 @@ class Sample {
     this.#chosen.length = READ_PER_COLUMN
     this.#bound = this.#chosen.at(-1)?.hash ?? 0
   }
-}
-
-/** 32 bits: FNV-1a, its bits mixed once more, as those above are to depend on all of the text. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
 }
 
 function sampleOf(samples: Map<number, Sample>, column: number): Sample {
