@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Destination } from '../config/config.ts'
-import { relatives } from '../nix/local-store.ts'
+import { relatedTo } from '../nix/closure.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import type { DestinationReport, Rate } from '../spool/report.ts'
@@ -53,8 +53,8 @@ export class Lane {
   #nextSize: number
   /** Somebody paused it: it takes nothing on and starts nothing. */
   isPaused = false
-  /** Nothing was sent since the start. */
-  isUntried = true
+  /** How many batches were sent since the start. */
+  #batchCount = 0
   #isChoosing = false
   /** All that waits depends on what is running; there is no use in another look before that changes. */
   #isHeldUp = false
@@ -74,6 +74,11 @@ export class Lane {
   isFor(job: Job): boolean {
     const state = job.destinations[this.destination.name]?.state
     return state === undefined || state === 'waiting'
+  }
+
+  /** Nothing was sent since the start. */
+  get isUntried(): boolean {
+    return this.#batchCount === 0
   }
 
   get isRunning(): boolean {
@@ -147,15 +152,22 @@ export class Lane {
   async #startBeside(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): Promise<void> {
     if (this.#isChoosing || this.#isHeldUp) return
     this.#isChoosing = true
-    const underway = this.#underway.jobs.flatMap(({ job }) => job.outPaths)
+    const asked = new Set(this.#waiting)
+    const batches = this.#batchCount
+    const pathsOf = (jobs: Iterable<ClaimedJob>) => [...jobs].flatMap(({ job }) => job.outPaths)
     // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
-    const held = await relatives(underway, signal).catch(() => undefined)
+    const held = await relatedTo(pathsOf(this.#underway.jobs), pathsOf(asked), signal).catch(() => undefined)
     this.#isChoosing = false
-    const isFree = ({ job }: ClaimedJob) => held !== undefined && !job.outPaths.some((path) => held.has(path))
+    // Something else went out meanwhile, which nobody has compared with.
+    if (this.#batchCount > batches) return this.#events.onChange()
+    const isFree = (claimed: ClaimedJob) =>
+      held !== undefined && asked.has(claimed) && !claimed.job.outPaths.some((path) => held.has(path))
     const free = this.#waiting.filter(isFree)
-    this.#isHeldUp = free.length === 0
-    if (this.#underway.size === 0) this.#events.onChange()
-    else if (free.length > 0) this.#send(this.#nextBatch(free), signal, onEnd)
+    // What came meanwhile was not asked about.
+    const areAllHeld = free.length === 0 && this.#waiting.every((claimed) => asked.has(claimed))
+    this.#isHeldUp = this.#underway.size > 0 && areAllHeld
+    if (this.#underway.size > 0 && free.length > 0) this.#send(this.#nextBatch(free), signal, onEnd)
+    else if (!this.#isHeldUp) this.#events.onChange()
   }
 
   /** Lets go of what it keeps open. */
@@ -190,7 +202,7 @@ export class Lane {
   }
 
   #send(jobs: ClaimedJob[], signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
-    this.isUntried = false
+    this.#batchCount++
     void this.#deliver(jobs, signal, this.#underway.begin(jobs))
       .then(onEnd)
       .finally(() => this.#events.onChange())

@@ -104,13 +104,6 @@ function halves<T>(items: readonly T[]): [T[], T[]] {
   return [items.slice(0, middle), items.slice(middle)]
 }
 
-/** Every valid store path that depends on one of `paths` or that one of them depends on, they themselves included. */
-export async function relatives(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
-  const kinds = ['--referrers-closure', '--requisites']
-  const found = await Promise.all(kinds.map((kind) => query(['--query', kind, ...paths], signal)))
-  return lines(found.join('\n'))
-}
-
 /** `nix-store`, not `nix path-info`: it says the same in every version of Nix. */
 async function query(args: readonly string[], signal?: AbortSignal): Promise<string> {
   return unlessFailed(await run('nix-store', args, queryOptions(signal))).stdout

@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { closureOf, relatedTo } from '../../src/nix/closure.ts'
+import { NixFailure } from '../../src/nix/failure.ts'
+import { nixVersions } from '../support/nix-versions.mjs'
+import { makePrivateNix } from '../support/private-nix.ts'
+
+const signal = new AbortController().signal
+
+test.each(await nixVersions())('what belongs together, with Nix $version', async (version) => {
+  const nix = await makePrivateNix(version, { name: 'closure' })
+  const before = { ...process.env }
+  Object.assign(process.env, nix.env)
+  try {
+    const build = async (name: string, deps: string[] = []) =>
+      (await nix.build({ name, deps })).outPaths[0] ?? ''
+    const [library, stranger] = [await build('library'), await build('stranger')]
+    const middle = await build('middle', [library])
+    const program = await build('program', [middle])
+    const cousin = await build('cousin', [library])
+    const all = [library, middle, program, cousin, stranger]
+
+    const order = (await closureOf([program], signal)).map(({ path }) => path)
+    expect(order).toEqual([library, middle, program])
+
+    const related = async (others: string[], paths = all) => [...(await relatedTo(others, paths, signal))]
+    expect(await related([library])).toEqual([library, middle, program, cousin])
+    expect(await related([program])).toEqual([library, middle, program])
+    expect(await related([middle], [program, cousin, stranger])).toEqual([program])
+    // What both depend on goes along with whichever is first; that is no reason to wait.
+    expect(await related([program], [cousin, stranger])).toEqual([])
+    expect(await related([], all)).toEqual([])
+
+    const gone = library.replace(/^(.*\/)[^/]{32}/, `$1${'0'.repeat(32)}`)
+    await expect(related([program], [gone])).rejects.toThrow(NixFailure)
+  } finally {
+    for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name]
+    Object.assign(process.env, before)
+    await nix.cleanup()
+  }
+})
