@@ -6,25 +6,19 @@ import type { Observer } from '../delivery/observer.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from '../spool/layout.ts'
 import { isPaused, isPauseFile } from '../spool/pause.ts'
-import { entriesOf } from '../spool/read.ts'
 import { recover } from '../spool/recover.ts'
-import { readReport, writeReport } from '../spool/report.ts'
 import { hasWork } from '../spool/survey.ts'
 import { Bell } from './bell.ts'
 import { Claimer } from './claimer.ts'
+import { Ending, type Until } from './ending.ts'
 import { Housekeeping } from './housekeeping.ts'
-import { ownIdentity } from './identity.ts'
-import { lockIdentity } from './lock.ts'
 import type { Standing } from './notify.ts'
+import { Reporter } from './reporter.ts'
 
 /** A backlog that only waits for a destination that is down is read again in at most a tenth of the time. */
 const RESCAN_SHARE = 10
-/** How often the report follows what is under way. */
-const REPORT_EVERY_MS = 1_000
 /** Hanging a bell reads the directory once; over a larger one only the rescan watches. */
 const BELL_MAX = 50_000
-/** A drain that lingers stays so long with nothing to do. */
-const QUIET_MS = 5_000
 
 export interface LoopContext {
   spool: Spool
@@ -36,12 +30,6 @@ export interface LoopContext {
   onChange: () => void
   observer?: Observer | undefined
 }
-
-/**
- * When a loop ends: when it is told to (`watch`), when nothing more can be done now (`drain`), or when nothing waits
- * any more, not even for a destination that is down: at once (`exec`), or after a while of that (`drain --linger`).
- */
-export type Until = 'stopped' | 'idle' | 'settled' | 'empty'
 
 /** How a loop ended. */
 export interface LoopResult {
@@ -59,25 +47,19 @@ export class Loop {
   readonly #jobBell: Bell
   readonly #pauseBell: Bell
   readonly #housekeeping: Housekeeping
-  readonly #startedAt = new Date().toISOString()
-  readonly #lock: string
+  readonly #reporter: Reporter
+  readonly #ending: Ending
   #wasPaused = false
   #lastRescan = 0
-  #until: Until = 'stopped'
   #isStopping = false
   #wake: () => void = () => undefined
   #isAwake = true
   #isAsleep = false
   #hasGotOn = false
-  #hasSaidStray = false
-  #emptySince: number | undefined
-  /** Set while something is under way: the report is brought up to date when it is over. */
-  #nextReport: NodeJS.Timeout | undefined
 
   constructor(context: LoopContext) {
     const { spool, roots, config, log } = context
     this.#context = context
-    this.#lock = lockIdentity(spool)
     this.#delivery = new Delivery({
       spool,
       roots,
@@ -93,7 +75,9 @@ export class Loop {
       if (isPauseFile(name)) this.#ring()
     })
     this.#housekeeping = new Housekeeping(context)
-    this.#rememberSuccess()
+    this.#reporter = new Reporter(context, this.#delivery)
+    const [delivery, claimer, ring] = [this.#delivery, this.#claimer, () => this.#ring()]
+    this.#ending = new Ending('stopped', { spool, log, delivery, claimer, ring })
   }
 
   /** Stops claiming; `run` then ends once the running copies did, or the grace is over. */
@@ -115,7 +99,7 @@ export class Loop {
 
   /** Has a running loop end otherwise than it was told at first; what came up to now is looked for once more. */
   endWhen(until: Until): void {
-    this.#until = until
+    this.#ending.until = until
     this.#claimer.scan.wet()
     this.#ring()
   }
@@ -123,7 +107,7 @@ export class Loop {
   /** @param onReady Called once what a dead daemon left is back in `new/` (docs/SPOOL.md, T7). */
   async run(until: Until, onReady: () => void = () => undefined): Promise<LoopResult> {
     const isStaying = until !== 'idle'
-    this.#until = until
+    this.#ending.until = until
     this.#report()
     this.#recover()
     onReady()
@@ -134,7 +118,7 @@ export class Loop {
       while (!this.#isStopping) {
         await (isStaying ? this.#turnOrLog() : this.#turn())
         this.#hasGotOn = true
-        if (this.#mayEnd()) break
+        if (this.#ending.isReached(this.#wasPaused)) break
         if (isStaying) await this.#hangBell()
         await this.#sleep()
       }
@@ -174,7 +158,7 @@ export class Loop {
   async #close(): Promise<void> {
     await this.#delivery.stop(this.#context.config.stopGraceMs)
     await this.#housekeeping.stop()
-    clearTimeout(this.#nextReport)
+    this.#reporter.stop()
     await Promise.all([this.#jobBell.takeDown(), this.#pauseBell.takeDown()])
     this.#report()
     this.#claimer.scan.close()
@@ -189,7 +173,7 @@ export class Loop {
       return this.#isStopping
     })
     this.#delivery.start()
-    this.#reportSoon()
+    this.#reporter.follow()
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */
@@ -237,39 +221,6 @@ export class Loop {
     this.#ring()
   }
 
-  #mayEnd(): boolean {
-    if (this.#until === 'idle') return this.#isThrough()
-    if (this.#until === 'settled') return this.#isEmpty()
-    return this.#until === 'empty' && this.#isQuiet()
-  }
-
-  /** Nothing is under way, and nothing more can be taken on: there is nothing, or no destination has room. */
-  #isThrough(): boolean {
-    if (this.#wasPaused) return true
-    return !this.#delivery.isRunning && (this.#claimer.scan.isDry || this.#claimer.isFull)
-  }
-
-  /** Nothing was left for a while: where builds end one after the other, not each needs a start of ours. */
-  #isQuiet(): boolean {
-    const now = performance.now()
-    const isFirst = this.#emptySince === undefined
-    this.#emptySince = this.#isEmpty() ? (this.#emptySince ?? now) : undefined
-    if (this.#emptySince === undefined) return false
-    if (isFirst) setTimeout(() => this.#ring(), QUIET_MS + 1)
-    return now - this.#emptySince >= QUIET_MS
-  }
-
-  /** Nothing is left at all, as a path unit sees it, which would start us again at once. */
-  #isEmpty(): boolean {
-    const { spool, log } = this.#context
-    if (this.#delivery.inHand > 0 || hasWork(spool)) return false
-    const stray = firstVisible(spool.new)
-    if (stray === undefined) return true
-    if (!this.#hasSaidStray) log.warn({ file: stray }, 'new/ holds something that is no job; take it away')
-    this.#hasSaidStray = true
-    return false
-  }
-
   async #hangBell(): Promise<void> {
     if (this.#jobBell.isHung || !this.#claimer.scan.isDry || this.#claimer.scan.left > BELL_MAX) return
     await this.#jobBell.hang()
@@ -280,44 +231,8 @@ export class Loop {
 
   /** For what matters to the service manager too. */
   #report(): void {
-    this.#writeReport()
+    this.#reporter.write()
     this.#context.onChange()
-  }
-
-  #writeReport(): void {
-    const { spool, log } = this.#context
-    try {
-      // Another daemon took the lock, as happens to one that was stopped for long: the report is that one's now.
-      if (lockIdentity(spool) !== this.#lock) return
-      writeReport(spool, {
-        pid: process.pid,
-        identity: ownIdentity(),
-        lock: this.#lock,
-        startedAt: this.#startedAt,
-        destinations: this.#delivery.report(),
-      })
-    } catch (error) {
-      log.warn({ error: wordsOf(error) }, 'the report for `nix-upload status` could not be written')
-    }
-  }
-
-  /** Says how far the running copies are, once a second, and once more when they are through. */
-  #reportSoon(): void {
-    if (this.#nextReport || !this.#delivery.isRunning) return
-    this.#nextReport = setTimeout(() => {
-      this.#nextReport = undefined
-      this.#writeReport()
-      this.#reportSoon()
-    }, REPORT_EVERY_MS)
-  }
-
-  /** When something last went through is known from the last daemon's report, which ours is going to replace. */
-  #rememberSuccess(): void {
-    const before = readReport(this.#context.spool)?.destinations ?? {}
-    for (const { destination, health } of this.#delivery.lanes) {
-      const known = before[destination.name]
-      if (known?.to === destination.to) health.remember(known.lastSuccessAt)
-    }
   }
 
   #ring(): void {
@@ -331,10 +246,4 @@ export class Loop {
     this.#isAsleep = false
     this.#isAwake = false
   }
-}
-
-/** The first entry that is not hidden. */
-function firstVisible(directory: string): string | undefined {
-  for (const { name } of entriesOf(directory)) if (!name.startsWith('.')) return name
-  return undefined
 }

@@ -4,17 +4,18 @@ import { formatDuration } from '../config/duration.ts'
 import { wordsOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
-import type { DeliveryRecord, Job } from '../spool/job.ts'
+import type { Job } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import type { DestinationReport } from '../spool/report.ts'
 import { Lane } from './lane.ts'
 import type { Observer } from './observer.ts'
-import { afterOutcome, type Next, type Outcome } from './outcome.ts'
+import { afterOutcome, type Outcome } from './outcome.ts'
 import { RecentlyWhole } from './recently-whole.ts'
 import { routeTo } from './routes.ts'
 import { Settlement } from './settlement.ts'
 import { Rates } from './staged/rates.ts'
 import { Stage } from './staged/stage.ts'
+import { tell } from './tell.ts'
 
 /** At most so many jobs are claimed at once; the rest wait in `new/`, where they cost no memory. */
 export const MAX_IN_HAND = 1000
@@ -216,8 +217,7 @@ export class Delivery {
     const { name, maxAttempts } = lane.destination
     const before = claimed.job.destinations[name]
     const { record, next } = afterOutcome(before, outcome, maxAttempts, new Date())
-    this.#log(claimed, name, record, next)
-    this.#observe(name, record, next)
+    tell(this.#context, claimed, name, record, next)
     // A destination that stays down says the same at every probe; that is written once, for who reads the job.
     if (next !== 'wait' || record.error !== before?.error) this.#settlement.update(claimed, name, record)
     // While a destination is down each probe takes another job, and not all of them need to be in hand.
@@ -234,28 +234,6 @@ export class Delivery {
     // What it waits for can take days, and until then its file would not say what it has got.
     else if (others.every(({ health, isPaused }) => health.isDown || isPaused))
       this.#settlement.record(claimed)
-  }
-
-  #observe(destination: string, { state }: DeliveryRecord, next: Next): void {
-    const { observer } = this.#context
-    if (next === 'wait') observer?.onResult(destination, 'deferred')
-    if (next === 'retry') observer?.onResult(destination, 'retried')
-    if (next !== 'settled' || state === 'waiting') return
-    observer?.onResult(destination, state === 'done' ? 'delivered' : state)
-  }
-
-  #log(claimed: ClaimedJob, destination: string, record: DeliveryRecord, next: Next): void {
-    const { log } = this.#context
-    const { attempts, error, note } = record
-    const about = { job: claimed.name, destination }
-    if (next === 'retry') log.warn({ ...about, attempts, error }, 'failed, will be tried again')
-    if (next !== 'settled') return
-    if (record.state === 'failed') log.error({ ...about, attempts, error }, 'given up')
-    else
-      log.info(
-        { ...about, paths: claimed.job.outPaths.length, note },
-        record.state === 'skipped' ? 'skipped' : 'delivered',
-      )
   }
 
   /** Moves a job on that no lane has any more: settled, or back to `new/` where a destination still lacks it. */

@@ -1,0 +1,77 @@
+import type { Logger } from 'pino'
+import type { Delivery } from '../delivery/delivery.ts'
+import type { Spool } from '../spool/layout.ts'
+import { entriesOf } from '../spool/read.ts'
+import { hasWork } from '../spool/survey.ts'
+import type { Claimer } from './claimer.ts'
+
+/** A drain that lingers stays so long with nothing to do. */
+const QUIET_MS = 5_000
+
+/**
+ * When a loop ends: when it is told to (`watch`), when nothing more can be done now (`drain`), or when nothing waits
+ * any more, not even for a destination that is down: at once (`exec`), or after a while of that (`drain --linger`).
+ */
+export type Until = 'stopped' | 'idle' | 'settled' | 'empty'
+
+interface EndingContext {
+  spool: Spool
+  log: Logger
+  delivery: Delivery
+  claimer: Claimer
+  /** Has the loop ask once more. */
+  ring: () => void
+}
+
+/** Knows whether a loop has come to its end. */
+export class Ending {
+  until: Until
+  readonly #context: EndingContext
+  #emptySince: number | undefined
+  #hasSaidStray = false
+
+  constructor(until: Until, context: EndingContext) {
+    this.until = until
+    this.#context = context
+  }
+
+  /** @param isPaused Whether somebody has paused the whole spool. */
+  isReached(isPaused: boolean): boolean {
+    if (this.until === 'idle') return isPaused || this.#isThrough()
+    if (this.until === 'settled') return this.#isEmpty()
+    return this.until === 'empty' && this.#isQuiet()
+  }
+
+  /** Nothing is under way, and nothing more can be taken on: there is nothing, or no destination has room. */
+  #isThrough(): boolean {
+    const { delivery, claimer } = this.#context
+    return !delivery.isRunning && (claimer.scan.isDry || claimer.isFull)
+  }
+
+  /** Nothing was left for a while: where builds end one after the other, not each needs a start of ours. */
+  #isQuiet(): boolean {
+    const now = performance.now()
+    const isFirst = this.#emptySince === undefined
+    this.#emptySince = this.#isEmpty() ? (this.#emptySince ?? now) : undefined
+    if (this.#emptySince === undefined) return false
+    if (isFirst) setTimeout(this.#context.ring, QUIET_MS + 1)
+    return now - this.#emptySince >= QUIET_MS
+  }
+
+  /** Nothing is left at all, as a path unit sees it, which would start us again at once. */
+  #isEmpty(): boolean {
+    const { spool, log, delivery } = this.#context
+    if (delivery.inHand > 0 || hasWork(spool)) return false
+    const stray = firstVisible(spool.new)
+    if (stray === undefined) return true
+    if (!this.#hasSaidStray) log.warn({ file: stray }, 'new/ holds something that is no job; take it away')
+    this.#hasSaidStray = true
+    return false
+  }
+}
+
+/** The first entry that is not hidden. */
+function firstVisible(directory: string): string | undefined {
+  for (const { name } of entriesOf(directory)) if (!name.startsWith('.')) return name
+  return undefined
+}

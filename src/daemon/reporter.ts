@@ -1,0 +1,69 @@
+import type { Logger } from 'pino'
+import { wordsOf } from '../config/user-error.ts'
+import type { Delivery } from '../delivery/delivery.ts'
+import type { Spool } from '../spool/layout.ts'
+import { readReport, writeReport } from '../spool/report.ts'
+import { ownIdentity } from './identity.ts'
+import { lockIdentity } from './lock.ts'
+
+/** How often the report follows what is under way. */
+const EVERY_MS = 1_000
+
+/** Writes the report that `status` reads and that the next daemon goes on from. */
+export class Reporter {
+  readonly #spool: Spool
+  readonly #log: Logger
+  readonly #delivery: Delivery
+  readonly #startedAt = new Date().toISOString()
+  readonly #lock: string
+  /** Set while something is under way: the report is brought up to date when it is over. */
+  #next: NodeJS.Timeout | undefined
+
+  /** For who holds the spool's lock. */
+  constructor({ spool, log }: { spool: Spool; log: Logger }, delivery: Delivery) {
+    this.#spool = spool
+    this.#log = log
+    this.#delivery = delivery
+    this.#lock = lockIdentity(spool)
+    this.#rememberSuccess()
+  }
+
+  write(): void {
+    try {
+      // Another daemon took the lock, as happens to one that was stopped for long: the report is that one's now.
+      if (lockIdentity(this.#spool) !== this.#lock) return
+      writeReport(this.#spool, {
+        pid: process.pid,
+        identity: ownIdentity(),
+        lock: this.#lock,
+        startedAt: this.#startedAt,
+        destinations: this.#delivery.report(),
+      })
+    } catch (error) {
+      this.#log.warn({ error: wordsOf(error) }, 'the report for `nix-upload status` could not be written')
+    }
+  }
+
+  /** Says how far the running copies are, once a second, and once more when they are through. */
+  follow(): void {
+    if (this.#next || !this.#delivery.isRunning) return
+    this.#next = setTimeout(() => {
+      this.#next = undefined
+      this.write()
+      this.follow()
+    }, EVERY_MS)
+  }
+
+  stop(): void {
+    clearTimeout(this.#next)
+  }
+
+  /** When something last went through is known from the last daemon's report, which ours is going to replace. */
+  #rememberSuccess(): void {
+    const before = readReport(this.#spool)?.destinations ?? {}
+    for (const { destination, health } of this.#delivery.lanes) {
+      const known = before[destination.name]
+      if (known?.to === destination.to) health.remember(known.lastSuccessAt)
+    }
+  }
+}
