@@ -42,10 +42,10 @@ const withoutWaiting = (version: NixVersion) =>
     return compared(version, 0, paths, staged, alone)
   })
 
-/** With fewer of them, because a bare copy of a thousand waits for minutes. */
+/** Once, because a bare copy of a thousand waits for minutes. */
 const withWaiting = (version: NixVersion) =>
   withNix(version, async (nix) => {
-    const paths = await tinyPaths(nix, count / 5)
+    const paths = await tinyPaths(nix)
     const staged = await withSlow(waitMs, ({ url }) => drain(nix, paths, [url]))
     const alone = await withSlow(waitMs, ({ url }) => bare(nix, paths, url))
     return compared(version, waitMs, paths, staged, alone)
