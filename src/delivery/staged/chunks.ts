@@ -1,7 +1,7 @@
 import type { StoreObject } from '../../nix/closure.ts'
 
 /** Nix gets their paths as arguments, of which the kernel takes so many. */
-const MOST_PATHS = 500
+const MOST_PATHS = 2000
 
 /**
  * Cuts a list so that what is staged at a time fits, in its order.
