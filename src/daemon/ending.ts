@@ -6,7 +6,7 @@ import { hasWork } from '../spool/survey.ts'
 import type { Claimer } from './claimer.ts'
 
 /** A drain that lingers stays so long with nothing to do. */
-const QUIET_MS = 5_000
+export const QUIET_MS = 5_000
 
 /**
  * When a loop ends: when it is told to (`watch`), when nothing more can be done now (`drain`), or when nothing waits

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { DEFAULTS, embeddedDestination } from '../../src/config/config.ts'
 import { parseDuration } from '../../src/config/duration.ts'
+import { QUIET_MS } from '../../src/daemon/ending.ts'
 
 const read = (name: string) => readFileSync(new URL(`../../systemd/${name}`, import.meta.url), 'utf8')
 
@@ -55,7 +56,5 @@ test('the services, the path unit and the fragments know the default directories
 test('a drain that is started for each build in turn does not run into its start limit', () => {
   const [interval] = values('nix-upload-drain.service', 'StartLimitIntervalSec')
   const [burst] = values('nix-upload-drain.service', 'StartLimitBurst')
-  const loop = readFileSync(new URL('../../src/daemon/loop.ts', import.meta.url), 'utf8')
-  const quietMs = Number(/QUIET_MS = ([\d_]+)/.exec(loop)?.[1]?.replaceAll('_', ''))
-  expect(quietMs * Number(burst)).toBeGreaterThan(parseDuration(interval) ?? Number.POSITIVE_INFINITY)
+  expect(QUIET_MS * Number(burst)).toBeGreaterThan(parseDuration(interval) ?? Number.POSITIVE_INFINITY)
 })

@@ -7,11 +7,12 @@ import { expect, onTestFinished, test } from 'vitest'
 import { parseNarInfo } from '../../../src/nix/narinfo.ts'
 import { until } from '../../integration/daemon.ts'
 import { makeSite } from '../../integration/site.ts'
+import { IS_WHOLE } from '../../proof/share.ts'
 import { startMoodyCache } from '../../support/servers/moody-cache.ts'
 import { versions } from '../bed.ts'
 import { layersOf } from './layers.ts'
 
-const KILLS = 20
+const KILLS = IS_WHOLE ? 20 : 6
 const LAYERS = 6
 const EACH = 8
 
