@@ -13,4 +13,9 @@ node bench/hook.ts --million "$directory" >bench/results/hook.json
 node bench/delivery.ts >bench/results/delivery.json
 node bench/staged.ts "${2:-128}" >bench/results/staged.json
 node bench/scale.ts "$directory" >bench/results/scale.json
+# What is left without a disk; a million small files take 5 GiB.
+free=$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)
+if [ "${free:-0}" -gt 8000000 ]; then
+  node bench/scale.ts --seconds 15 /dev/shm >bench/results/scale-memory.json
+fi
 node bench/report.ts
