@@ -28,7 +28,6 @@ export class LineFile {
   readonly #maxBytes: number
   #readBytes = 0
   #rest = ''
-  #isOpen = true
 
   /**
    * @param onLine Called with each line, without its end.
@@ -48,8 +47,6 @@ export class LineFile {
 
   /** Reads what is left and closes the file. */
   end(): void {
-    if (!this.#isOpen) return
-    this.#isOpen = false
     clearInterval(this.#looks)
     this.#read()
     if (this.#rest !== '') this.#onLine(this.#rest)

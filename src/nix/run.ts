@@ -84,7 +84,6 @@ export async function run(
   try {
     const [result] = await Promise.all([child, reading])
     await life.left()
-    file?.end()
     if (result.failed && result.exitCode === undefined && result.signal === undefined && !life.ended) {
       throw new NotStartedError(notStarted(program, result.cause ?? result))
     }
@@ -92,6 +91,7 @@ export async function run(
     return { exitCode: result.exitCode, stdout, lines, ...(life.ended ? { ended: life.ended } : {}) }
   } finally {
     life.stop()
+    // Adds what it said last to `lines`.
     file?.end()
   }
 }
