@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, createWriteStream, ftruncateSync, openSync, readSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
-import { codeOf } from '../config/user-error.ts'
+import { codeOf, UserError, wordsOf } from '../config/user-error.ts'
 
 /** How often it is looked whether there are more lines. */
 const LOOK_EVERY_MS = 100
@@ -32,13 +32,13 @@ export class LineFile {
   /**
    * @param onLine Called with each line, without its end.
    * @param maxBytes What is written just when a file that has become so large is emptied may be lost.
-   * @throws A system error where no file can be made in the directory for temporary ones.
+   * @throws {UserError} where no file can be made in the directory for temporary ones.
    */
   constructor(onLine: (line: string) => void, maxBytes = MAX_BYTES) {
     this.#onLine = onLine
     this.#maxBytes = maxBytes
     const path = join(tmpdir(), `nix-upload-${randomUUID()}`)
-    this.#fd = openSync(path, 'ax+', 0o600)
+    this.#fd = open(path)
     this.stream = createWriteStream(path, { fd: this.#fd, autoClose: false })
     // Whatever ends us leaves nothing behind.
     unlinkSync(path)
@@ -77,5 +77,16 @@ export class LineFile {
       if (codeOf(error) === undefined) throw error
       return 0
     }
+  }
+}
+
+function open(path: string): number {
+  try {
+    return openSync(path, 'ax+', 0o600)
+  } catch (error) {
+    const directory = dirname(path)
+    throw new UserError(
+      `no temporary file can be made in ${directory}, see to that directory or set TMPDIR to another: ${wordsOf(error)}`,
+    )
   }
 }

@@ -54,6 +54,14 @@ test('it has no name, so that nothing is left of it whatever ends us', () => {
   file.end()
 })
 
+test('where none can be made it is said where, and what to do', () => {
+  vi.stubEnv('TMPDIR', join(temporary(), 'gone'))
+  onTestFinished(() => void vi.unstubAllEnvs())
+  expect(() => new LineFile(() => undefined)).toThrow(
+    /^no temporary file can be made in .*\/gone, .*TMPDIR.*: no such/,
+  )
+})
+
 test('one that has become large is emptied, and goes on', async () => {
   const lines: string[] = []
   const file = new LineFile((line) => lines.push(line), 1000)
