@@ -50,7 +50,9 @@ async function onePerJob(nix: PrivateNix, to: string, paths: readonly string[]):
 /** A daemon that is running, as it is on a builder, and is paused while jobs are queued. */
 async function startDaemon(nix: PrivateNix) {
   const spool = openSpool(join(nix.dir, 'spool'))
-  const env = { ...nix.env, NIX_UPLOAD_SPOOL: spool.root, NIX_UPLOAD_GCROOTS: '' }
+  // As systemd/nix-upload.service has it.
+  const asService = { NODE_OPTIONS: '--max-semi-space-size=4' }
+  const env = { ...nix.env, ...asService, NIX_UPLOAD_SPOOL: spool.root, NIX_UPLOAD_GCROOTS: '' }
   const to = `file://${join(nix.dir, 'queued')}?compression=zstd`
   const daemon = new Daemon(program, ['watch', '--to', to], env)
   await daemon.says('watching')
@@ -61,12 +63,12 @@ async function startDaemon(nix: PrivateNix) {
       new GcRoots(''),
       paths.map((path) => ({ outPaths: [path] })),
     )
-    const before = readdirSync(spool.done).length
     const firstClaim = firstChange(spool.cur)
     resume(spool)
     // Seldom, since looking takes time, too; when it was through is written on the directory.
-    while (readdirSync(spool.done).length < before + paths.length) await sleep(100)
-    return (statSync(spool.done).mtimeMs - (await firstClaim)) / 1000
+    const startedAt = await firstClaim
+    while ([spool.new, spool.cur].some((directory) => readdirSync(directory).length > 0)) await sleep(100)
+    return (statSync(spool.done).mtimeMs - startedAt) / 1000
   }
   return { deliver, stop: () => daemon.stop() }
 }

@@ -1,6 +1,9 @@
 /** What a terminal may obey: control and format characters (direction, say), and the separators of lines. */
 const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
+/** The same, without the ends of lines. */
+const OBEYED_IN_LINES = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
 /** Text for a terminal, on one line: what it would obey, which names and errors may hold, is shown instead. */
 export function printable(text: string): string {
   return text.replaceAll(OBEYED, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
@@ -12,8 +15,7 @@ export function printable(text: string): string {
  * @param before What stands before the four digits.
  */
 export function escapedJson(text: string, before = '\\u'): string {
-  return text.replaceAll(OBEYED, (character) => {
-    if (character === '\n') return character
+  return text.replaceAll(OBEYED_IN_LINES, (character) => {
     const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at))
     return units.map((unit) => before + unit.toString(16).padStart(4, '0')).join('')
   })

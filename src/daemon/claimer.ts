@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { codeOf, wordsOf } from '../config/user-error.ts'
@@ -6,6 +7,7 @@ import type { GcRoots } from '../nix/gc-roots.ts'
 import { claim, type Look } from '../spool/claim.ts'
 import type { Spool } from '../spool/layout.ts'
 import { reject } from '../spool/settle.ts'
+import { exists } from '../spool/write.ts'
 import { Scan } from './scan.ts'
 
 /** After so many looks at files, some milliseconds, the event loop gets its turn, and an idle destination its work. */
@@ -49,6 +51,7 @@ export class Claimer {
     this.#noticeRoom()
     if (!heard) this.scan.wet()
     for (const name of heard ?? []) {
+      if (this.#isOwnNoise(name)) continue
       if (this.isFull) this.scan.wet()
       else if (this.#look(name) === 'left') this.#hasLeftHeard = true
     }
@@ -61,6 +64,11 @@ export class Claimer {
       await nextTurn()
     }
     this.#hadRoom = new Set(this.#lanesWithRoom())
+  }
+
+  /** A job makes itself heard when it is claimed, too. */
+  #isOwnNoise(name: string): boolean {
+    return this.#delivery.isOurs(name) && !exists(join(this.#context.spool.new, name))
   }
 
   /** True while there is no room for another job. */

@@ -12,7 +12,7 @@ export async function makeLog(level: LogLevel): Promise<Logger> {
       formatters: { level: (label: string) => ({ level: label }) },
       hooks: { streamWrite: (line: string) => escapedJson(line) },
     }
-    return pino(options, destination({ dest: 2, sync: true }))
+    return pino(options, inBursts(destination({ dest: 2, sync: true })))
   }
   const { default: pretty } = await import('pino-pretty')
   const stream = pretty({
@@ -26,4 +26,24 @@ export async function makeLog(level: LogLevel): Promise<Logger> {
   // Escaped twice, since it is printed as it is read.
   const hooks = { streamWrite: (line: string) => escapedJson(line, '\\\\u') }
   return pino({ level, base: null, hooks }, stream)
+}
+
+interface Lines {
+  write(text: string): unknown
+}
+
+/** What is logged in one turn of the event loop goes out at its end, in one write: jobs are settled by the dozen. */
+function inBursts(to: Lines): Lines {
+  let burst = ''
+  const flush = () => {
+    if (burst !== '') to.write(burst)
+    burst = ''
+  }
+  process.once('exit', flush)
+  return {
+    write: (line) => {
+      if (burst === '') setImmediate(flush)
+      burst += line
+    },
+  }
 }

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { codeOf, wordsOf } from '../config/user-error.ts'
@@ -243,6 +244,8 @@ export class Loop {
   async #sleep(): Promise<void> {
     this.#isAsleep = true
     if (!this.#isAwake) await new Promise<void>((resolve) => (this.#wake = resolve))
+    // What comes in a burst is one turn's work.
+    await nextTurn()
     this.#isAsleep = false
     this.#isAwake = false
   }

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Destination } from '../config/config.ts'
-import { relatedTo } from '../nix/closure.ts'
+import { relatedTo } from '../nix/related.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import type { DestinationReport, Rate } from '../spool/report.ts'

@@ -1,5 +1,5 @@
 import type { Destination } from '../config/config.ts'
-import { isBinaryCache } from '../config/store-url.ts'
+import { isBinaryCache, schemeOf } from '../config/store-url.ts'
 import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
 import { NixFailure } from '../nix/failure.ts'
 import { invalidPaths, nixVersion } from '../nix/local-store.ts'
@@ -15,6 +15,8 @@ const NO_S3 = /don't know how to open Nix store (?:with scheme 's3'|'s3:)/
 export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'> {
   const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
   const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
+  // It takes longer to tell how far a copy on this machine is than to make it.
+  const isLocalCache = schemeOf(to) === 'file'
   const send: Route['send'] = async (paths, drvPaths, signal, progress) => {
     try {
       await upload(paths, drvPaths, signal, progress)
@@ -29,7 +31,7 @@ export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'
     if (secretKeyFile !== undefined && !isBinaryCache(to)) {
       await signLocally(secretKeyFile, paths, closure, silenceMs, signal)
     }
-    await copy(store, paths, closure, signal, follow(progress))
+    await copy(store, paths, closure, signal, isLocalCache ? undefined : follow(progress))
     const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
     if (derivations.length > 0) await copyDerivations(store, derivations, signal)
     if (destination.verify) await readBack(store, paths, closure, signal)

@@ -39,29 +39,6 @@ export async function closureOf(paths: readonly string[], signal: AbortSignal): 
   return referencesFirst(objects)
 }
 
-/**
- * Tells which store paths depend on one of some others, or are what one of these depends on. Only what they depend on
- * is looked at: what depends on a libc is all there is.
- * @param paths Valid store paths.
- * @param others Valid store paths.
- * @returns Those of `paths`.
- * @throws {NixFailure} where one isn't valid.
- */
-export async function relatedTo(
-  others: readonly string[],
-  paths: readonly string[],
-  signal: AbortSignal,
-): Promise<Set<string>> {
-  const objects = await closureOf([...others, ...paths], signal)
-  const above = new Set(others)
-  for (const { path, references } of objects) if (references.some((one) => above.has(one))) above.add(path)
-  const below = new Set(others)
-  for (const { path, references } of objects.reverse()) {
-    if (below.has(path)) for (const reference of references) below.add(reference)
-  }
-  return new Set(paths.filter((path) => above.has(path) || below.has(path)))
-}
-
 function objectOf(path: unknown, info: unknown): StoreObject {
   const { narHash, narSize, references, signatures, ca } = isObject(info) ? info : {}
   const hash = typeof narHash === 'string' ? narHashOf(narHash) : undefined

@@ -16,7 +16,16 @@ export interface RemoteStore {
 }
 
 /** Works in every version from 2.4 on, whether nix.conf enables the command or not. */
-export const NIX_COMMAND = ['--extra-experimental-features', 'nix-command', '--log-format', 'internal-json']
+const ENABLED = ['--extra-experimental-features', 'nix-command']
+
+/** Nix tells what it does and what is wrong in lines of JSON. */
+export const NIX_COMMAND = [...ENABLED, '--log-format', 'internal-json']
+
+/**
+ * Nix says only what is wrong. What it tells of a copy in JSON (2.26.3, 2.34.8) is a line for each of some twenty writes
+ * that make a file in an archive, whatever the verbosity: a quarter of the time that a copy of small paths takes.
+ */
+export const NIX_QUIETLY = [...ENABLED, '--quiet', '--quiet']
 
 /**
  * Options of everything that goes over a network. Substituting is off: a path that isn't here is an error, not a
@@ -42,7 +51,7 @@ function remoteOptions({ netrcFile, silenceMs }: RemoteStore): string[] {
  * Uploads store paths: signed and, where the URL doesn't say otherwise, compressed with zstd (Nix's default, xz, takes
  * about a hundred times as long).
  * @param closure Whether their dependencies go along.
- * @param onLine Called with each line that Nix writes to stderr.
+ * @param onLine Called with each line that Nix writes to stderr; without it, Nix isn't asked how far it is.
  * @throws {NixFailure} where not all of them are there afterwards.
  */
 export async function copy(
@@ -53,7 +62,8 @@ export async function copy(
   onLine?: (line: string) => void,
 ): Promise<void> {
   const recursive = closure ? [] : ['--no-recursive']
-  const args = [...NIX_COMMAND, 'copy', '--to', uploadUrl(store), ...recursive, ...paths]
+  const command = onLine ? NIX_COMMAND : NIX_QUIETLY
+  const args = [...command, 'copy', '--to', uploadUrl(store), ...recursive, ...paths]
   unlessFailed(await runRemote('nix', store, args, signal, onLine))
 }
 
@@ -66,7 +76,7 @@ export async function copyDerivations(
   drvPaths: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  const args = [...NIX_COMMAND, 'copy', '--derivation', '--to', uploadUrl(store), ...drvPaths]
+  const args = [...NIX_QUIETLY, 'copy', '--derivation', '--to', uploadUrl(store), ...drvPaths]
   unlessFailed(await runRemote('nix', store, args, signal))
 }
 

@@ -4,13 +4,23 @@ import { isObject } from '../config/is-object.ts'
 /** Nix's log levels (nix: src/libutil/logging.hh); errors are 0, warnings 1. */
 const WARNING = 1
 
+/** Without JSON, Nix indents what belongs to the line before. */
+const INDENTED = /^ {7}/
+
 /**
- * Picks what Nix says is wrong out of the lines of `--log-format internal-json`.
- * @param lines Its stderr. Lines that are not JSON come from what Nix started, such as ssh, and are kept.
+ * Picks what Nix says is wrong out of what it writes, with `--log-format internal-json` or without.
+ * @param lines Its stderr. Lines that come from what Nix started, such as ssh, are kept.
  * @returns The messages in their order, one line each, without colours; Nix's own errors without `error: `.
  */
 export function messagesOf(lines: readonly string[]): string[] {
-  const messages = lines.flatMap((line) => (line.startsWith('@nix ') ? nixMessage(line) : [line]))
+  const messages: string[] = []
+  for (const line of lines) {
+    if (line.trim() === '') continue
+    const before = INDENTED.test(line) ? messages.pop() : undefined
+    if (before !== undefined) messages.push(`${before}\n${line}`)
+    else if (!line.startsWith('@nix ')) messages.push(line)
+    else messages.push(...nixMessage(line))
+  }
   return messages.map(oneLine).filter((message) => message !== '')
 }
 

@@ -13,6 +13,11 @@ export interface PathInfo {
   registeredAt: Date
 }
 
+/** Nix 2.34 asks for it and wants to insist on it one day; before 2.33 there is no such flag. */
+const FORMAT = ['--json-format', '1']
+/** Learnt from what Nix says, and anew after each change of Nix. */
+let knowsFormat = true
+
 /** Everything that is in the local store. */
 export async function allPathInfos(): Promise<PathInfo[]> {
   return (await pathInfoJson(['--all'])).flatMap(([path, info]) => infoOf(path, info) ?? [])
@@ -31,10 +36,13 @@ export async function pathInfoJson(
   // A store of a hundred thousand paths is 50 MB of JSON.
   const withRoom: RunOptions = { ...options, stdoutMax: 1 << 30 }
   const command = ['--extra-experimental-features', 'nix-command', 'path-info', '--json']
-  // Nix 2.34 asks for --json-format and wants to insist on it one day; before 2.33 there is no such flag.
-  let result = await run('nix', [...command, '--json-format', '1', ...args], withRoom)
+  const ask = (withFormat: boolean) =>
+    run('nix', [...command, ...(withFormat ? FORMAT : []), ...args], withRoom)
+  const hadFormat = knowsFormat
+  let result = await ask(hadFormat)
   if (result.exitCode !== 0 && result.lines.some((line) => line.includes('--json-format'))) {
-    result = await run('nix', [...command, ...args], withRoom)
+    knowsFormat = !hadFormat
+    result = await ask(!hadFormat)
   }
   const value: unknown = JSON.parse(unlessFailed(result).stdout)
   return entriesOf(value)

@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { withParameters } from '../config/store-url.ts'
-import { NIX_COMMAND } from './copy.ts'
+import { NIX_QUIETLY } from './copy.ts'
 import { unlessFailed } from './failure.ts'
 import { type RunResult, run } from './run.ts'
 
@@ -74,6 +74,6 @@ function runAt(cache: LocalCache, args: readonly string[], signal: AbortSignal):
   mkdirSync(cache.temporary, { recursive: true })
   const env = { TMPDIR: cache.temporary, XDG_CACHE_HOME: join(cache.temporary, 'cache') }
   const options = ['--option', 'substitute', 'false']
-  const how = { env, silenceMs: cache.silenceMs, signal, isTalkative: true }
-  return run('nix', [...NIX_COMMAND, ...args, ...options], how)
+  const how = { env, silenceMs: cache.silenceMs, signal }
+  return run('nix', [...NIX_QUIETLY, ...args, ...options], how)
 }

@@ -4,8 +4,8 @@ import { codeOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
 import type { Spool } from './layout.ts'
-import { mayBeJob, readJob } from './read.ts'
-import { exists, freeName, identityOf, renameIfThere, unlinkIfThere } from './write.ts'
+import { type JobFile, mayBeJob, readJobFile } from './read.ts'
+import { exists, freeName, renameIfThere, unlinkIfThere } from './write.ts'
 
 /** A job that lies in `cur/` and is this process's to deliver. */
 export interface ClaimedJob {
@@ -40,15 +40,16 @@ export function claim(
     if (name.endsWith('.reason')) returnNote(spool, name)
     return { kind: 'left' }
   }
-  let job: Job | undefined
+  let file: JobFile | undefined
   try {
-    job = readJob(join(spool.new, name), storeDir)
+    file = readJobFile(join(spool.new, name), storeDir)
   } catch (error) {
     if (error instanceof NotAJobError) return { kind: 'invalid', reason: error.message }
     throw error
   }
-  if (!job) return { kind: 'gone' }
-  if (isSettled(job)) job = startAfresh(job, new Date())
+  if (!file) return { kind: 'gone' }
+  const { identity } = file
+  const job = isSettled(file.job) ? startAfresh(file.job, new Date()) : file.job
   if (!wants(job)) return { kind: 'left' }
   // Jobs put here by hand, and requeued ones, have no roots yet. A job whose roots can't be made is delivered
   // all the same: the upload is the better protection.
@@ -58,7 +59,7 @@ export function claim(
   dropStaleNote(spool, name)
   return {
     kind: 'claimed',
-    claimed: { name: target, job, identity: identityOf(join(spool.cur, target)) },
+    claimed: { name: target, job, identity },
     ...(rootsError === undefined ? {} : { rootsError }),
   }
 }

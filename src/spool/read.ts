@@ -10,6 +10,7 @@ import {
 } from 'node:fs'
 import { codeOf, naming, wordsOf } from '../config/user-error.ts'
 import { type Job, MAX_FILE_BYTES, MAX_JOB_BYTES, NotAJobError, parseJob, tooLarge } from './job.ts'
+import { identityIn } from './write.ts'
 
 /** True for a directory entry that may be a job: no dotfile, and no note beside a rejected file. */
 export function mayBeJob(name: string): boolean {
@@ -35,24 +36,36 @@ export function openDirectory(path: string): Dir {
   }
 }
 
+/** A job, and which file it was read from, by `identityOf`. */
+export interface JobFile {
+  job: Job
+  identity: string
+}
+
 /**
  * Reads a job.
  * @returns The job, or undefined where the file is gone.
  * @throws {NotAJobError} where it is no valid job: not a regular file, too large, unreadable, or of wrong content.
  */
 export function readJob(path: string, storeDir: string): Job | undefined {
-  const bytes = readRegularFile(path)
-  if (!bytes) return undefined
+  return readJobFile(path, storeDir)?.job
+}
+
+/** Does as `readJob`, and tells which file that was: another one may come by its name. */
+export function readJobFile(path: string, storeDir: string): JobFile | undefined {
+  const file = readRegularFile(path)
+  if (!file) return undefined
+  const { bytes, identity } = file
   const job = parseJob(bytes, storeDir)
   // With what the daemon added, it may be more.
   if (bytes.length > MAX_JOB_BYTES && job.raw.destinations === undefined) throw tooLarge(bytes.length)
-  return job
+  return { job, identity }
 }
 
 /** A small text file's content, or undefined where there is none, or something else than a readable file. */
 export function readTextIfThere(path: string): string | undefined {
   try {
-    return readRegularFile(path)?.toString()
+    return readRegularFile(path)?.bytes.toString()
   } catch (error) {
     if (error instanceof NotAJobError || codeOf(error) === 'ENAMETOOLONG') return undefined
     throw error
@@ -60,7 +73,7 @@ export function readTextIfThere(path: string): string | undefined {
 }
 
 /** O_NOFOLLOW and O_NONBLOCK: neither a symlink nor a FIFO in the spool may lead or hold up who reads it. */
-function readRegularFile(path: string): Buffer | undefined {
+function readRegularFile(path: string): { bytes: Buffer; identity: string } | undefined {
   let fd: number
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
@@ -78,7 +91,7 @@ function readRegularFile(path: string): Buffer | undefined {
     if (stats.isDirectory()) throw new NotAJobError('it is a directory, not a regular file')
     if (!stats.isFile()) throw new NotAJobError('it is not a regular file')
     if (stats.size > MAX_FILE_BYTES) throw tooLarge(stats.size)
-    return readAll(fd, stats.size)
+    return { bytes: readAll(fd, stats.size), identity: identityIn(stats) }
   } finally {
     closeSync(fd)
   }

@@ -1,5 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, fsyncSync, lstatSync, openSync, renameSync, unlinkSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  type Stats,
+  unlinkSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { codeOf, naming } from '../config/user-error.ts'
 import type { Spool } from './layout.ts'
@@ -93,7 +102,12 @@ export function exists(path: string): boolean {
 /** Tells a file from any other, whatever their names; an inode alone is used again. Undefined where it is gone. */
 export function identityOf(path: string): string | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false })
-  return stats && `${stats.ino} ${stats.birthtimeMs}`
+  return stats && identityIn(stats)
+}
+
+/** The same, of a file that was looked at already. */
+export function identityIn({ ino, birthtimeMs }: Stats): string {
+  return `${ino} ${birthtimeMs}`
 }
 
 /** Deletes a file that may be gone already. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
-import { closureOf, relatedTo } from '../../src/nix/closure.ts'
+import { closureOf } from '../../src/nix/closure.ts'
 import { NixFailure } from '../../src/nix/failure.ts'
+import { relatedTo } from '../../src/nix/related.ts'
 import { nixVersions } from '../support/nix-versions.mjs'
 import { makePrivateNix } from '../support/private-nix.ts'
 

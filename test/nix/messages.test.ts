@@ -51,6 +51,11 @@ describe('what Nix says is wrong', () => {
     expect(messagesOf([text])).toEqual([])
   })
 
+  test('is one message where Nix breaks it into lines, which it indents', () => {
+    const lines = ['error:', '       … while writing', '', '       error: disk full', 'warning: careful']
+    expect(messagesOf(lines)).toEqual(['… while writing error: disk full', 'warning: careful'])
+  })
+
   test('comes in its order', () => {
     const lines = [message(1, 'one'), 'two', line({ action: 'stop', id: 1 }), message(0, 'error: three')]
     expect(messagesOf(lines)).toEqual(['one', 'two', 'three'])

@@ -8,7 +8,7 @@ import { basename, join } from 'node:path'
 
 const COMMON = `set -uf
 store=$NIX_STORE_DIR
-fail() { printf '@nix {"action":"msg","level":0,"msg":"error: %s"}\\n' "$1" >&2; exit 1; }
+fail() { printf 'error: %s\\n' "$1" >&2; exit 1; }
 refuse() { printf 'stand-in: %s: unexpected arguments\\n' "$1" >&2; echo "$1" >>"$STAND_IN/unexpected"; exit 1; }
 is_path() {
   case $1 in
@@ -49,10 +49,12 @@ case "\${1-} \${2-}" in
     is_path "$3"
     [ $# = 3 ] && [ -e "$STAND_IN/outputs/\${3##*/}" ] || fail "path '$3' is not valid"
     while read -r path; do printf '%s\\n' "$path"; done <"$STAND_IN/outputs/\${3##*/}" ;;
-  '--query --referrers-closure')
+  '--query --graph')
     shift 2
     take_options "$@"
-    printf '%s\\n' $paths ;;
+    printf 'digraph G {\\n'
+    for path in $paths; do printf '"%s" [label = "x"];\\n' "\${path##*/}"; done
+    printf '}\\n' ;;
   '--verify-path '*)
     shift
     take_options "$@"
@@ -65,7 +67,7 @@ esac
 
 const NIX = `#!/bin/sh
 ${COMMON}
-[ "\${1-} \${2-} \${3-} \${4-} \${5-} \${6-}" = '--extra-experimental-features nix-command --log-format internal-json copy --to' ] ||
+[ "\${1-} \${2-} \${3-} \${4-} \${5-} \${6-}" = '--extra-experimental-features nix-command --quiet --quiet copy --to' ] ||
   refuse "nix $*"
 case $7 in
   file:///*) cache=\${7#file://}; cache=\${cache%%\\?*} ;;

@@ -1,9 +1,10 @@
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
 import { claim } from '../../src/spool/claim.ts'
 import type { Job } from '../../src/spool/job.ts'
+import { settleDone } from '../../src/spool/settle.ts'
 import {
   claimIt,
   contentOf,
@@ -44,6 +45,21 @@ describe('T2: a claim', () => {
       put(temp.spool, 'new', name)
       expect(look(temp, name)).toMatchObject({ kind: 'claimed', claimed: { name } })
     }
+  })
+
+  test("of a file that another one took the place of meanwhile delivers neither: it goes back as nobody's", () => {
+    const temp = tempSpool()
+    const { spool, roots } = temp
+    put(spool, 'new', 'X.json')
+    put(spool, 'new', 'X.json')
+    const found = look(temp, 'X.json', () => {
+      renameSync(put(spool, 'tmp', 'other', jobText('other')), join(spool.new, 'X.json'))
+      return true
+    })
+    if (found.kind !== 'claimed') throw new Error(found.kind)
+    expect(settleDone(spool, roots, found.claimed)).toBeUndefined()
+    expect(tree(spool)).toEqual({ cur: ['X.json'] })
+    expect(contentOf(spool, 'cur', 'X.json')).toBe(jobText('other'))
   })
 
   test('of what is not wanted now leaves it where it is', () => {
