@@ -2,6 +2,9 @@ import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import type { LogLevel } from '../config/config.ts'
 import { escapedJson } from '../config/printable.ts'
 
+/** Of what can't be written, so many characters are kept, until it can. */
+const UNWRITTEN_MAX = 1 << 20
+
 /** The log, on stderr: pretty on a terminal, JSON lines elsewhere. Names and errors in it can't steer a terminal. */
 export async function makeLog(level: LogLevel): Promise<Logger> {
   if (!process.stderr.isTTY) {
@@ -12,7 +15,10 @@ export async function makeLog(level: LogLevel): Promise<Logger> {
       formatters: { level: (label: string) => ({ level: label }) },
       hooks: { streamWrite: (line: string) => escapedJson(line) },
     }
-    return pino(options, inBursts(destination({ dest: 2, sync: true })))
+    const stderr = destination({ dest: 2, sync: true, maxLength: UNWRITTEN_MAX })
+    // A log that can't be written, on a full disk say, is no reason to upload nothing.
+    stderr.on('error', () => undefined)
+    return pino(options, inBursts(stderr))
   }
   const { default: pretty } = await import('pino-pretty')
   const stream = pretty({

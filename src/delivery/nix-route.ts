@@ -1,3 +1,4 @@
+import { lstatSync } from 'node:fs'
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache, schemeOf } from '../config/store-url.ts'
 import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
@@ -8,6 +9,8 @@ import { publicKeyOf, signAt, untrustedAt } from '../nix/verify.ts'
 import { failureOf } from './failure.ts'
 import { type Progress, type Route, SendFailure } from './route.ts'
 
+const SMALL_BYTES = 16 << 10
+
 /** 2.8.0, 2.26.3 */
 const NO_S3 = /don't know how to open Nix store (?:with scheme 's3'|'s3:)/
 
@@ -15,8 +18,6 @@ const NO_S3 = /don't know how to open Nix store (?:with scheme 's3'|'s3:)/
 export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'> {
   const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
   const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
-  // It takes longer to tell how far a copy on this machine is than to make it.
-  const isLocalCache = schemeOf(to) === 'file'
   const send: Route['send'] = async (paths, drvPaths, signal, progress) => {
     try {
       await upload(paths, drvPaths, signal, progress)
@@ -31,13 +32,23 @@ export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'
     if (secretKeyFile !== undefined && !isBinaryCache(to)) {
       await signLocally(secretKeyFile, paths, closure, silenceMs, signal)
     }
-    await copy(store, paths, closure, signal, isLocalCache ? undefined : follow(progress))
+    await copy(store, paths, closure, signal, isQuick(to, paths) ? undefined : follow(progress))
     const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
     if (derivations.length > 0) await copyDerivations(store, derivations, signal)
     if (destination.verify) await readBack(store, paths, closure, signal)
     if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
   }
   return { send, probe: (paths, signal) => missingAt(store, paths, signal) }
+}
+
+/** True where it takes as long to tell how far a copy is as to make it: of small files to a cache on this machine. */
+function isQuick(to: string, paths: readonly string[]): boolean {
+  return schemeOf(to) === 'file' && paths.every(isSmallFile)
+}
+
+function isSmallFile(path: string): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  return stats !== undefined && !stats.isDirectory() && stats.size <= SMALL_BYTES
 }
 
 /** Adds what a copy says of its progress to what went out for the same batch before. */

@@ -67,7 +67,7 @@ esac
 
 const NIX = `#!/bin/sh
 ${COMMON}
-[ "\${1-} \${2-} \${3-} \${4-} \${5-} \${6-}" = '--extra-experimental-features nix-command --quiet --quiet copy --to' ] ||
+[ "\${1-} \${2-} \${3-} \${4-} \${5-} \${6-}" = '--extra-experimental-features nix-command --log-format internal-json copy --to' ] ||
   refuse "nix $*"
 case $7 in
   file:///*) cache=\${7#file://}; cache=\${cache%%\\?*} ;;
