@@ -43,14 +43,9 @@ export async function exchange(wanted: Exchange): Promise<Answer> {
   signal.addEventListener('abort', abort, { once: true })
   const stopTimer = limitConnecting(request)
   try {
-    const answered = answerTo(request)
-    const sent = send(request, body, answered)
-    // Whoever fails first is heard; what the other says of it then is of no interest.
-    sent.catch(() => {})
-    const response = await Promise.race([answered, sent.then(() => answered)])
+    const response = await (body instanceof Readable ? stream(request, body) : whole(request, body))
     wanted.alive()
     const status = response.statusCode ?? 0
-    if (status < 300) await sent
     const answer = { status, headers: flat(response), body: await collect(response, wanted.alive) }
     if (!request.writableFinished) request.destroy()
     return answer
@@ -68,17 +63,33 @@ export async function exchange(wanted: Exchange): Promise<Answer> {
 }
 
 function answerTo(request: ClientRequest): Promise<IncomingMessage> {
-  const answered = new Promise<IncomingMessage>((resolve, reject) => {
+  return new Promise<IncomingMessage>((resolve, reject) => {
     request.once('response', resolve)
     request.on('error', reject)
   })
-  answered.catch(() => {})
+}
+
+function whole(request: ClientRequest, body: Uint8Array | string | undefined): Promise<IncomingMessage> {
+  const answered = answerTo(request)
+  request.end(body)
   return answered
+}
+
+/** @returns A good answer only once all was sent. */
+async function stream(request: ClientRequest, body: Readable): Promise<IncomingMessage> {
+  const answered = answerTo(request)
+  const sent = send(request, body, answered)
+  // Whoever fails first is heard; what the other says of it then is of no interest.
+  answered.catch(() => {})
+  sent.catch(() => {})
+  const response = await Promise.race([answered, sent.then(() => answered)])
+  if ((response.statusCode ?? 0) < 300) await sent
+  return response
 }
 
 async function send(
   request: ClientRequest,
-  body: Exchange['body'],
+  body: Readable,
   answered: Promise<IncomingMessage>,
 ): Promise<void> {
   if (request.getHeader('expect') !== undefined) {
@@ -87,7 +98,6 @@ async function send(
     const response = await Promise.race([told, answered, sleep(CONTINUE_MS, undefined, { ref: false })])
     if (response) return
   }
-  if (!(body instanceof Readable)) return void request.end(body)
   // Each chunk is through before the next is taken: its memory is used again.
   for await (const chunk of body) await write(request, chunk)
   request.end()
@@ -101,34 +111,41 @@ function write(request: ClientRequest, chunk: Uint8Array): Promise<void> {
 
 /** A host that doesn't answer at all would hold up a request for minutes. */
 function limitConnecting(request: ClientRequest): () => void {
-  const timer = setTimeout(() => {
-    const error = new Error(`no connection within ${CONNECT_MS / 1000} s`)
-    request.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
-  }, CONNECT_MS)
+  let timer: NodeJS.Timeout | undefined
   const stop = () => clearTimeout(timer)
   request.once('socket', (socket) => {
-    if (!socket.connecting) stop()
-    else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop)
+    if (!socket.connecting) return
+    timer = setTimeout(() => {
+      const error = new Error(`no connection within ${CONNECT_MS / 1000} s`)
+      request.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
+    }, CONNECT_MS)
+    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop)
   })
   return stop
 }
 
 function flat(response: IncomingMessage): Record<string, string> {
-  const entries = Object.entries(response.headers)
-  return Object.fromEntries(
-    entries.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
-  )
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(response.headers)) {
+    if (value !== undefined) headers[name] = String(value)
+  }
+  return headers
 }
 
-async function collect(response: IncomingMessage, alive: () => void): Promise<Buffer> {
+/** By its events, since to iterate over a stream takes longer than a small answer. */
+function collect(response: IncomingMessage, alive: () => void): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of response) {
-    const bytes: Buffer = chunk
+  response.on('data', (bytes: Buffer) => {
     alive()
     size += bytes.length
-    if (size > MOST_BYTES) throw new Error(`The answer is larger than ${MOST_BYTES} bytes`)
-    chunks.push(bytes)
-  }
-  return Buffer.concat(chunks)
+    if (size > MOST_BYTES) response.destroy(new Error(`The answer is larger than ${MOST_BYTES} bytes`))
+    else chunks.push(bytes)
+  })
+  return new Promise((resolve, reject) => {
+    response.once('end', () => resolve(Buffer.concat(chunks)))
+    response.once('error', reject)
+    const cut = () => reject(Object.assign(new Error('the answer was cut short'), { code: 'ECONNRESET' }))
+    response.once('close', cut)
+  })
 }

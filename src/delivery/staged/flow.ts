@@ -90,8 +90,11 @@ export class Flow {
   }
 
   /** Waits until a request may begin, and counts it. */
-  #turn(signal: AbortSignal): Promise<void> {
-    return this.#waiting.join(undefined, signal, () => this.#letIn())
+  async #turn(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    const isRoom = this.#inFlight < this.window && this.#notBefore <= performance.now()
+    if (isRoom && this.#waiting.isEmpty) this.#inFlight++
+    else await this.#waiting.join(undefined, signal, () => this.#letIn())
   }
 
   #letIn(): void {

@@ -12,6 +12,8 @@ function nixNetrcFile(env: NodeJS.ProcessEnv): string {
 export class HttpLogin {
   readonly #netrcFile: string | undefined
   #netrc: Promise<string> | undefined
+  /** What was found, by URL: a netrc file is taken to pieces once, not for each of thousands of requests. */
+  readonly #found = new Map<string, string | undefined>()
 
   /** @param netrcFile Must be there; without it, that of Nix is read, if there is one. */
   constructor(netrcFile: string | undefined) {
@@ -23,6 +25,11 @@ export class HttpLogin {
    * @throws {UserError} where the netrc file can't be read.
    */
   async headerFor(url: URL): Promise<string | undefined> {
+    if (!this.#found.has(url.href)) this.#found.set(url.href, await this.#find(url))
+    return this.#found.get(url.href)
+  }
+
+  async #find(url: URL): Promise<string | undefined> {
     const user = decodeURIComponent(url.username)
     const password = decodeURIComponent(url.password)
     if (password !== '') return basic(user, password)
@@ -35,6 +42,7 @@ export class HttpLogin {
   /** The server didn't know us: the file is read again the next time, because someone may mend it. */
   forget(): void {
     this.#netrc = undefined
+    this.#found.clear()
   }
 
   async #read(): Promise<string> {
