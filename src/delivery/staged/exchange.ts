@@ -145,7 +145,9 @@ function collect(response: IncomingMessage, alive: () => void): Promise<Buffer> 
   return new Promise((resolve, reject) => {
     response.once('end', () => resolve(Buffer.concat(chunks)))
     response.once('error', reject)
-    const cut = () => reject(Object.assign(new Error('the answer was cut short'), { code: 'ECONNRESET' }))
-    response.once('close', cut)
+    response.once('close', () => {
+      if (response.readableEnded) return
+      reject(Object.assign(new Error('the answer was cut short'), { code: 'ECONNRESET' }))
+    })
   })
 }
