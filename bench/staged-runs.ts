@@ -1,26 +1,15 @@
-// What bench/staged.ts measures with: one upload by the program or by bare Nix, and the servers that take it.
+// What bench/staged.ts measures with: one delivery by a running daemon, or bare Nix, and the servers that take it.
 
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { PrivateNix } from '../test/support/private-nix.ts'
-import { must } from '../test/support/run.ts'
 import { type MoodyCache, startMoodyCache } from '../test/support/servers/moody-cache.ts'
 import { startNginx } from '../test/support/servers/nginx.ts'
 import { median } from './figures.ts'
+import { type Run, RunningDaemon } from './running-daemon.ts'
 
 const ROUNDS = 3
-const PROGRAM = new URL('../bin/nix-upload', import.meta.url).pathname
-
-/** What something took. */
-export interface Run {
-  seconds: number
-  /** Of the whole process tree. */
-  cpuSeconds: number
-  /** The most that the program itself had in memory. */
-  peakMiB: number
-}
 
 /** Seconds that something took. */
 export async function seconds(act: () => Promise<unknown>): Promise<number> {
@@ -29,8 +18,8 @@ export async function seconds(act: () => Promise<unknown>): Promise<number> {
   return (performance.now() - start) / 1000
 }
 
-/** Queues paths, and measures a drain of them to caches that have nothing yet. */
-export async function drain(
+/** Measures what a daemon takes, which has just been started, to deliver paths to caches that have nothing yet. */
+export async function deliver(
   nix: PrivateNix,
   paths: readonly string[],
   urls: readonly string[],
@@ -38,12 +27,15 @@ export async function drain(
 ): Promise<Run> {
   const spool = join(nix.dir, 'spool')
   await rm(spool, { recursive: true, force: true })
-  const whole = { ...nix.env, NIX_UPLOAD_SPOOL: spool, NIX_UPLOAD_GCROOTS: '', ...env }
-  must(await nix.run(PROGRAM, ['enqueue', '-'], { env: whole, input: paths.join('\n') }), 'queue')
   const sections = urls.map((url, at) => `[[destination]]\nname = "cache-${at}"\nto = "${url}"\n${more}`)
   const config = join(nix.dir, 'config.toml')
   await writeFile(config, sections.join(''))
-  return await run(PROGRAM, ['drain', '--config', config], whole)
+  const daemon = await RunningDaemon.start(nix, spool, ['--config', config], env)
+  try {
+    return await daemon.deliver(paths)
+  } finally {
+    await daemon.stop()
+  }
 }
 
 /** Measures one bare `nix copy` of paths. */
@@ -52,6 +44,7 @@ export async function bare(nix: PrivateNix, paths: readonly string[], url: strin
   return await run('nix', [...options, 'copy', '--to', `${url}?compression=zstd`, ...paths], nix.env)
 }
 
+/** Measures a program and what it starts. */
 async function run(command: string, args: string[], env: Record<string, string>): Promise<Run> {
   const script = '"$@"; status=$?; times >&2; exit $status'
   const child = spawn('sh', ['-c', script, 'sh', command, ...args], { env })
@@ -60,26 +53,11 @@ async function run(command: string, args: string[], env: Record<string, string>)
   child.stderr.on('data', (chunk) => {
     said += chunk
   })
-  let peakKiB = 0
-  const watching = setInterval(() => {
-    peakKiB = Math.max(peakKiB, peakOf(child.pid))
-  }, 50)
   const took = await seconds(() => new Promise((resolve) => child.on('close', resolve)))
-  clearInterval(watching)
   if (child.exitCode !== 0) throw new Error(said)
   const times = [...(said.trim().split('\n').at(-1) ?? '').matchAll(/(\d+)m([\d.]+)s/g)]
   const cpuSeconds = times.reduce((sum, [, minutes, rest]) => sum + Number(minutes) * 60 + Number(rest), 0)
-  return { seconds: took, cpuSeconds, peakMiB: Math.round(peakKiB / 1024) }
-}
-
-/** KiB of the one process below a shell; not of those that it started. */
-function peakOf(pid = 0): number {
-  try {
-    const [child = ''] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ')
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child}/status`, 'utf8'))?.[1] ?? 0)
-  } catch {
-    return 0 // It has ended.
-  }
+  return { seconds: took, cpuSeconds, peakMiB: 0 }
 }
 
 /** Medians of rounds in which two take turns. */

@@ -5,8 +5,9 @@
 import { readFileSync } from 'node:fs'
 import { type NixVersion, nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../test/support/private-nix.ts'
+import type { Run } from './running-daemon.ts'
 import { large } from './staged-large.ts'
-import { bare, drain, inTurn, type Run, withNginx, withSlow } from './staged-runs.ts'
+import { bare, deliver, inTurn, withNginx, withSlow } from './staged-runs.ts'
 
 const [largeMiB = 128, count = 1000, waitMs = 50] = process.argv.slice(2).map(Number)
 
@@ -36,7 +37,7 @@ const withoutWaiting = (version: NixVersion) =>
   withNix(version, async (nix) => {
     const paths = await tinyPaths(nix)
     const [staged, alone] = await inTurn(
-      () => withNginx((url) => drain(nix, paths, [url])),
+      () => withNginx((url) => deliver(nix, paths, [url])),
       () => withNginx((url) => bare(nix, paths, url)),
     )
     return compared(version, 0, paths, staged, alone)
@@ -46,19 +47,19 @@ const withoutWaiting = (version: NixVersion) =>
 const withWaiting = (version: NixVersion) =>
   withNix(version, async (nix) => {
     const paths = await tinyPaths(nix)
-    const staged = await withSlow(waitMs, ({ url }) => drain(nix, paths, [url]))
+    const staged = await withSlow(waitMs, ({ url }) => deliver(nix, paths, [url]))
     const alone = await withSlow(waitMs, ({ url }) => bare(nix, paths, url))
     return compared(version, waitMs, paths, staged, alone)
   })
 
-/** One new path over an old closure, of which nothing is remembered: a drain is a new process. */
+/** One new path over an old closure, of which nothing is remembered: the daemon is a new one. */
 async function oneNew(nix: PrivateNix) {
   const old = await tinyPaths(nix, count - 1)
   const { outPaths } = await nix.build({ name: 'new', deps: old })
   return await withSlow(waitMs, async (cache) => {
-    await drain(nix, old, [cache.url])
+    await deliver(nix, old, [cache.url])
     cache.seen.length = 0
-    const run = await drain(nix, outPaths, [cache.url])
+    const run = await deliver(nix, outPaths, [cache.url])
     return say('one new path', { closure: count, ...run, gets: cache.count('GET'), puts: cache.count('PUT') })
   })
 }
@@ -68,8 +69,8 @@ async function twoDestinations(nix: PrivateNix) {
   const files = Array.from({ length: 8 }, (_, at) => [`text-${at}`, `${at} ${text}`])
   const paths = await nix.addAllToStore(Object.fromEntries(files))
   const [one, two] = await inTurn(
-    () => withNginx((url) => drain(nix, paths, [url])),
-    () => withNginx((a) => withNginx((b) => drain(nix, paths, [a, b]))),
+    () => withNginx((url) => deliver(nix, paths, [url])),
+    () => withNginx((a) => withNginx((b) => deliver(nix, paths, [a, b]))),
   )
   const [oneCpuSeconds, twoCpuSeconds] = [one.cpuSeconds, two.cpuSeconds]
   return say('two destinations', { oneCpuSeconds, twoCpuSeconds })

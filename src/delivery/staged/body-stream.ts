@@ -21,7 +21,7 @@ export interface BodyOptions {
 
 /** What a request costs beside its body, about: lines and headers. */
 const REQUEST_BYTES = 400
-const CHUNK_BYTES = 128 * 1024
+const CHUNK_BYTES = 256 * 1024
 /** One is written, one waits for that, and one is read into. */
 const BUFFERS = 3
 
