@@ -6,9 +6,10 @@ import type { Flow } from './flow.ts'
 import { Meter } from './meter.ts'
 import { withPatience } from './patience.ts'
 import { RequestFailure } from './request-failure.ts'
+import { S3Direct } from './s3-direct.ts'
 import { s3Failure } from './s3-failure.ts'
 import type { S3Place } from './s3-url.ts'
-import { sdkHandler } from './sdk-handler.ts'
+import { type SdkRequest, sdkHandler } from './sdk-handler.ts'
 import type { Body, TransportOptions } from './transport.ts'
 
 type Sdk = typeof import('@aws-sdk/client-s3')
@@ -19,11 +20,21 @@ export interface CallContext {
   client: S3Client
   /** Where the SDK is to be told to stop. */
   options: { abortSignal: AbortSignal }
+  /** For small requests; from when the SDK has made the first one. */
+  direct: S3Direct | undefined
+  /** To be told of what the SDK makes of a request for the file of that name. */
+  onRequest: (name: string) => (request: SdkRequest) => void
   /** The body, made anew for each attempt. */
   body: SdkBody
 }
 
 type SdkBody = Readable | Buffer
+
+interface Opened {
+  sdk: Sdk
+  client: S3Client
+  direct?: S3Direct | undefined
+}
 
 /** The place, how calls are made to it, and how many. */
 export interface S3Way {
@@ -49,7 +60,7 @@ export class S3Calls {
   readonly #place: S3Place
   readonly #options: TransportOptions
   #agents: Agents | undefined
-  #opened: Promise<{ sdk: Sdk; client: S3Client }> | undefined
+  #opened: Promise<Opened> | undefined
 
   constructor(place: S3Place, options: TransportOptions) {
     this.#place = place
@@ -79,7 +90,9 @@ export class S3Calls {
         }
         const body = await this.#bodyOf(upload, abortSignal, onBytes)
         try {
-          return await make({ ...opened, options: { abortSignal }, body })
+          const { sdk, client, direct } = opened
+          const onRequest = (name: string) => (request: SdkRequest) => this.#learn(opened, name, request)
+          return await make({ sdk, client, direct, onRequest, options: { abortSignal }, body })
         } finally {
           if (body instanceof Readable) body.destroy()
         }
@@ -100,6 +113,10 @@ export class S3Calls {
     this.#opened = undefined
   }
 
+  #learn(opened: Opened, name: string, request: SdkRequest): void {
+    if (this.#agents) opened.direct ??= S3Direct.like(request, name, opened.client, this.#agents)
+  }
+
   /** A short text goes out as a whole, because S3 then checks that it came in unchanged. */
   async #bodyOf(
     upload: Upload | undefined,
@@ -116,7 +133,7 @@ export class S3Calls {
   }
 
   /** The SDK takes a tenth of a second to load, which only those pay who use it. */
-  async #open(): Promise<{ sdk: Sdk; client: S3Client }> {
+  async #open(): Promise<Opened> {
     const [sdk, { defaultProvider }] = await Promise.all([
       import('@aws-sdk/client-s3'),
       import('@aws-sdk/credential-provider-node'),

@@ -2,7 +2,8 @@ import { sizeOf } from './body-stream.ts'
 import { decoded } from './decode.ts'
 import { Flow } from './flow.ts'
 import { ReadRights } from './read-rights.ts'
-import { S3Calls, type S3Way } from './s3-calls.ts'
+import { type CallContext, S3Calls, type S3Way } from './s3-calls.ts'
+import { S3Direct } from './s3-direct.ts'
 import { codeOfS3 } from './s3-failure.ts'
 import { objectOf, type S3Object } from './s3-object.ts'
 import { putInParts } from './s3-parts.ts'
@@ -34,12 +35,11 @@ class S3Transport implements Transport {
     const { place, calls, flow } = this.#open()
     const asked = { Bucket: place.bucket, Key: place.prefix + name }
     return await flow.run(async () => {
-      return await calls.call(`GET ${name}`, signal, async ({ sdk, client, options }) => {
+      return await calls.call(`GET ${name}`, signal, async (context) => {
         try {
-          const { Body, ContentEncoding } = await client.send(new sdk.GetObjectCommand(asked), options)
-          const bytes = await Body?.transformToByteArray()
+          const { bytes, encoding } = await fetchObject(context, asked, name)
           this.#rights.granted()
-          return decoded(Buffer.from(bytes ?? []), ContentEncoding, name)
+          return decoded(bytes, encoding, name)
         } catch (error) {
           const code = codeOfS3(error)
           if (code === 'AccessDenied') this.#rights.refused()
@@ -74,9 +74,11 @@ class S3Transport implements Transport {
       calls.call(
         `PUT ${name}`,
         signal,
-        ({ sdk, client, options, body: Body }) => {
+        async ({ sdk, client, direct, options, body: Body }) => {
+          if (direct && Buffer.isBuffer(Body) && S3Direct.takes(name))
+            return await direct.put(name, object, Body, options.abortSignal)
           const input = { ...object, Body, ContentLength: sizeOf(body) }
-          return client.send(new sdk.PutObjectCommand(input), options)
+          await client.send(new sdk.PutObjectCommand(input), options)
         },
         { body, onBytes },
       )
@@ -91,4 +93,18 @@ class S3Transport implements Transport {
     }
     return this.#way
   }
+}
+
+async function fetchObject(
+  { sdk, client, direct, onRequest, options }: CallContext,
+  asked: { Bucket: string; Key: string },
+  name: string,
+): Promise<{ bytes: Buffer; encoding: string | undefined }> {
+  if (direct && S3Direct.takes(name)) {
+    const { body, headers } = await direct.get(name, options.abortSignal)
+    return { bytes: body, encoding: headers['content-encoding'] }
+  }
+  const withEar = { ...options, onRequest: onRequest(name) }
+  const { Body, ContentEncoding } = await client.send(new sdk.GetObjectCommand(asked), withEar)
+  return { bytes: Buffer.from((await Body?.transformToByteArray()) ?? []), encoding: ContentEncoding }
 }

@@ -3,7 +3,7 @@ import type { Agents } from './agents.ts'
 import { type Exchange, exchange } from './exchange.ts'
 
 /** A request as the AWS SDK has made and signed it. */
-interface SdkRequest {
+export interface SdkRequest {
   method: string
   protocol: string
   hostname: string
@@ -15,6 +15,13 @@ interface SdkRequest {
   body?: Exchange['body']
 }
 
+/** What the SDK hands on of what a call is made with. */
+export interface SdkOptions {
+  abortSignal?: AbortSignal
+  /** Told of the request as it goes out. */
+  onRequest?: (request: SdkRequest) => void
+}
+
 interface SdkResponse {
   response: { statusCode: number; headers: Record<string, string>; body: Readable }
 }
@@ -22,7 +29,7 @@ interface SdkResponse {
 /** What makes the requests of the AWS SDK: as all others are made, over the same kind of connections. */
 export interface SdkHandler extends Record<string, unknown> {
   metadata: { handlerProtocol: string }
-  handle(request: SdkRequest, options: { abortSignal?: AbortSignal }): Promise<SdkResponse>
+  handle(request: SdkRequest, options: SdkOptions): Promise<SdkResponse>
 }
 
 /** Makes a `requestHandler` for a client of the AWS SDK. */
@@ -30,7 +37,8 @@ export function sdkHandler(agents: Agents): SdkHandler {
   const never = new AbortController().signal
   return {
     metadata: { handlerProtocol: 'http/1.1' },
-    async handle(request, { abortSignal = never }) {
+    async handle(request, { abortSignal = never, onRequest }) {
+      onRequest?.(request)
       const { status, headers, body } = await exchange({
         method: request.method,
         url: urlOf(request),
@@ -46,7 +54,8 @@ export function sdkHandler(agents: Agents): SdkHandler {
   }
 }
 
-function urlOf({ protocol, hostname, port, path, query = {} }: SdkRequest): URL {
+/** Where a request goes. */
+export function urlOf({ protocol, hostname, port, path, query = {} }: SdkRequest): URL {
   const pairs = Object.keys(query)
     .sort()
     .flatMap((name) => {
