@@ -21,6 +21,15 @@ const staged = z.object({
   }),
 })
 
+const roundTrip = z.object({
+  nix: z.string(),
+  paths: z.number(),
+  roundTripMs: z.number(),
+  bareSeconds: z.number(),
+  stagedSeconds: z.number(),
+  peakMiB: z.number(),
+})
+
 const two = (value: number) => value.toFixed(2)
 
 /** What `bench/staged.ts` found, beside the goals. */
@@ -70,5 +79,17 @@ over http, which writes the archive to a disk once and not twice, takes ${two(la
         ],
       ],
     ),
+    ...roundTripSection(),
+  ]
+}
+
+function roundTripSection(): string[] {
+  const figures = results('round-trip', roundTrip)
+  if (!figures) return []
+  const { nix, paths, roundTripMs, bareSeconds, stagedSeconds, peakMiB } = figures
+  return [
+    `Over a real round trip of ${roundTripMs} ms, to an S3 that checks signatures (\`bench/round-trip.ts\`, which \`npm run bench\` doesn't run):
+${paths} tiny paths take ${two(stagedSeconds)} s and ${peakMiB} MiB; one bare \`nix copy\` with ${nix}, without signing its requests, ${two(bareSeconds)} s, ${two(bareSeconds / stagedSeconds)}
+times as long. The goal is 15.\n`,
   ]
 }
