@@ -18,19 +18,34 @@ export async function seconds(act: () => Promise<unknown>): Promise<number> {
   return (performance.now() - start) / 1000
 }
 
-/** Measures what a daemon takes, which has just been started, to deliver paths to caches that have nothing yet. */
-export async function deliver(
+interface Configured {
+  /** Lines for each destination. */
+  more?: string
+  env?: Record<string, string>
+}
+
+/** Starts a daemon that delivers to caches. */
+export async function startDaemon(
   nix: PrivateNix,
-  paths: readonly string[],
   urls: readonly string[],
-  { more = '', env = {} }: { more?: string; env?: Record<string, string> } = {},
-): Promise<Run> {
+  { more = '', env = {} }: Configured = {},
+): Promise<RunningDaemon> {
   const spool = join(nix.dir, 'spool')
   await rm(spool, { recursive: true, force: true })
   const sections = urls.map((url, at) => `[[destination]]\nname = "cache-${at}"\nto = "${url}"\n${more}`)
   const config = join(nix.dir, 'config.toml')
   await writeFile(config, sections.join(''))
-  const daemon = await RunningDaemon.start(nix, spool, ['--config', config], env)
+  return await RunningDaemon.start(nix, spool, ['--config', config], env)
+}
+
+/** Measures what a daemon takes, which has just been started, to deliver paths to caches that have nothing yet. */
+export async function deliver(
+  nix: PrivateNix,
+  paths: readonly string[],
+  urls: readonly string[],
+  configured: Configured = {},
+): Promise<Run> {
+  const daemon = await startDaemon(nix, urls, configured)
   try {
     return await daemon.deliver(paths)
   } finally {
@@ -61,11 +76,15 @@ async function run(command: string, args: string[], env: Record<string, string>)
 }
 
 /** Medians of rounds in which two take turns. */
-export async function inTurn(one: () => Promise<Run>, other: () => Promise<Run>): Promise<[Run, Run]> {
+export async function inTurn(
+  one: (round: number) => Promise<Run>,
+  other: (round: number) => Promise<Run>,
+  rounds = ROUNDS,
+): Promise<[Run, Run]> {
   const runs: [Run[], Run[]] = [[], []]
-  for (let round = 0; round < ROUNDS; round++) {
-    runs[0].push(await one())
-    runs[1].push(await other())
+  for (let round = 0; round < rounds; round++) {
+    runs[0].push(await one(round))
+    runs[1].push(await other(round))
   }
   return [middle(runs[0]), middle(runs[1])]
 }

@@ -7,7 +7,7 @@ import { type NixVersion, nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../test/support/private-nix.ts'
 import type { Run } from './running-daemon.ts'
 import { large } from './staged-large.ts'
-import { bare, deliver, inTurn, withNginx, withSlow } from './staged-runs.ts'
+import { bare, deliver, inTurn, startDaemon, withNginx, withSlow } from './staged-runs.ts'
 
 const [largeMiB = 128, count = 1000, waitMs = 50] = process.argv.slice(2).map(Number)
 
@@ -25,23 +25,34 @@ async function withNix<T>(version: NixVersion, act: (nix: PrivateNix) => Promise
   }
 }
 
-function tinyPaths(nix: PrivateNix, some = count): Promise<string[]> {
-  const files = Array.from({ length: some }, (_, at) => [`tiny-${at}`, `content ${at}\n`])
+function tinyPaths(nix: PrivateNix, some = count, name = 'tiny'): Promise<string[]> {
+  const files = Array.from({ length: some }, (_, at) => [`${name}-${at}`, `content of ${name} ${at}\n`])
   return nix.addAllToStore(Object.fromEntries(files))
 }
 
 const compared = ({ version }: NixVersion, delayMs: number, paths: string[], staged: Run, alone: Run) =>
   say('tiny paths', { nix: version, delayMs, paths: paths.length, staged, bare: alone })
 
+/** By one daemon, round after round; the medians. */
 const withoutWaiting = (version: NixVersion) =>
-  withNix(version, async (nix) => {
-    const paths = await tinyPaths(nix)
-    const [staged, alone] = await inTurn(
-      () => withNginx((url) => deliver(nix, paths, [url])),
-      () => withNginx((url) => bare(nix, paths, url)),
-    )
-    return compared(version, 0, paths, staged, alone)
-  })
+  withNix(version, (nix) =>
+    withNginx((queuedUrl) =>
+      withNginx(async (bareUrl) => {
+        const daemon = await startDaemon(nix, [queuedUrl])
+        let paths: string[] = []
+        const [staged, alone] = await inTurn(
+          async (round) => {
+            paths = await tinyPaths(nix, count, `tiny-${round}`)
+            return await daemon.deliver(paths)
+          },
+          () => bare(nix, paths, bareUrl),
+          5,
+        )
+        await daemon.stop()
+        return compared(version, 0, paths, staged, alone)
+      }),
+    ),
+  )
 
 /** Once, because a bare copy of a thousand waits for minutes. */
 const withWaiting = (version: NixVersion) =>
