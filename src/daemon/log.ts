@@ -5,6 +5,9 @@ import { escapedJson } from '../config/printable.ts'
 /** Of what can't be written, so many characters are kept, until it can. */
 const UNWRITTEN_MAX = 1 << 20
 
+/** A burst of so many characters doesn't wait. */
+const BURST_MAX = 64 << 10
+
 /** The log, on stderr: pretty on a terminal, JSON lines elsewhere. Names and errors in it can't steer a terminal. */
 export async function makeLog(level: LogLevel): Promise<Logger> {
   if (!process.stderr.isTTY) {
@@ -18,6 +21,8 @@ export async function makeLog(level: LogLevel): Promise<Logger> {
     const stderr = destination({ dest: 2, sync: true, maxLength: UNWRITTEN_MAX })
     // A log that can't be written, on a full disk say, is no reason to upload nothing.
     stderr.on('error', () => undefined)
+    // Otherwise it would not try again to write what it keeps.
+    stderr.on('drop', () => stderr.write(''))
     return pino(options, inBursts(stderr))
   }
   const { default: pretty } = await import('pino-pretty')
@@ -50,6 +55,7 @@ function inBursts(to: Lines): Lines {
     write: (line) => {
       if (burst === '') setImmediate(flush)
       burst += line
+      if (burst.length > BURST_MAX) flush()
     },
   }
 }

@@ -176,7 +176,8 @@ export class Loop {
     this.#delivery.start()
     this.#reporter.follow()
     // Where not all that is known of can be taken on, nobody needs to hear of more; and each claim would ring.
-    if (this.#claimer.isFull && !this.#claimer.scan.isDry) await this.#jobBell.takeDown()
+    const { isFull, scan } = this.#claimer
+    if (isFull && !scan.isDry && scan.left <= BELL_MAX) await this.#jobBell.takeDown()
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */

@@ -16,16 +16,17 @@ export interface RemoteStore {
 }
 
 /** Works in every version from 2.4 on, whether nix.conf enables the command or not. */
-const ENABLED = ['--extra-experimental-features', 'nix-command']
+export const NIX_ENABLED = ['--extra-experimental-features', 'nix-command']
 
 /** Nix tells what it does and what is wrong in lines of JSON. */
-export const NIX_COMMAND = [...ENABLED, '--log-format', 'internal-json']
+export const NIX_COMMAND = [...NIX_ENABLED, '--log-format', 'internal-json']
 
 /**
  * Nix says only what is wrong. What it tells of a copy in JSON (2.26.3, 2.34.8) is a line for each of some twenty writes
- * that make a file in an archive, whatever the verbosity: a quarter of the time that a copy of small paths takes.
+ * that make a file in an archive, whatever the verbosity: a quarter of the time that a copy of small paths takes. Where
+ * there is no /proc, these lines are the only sign of life.
  */
-export const NIX_QUIETLY = [...ENABLED, '--quiet', '--quiet']
+export const NIX_QUIETLY = process.platform === 'linux' ? [...NIX_ENABLED, '--quiet'] : NIX_COMMAND
 
 /**
  * Options of everything that goes over a network. Substituting is off: a path that isn't here is an error, not a

@@ -1,5 +1,5 @@
 import { isObject } from '../config/is-object.ts'
-import { NIX_COMMAND, NIX_QUIETLY } from './copy.ts'
+import { NIX_COMMAND, NIX_ENABLED } from './copy.ts'
 import { unlessFailed } from './failure.ts'
 import { run } from './run.ts'
 
@@ -23,7 +23,7 @@ export async function setting(name: string, whose: 'machine' | 'user'): Promise<
 
 /** Whether builds of this user's go through nix-daemon, which runs their hook. */
 export async function usesDaemon(): Promise<boolean> {
-  const result = await run('nix', [...NIX_QUIETLY, 'store', 'ping'], { silenceMs: QUERY_TIMEOUT_MS })
+  const result = await run('nix', [...NIX_ENABLED, 'store', 'ping'], { silenceMs: QUERY_TIMEOUT_MS })
   const { stdout, lines } = unlessFailed(result)
   const [, url = ''] = /Store URL: (\S+)/.exec(`${stdout}\n${lines.join('\n')}`) ?? []
   return url === 'daemon' || url.startsWith('unix://')

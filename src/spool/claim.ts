@@ -5,7 +5,7 @@ import type { GcRoots } from '../nix/gc-roots.ts'
 import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
 import type { Spool } from './layout.ts'
 import { type JobFile, mayBeJob, readJobFile } from './read.ts'
-import { exists, freeName, renameIfThere, unlinkIfThere } from './write.ts'
+import { exists, freeName, identityOf, renameIfThere, unlinkIfThere } from './write.ts'
 
 /** A job that lies in `cur/` and is this process's to deliver. */
 export interface ClaimedJob {
@@ -48,7 +48,6 @@ export function claim(
     throw error
   }
   if (!file) return { kind: 'gone' }
-  const { identity } = file
   const job = isSettled(file.job) ? startAfresh(file.job, new Date()) : file.job
   if (!wants(job)) return { kind: 'left' }
   // Jobs put here by hand, and requeued ones, have no roots yet. A job whose roots can't be made is delivered
@@ -59,7 +58,7 @@ export function claim(
   dropStaleNote(spool, name)
   return {
     kind: 'claimed',
-    claimed: { name: target, job, identity },
+    claimed: { name: target, job, identity: file.identity ?? identityOf(join(spool.cur, target)) },
     ...(rootsError === undefined ? {} : { rootsError }),
   }
 }

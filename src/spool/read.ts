@@ -7,6 +7,7 @@ import {
   opendirSync,
   openSync,
   readSync,
+  type Stats,
 } from 'node:fs'
 import { codeOf, naming, wordsOf } from '../config/user-error.ts'
 import { type Job, MAX_FILE_BYTES, MAX_JOB_BYTES, NotAJobError, parseJob, tooLarge } from './job.ts'
@@ -36,10 +37,10 @@ export function openDirectory(path: string): Dir {
   }
 }
 
-/** A job, and which file it was read from, by `identityOf`. */
+/** A job, and which file it was read from, by `identityOf`; undefined where a rename would change that. */
 export interface JobFile {
   job: Job
-  identity: string
+  identity: string | undefined
 }
 
 /**
@@ -73,7 +74,7 @@ export function readTextIfThere(path: string): string | undefined {
 }
 
 /** O_NOFOLLOW and O_NONBLOCK: neither a symlink nor a FIFO in the spool may lead or hold up who reads it. */
-function readRegularFile(path: string): { bytes: Buffer; identity: string } | undefined {
+function readRegularFile(path: string): { bytes: Buffer; identity: string | undefined } | undefined {
   let fd: number
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
@@ -91,10 +92,15 @@ function readRegularFile(path: string): { bytes: Buffer; identity: string } | un
     if (stats.isDirectory()) throw new NotAJobError('it is a directory, not a regular file')
     if (!stats.isFile()) throw new NotAJobError('it is not a regular file')
     if (stats.size > MAX_FILE_BYTES) throw tooLarge(stats.size)
-    return { bytes: readAll(fd, stats.size), identity: identityIn(stats) }
+    return { bytes: readAll(fd, stats.size), identity: stableIdentity(stats) }
   } finally {
     closeSync(fd)
   }
+}
+
+/** Where a system doesn't tell when a file was born, Node has the time of its last change instead. */
+function stableIdentity(stats: Stats): string | undefined {
+  return stats.birthtimeMs === stats.ctimeMs ? undefined : identityIn(stats)
 }
 
 function readAll(fd: number, size: number): Buffer {

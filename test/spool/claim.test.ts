@@ -1,5 +1,6 @@
-import { mkdirSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
 import { claim } from '../../src/spool/claim.ts'
@@ -47,11 +48,14 @@ describe('T2: a claim', () => {
     }
   })
 
-  test("of a file that another one took the place of meanwhile delivers neither: it goes back as nobody's", () => {
+  test("of a file that another one took the place of meanwhile delivers neither: it goes back as nobody's", async () => {
     const temp = tempSpool()
     const { spool, roots } = temp
     put(spool, 'new', 'X.json')
-    put(spool, 'new', 'X.json')
+    const path = put(spool, 'new', 'X.json')
+    // As long as it takes a file to come here from where it was written.
+    await sleep(20)
+    chmodSync(path, 0o600)
     const found = look(temp, 'X.json', () => {
       renameSync(put(spool, 'tmp', 'other', jobText('other')), join(spool.new, 'X.json'))
       return true

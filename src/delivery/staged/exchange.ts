@@ -111,15 +111,15 @@ function write(request: ClientRequest, chunk: Uint8Array): Promise<void> {
 
 /** A host that doesn't answer at all would hold up a request for minutes. */
 function limitConnecting(request: ClientRequest): () => void {
-  let timer: NodeJS.Timeout | undefined
+  // At once: where there is a proxy, there is no socket before that has answered.
+  const timer = setTimeout(() => {
+    const error = new Error(`no connection within ${CONNECT_MS / 1000} s`)
+    request.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
+  }, CONNECT_MS)
   const stop = () => clearTimeout(timer)
   request.once('socket', (socket) => {
-    if (!socket.connecting) return
-    timer = setTimeout(() => {
-      const error = new Error(`no connection within ${CONNECT_MS / 1000} s`)
-      request.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
-    }, CONNECT_MS)
-    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop)
+    if (!socket.connecting) stop()
+    else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop)
   })
   return stop
 }
@@ -143,11 +143,15 @@ function collect(response: IncomingMessage, alive: () => void): Promise<Buffer> 
     else chunks.push(bytes)
   })
   return new Promise((resolve, reject) => {
+    const cut = () => {
+      if (response.readableEnded) return
+      const error = new Error('the answer was cut short')
+      reject(response.errored ?? Object.assign(error, { code: 'ECONNRESET' }))
+    }
     response.once('end', () => resolve(Buffer.concat(chunks)))
     response.once('error', reject)
-    response.once('close', () => {
-      if (response.readableEnded) return
-      reject(Object.assign(new Error('the answer was cut short'), { code: 'ECONNRESET' }))
-    })
+    response.once('close', cut)
+    // It may have been, while the body was still on its way.
+    if (response.destroyed) cut()
   })
 }

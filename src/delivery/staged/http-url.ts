@@ -11,9 +11,7 @@ export function baseOf(to: string): URL {
 
 /** The URL of a file of a binary cache. */
 export function urlOf(base: URL, name: string): URL {
-  const url = new URL(base)
-  url.pathname += name.split('/').map(encodeURIComponent).join('/')
-  return url
+  return new URL(base.href + name.split('/').map(encodeURIComponent).join('/'))
 }
 
 /** A URL as it may be shown: without user name and password, and without what a redirection signed. */

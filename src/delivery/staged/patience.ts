@@ -1,4 +1,5 @@
 import { formatDuration } from '../../config/duration.ts'
+import { onAbort } from './on-abort.ts'
 import { RequestFailure } from './request-failure.ts'
 
 /**
@@ -15,8 +16,7 @@ export async function withPatience<T>(
   const either = new AbortController()
   const timer = setTimeout(() => either.abort(stalled(ms)), ms)
   // `AbortSignal.any` comes to the same and costs twice as much, for each of thousands of small requests.
-  const abort = () => either.abort(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
+  const stop = onAbort(signal, () => either.abort(signal.reason))
   try {
     return await run(either.signal, () => timer.refresh())
   } catch (error) {
@@ -24,7 +24,7 @@ export async function withPatience<T>(
     throw error
   } finally {
     clearTimeout(timer)
-    signal.removeEventListener('abort', abort)
+    stop()
   }
 }
 

@@ -7,7 +7,7 @@ import { Meter } from './meter.ts'
 import { withPatience } from './patience.ts'
 import { RequestFailure } from './request-failure.ts'
 import { S3Direct } from './s3-direct.ts'
-import { s3Failure } from './s3-failure.ts'
+import { codeOfS3, s3Failure } from './s3-failure.ts'
 import type { S3Place } from './s3-url.ts'
 import { type SdkRequest, sdkHandler } from './sdk-handler.ts'
 import type { Body, TransportOptions } from './transport.ts'
@@ -51,6 +51,8 @@ export interface Upload {
 
 /** Our credentials, or what is made of them, may be mended while we run. */
 const OF_CREDENTIALS = /Credentials|Signature|AccessKey|Token|no AWS credentials/
+
+const OF_CLOCK = new Set(['RequestTimeTooSkewed', 'RequestExpired'])
 
 const ignore = () => {}
 const SILENT = { trace: ignore, debug: ignore, info: ignore, warn: ignore, error: ignore }
@@ -103,6 +105,8 @@ export class S3Calls {
       const failure = s3Failure(error, `${what} in ${this.#place.bucket}`)
       if (!(failure instanceof RequestFailure) || OF_CREDENTIALS.test(failure.message))
         this.#opened = undefined
+      // The SDK reads off such an answer how far our clock is from that of S3.
+      if (OF_CLOCK.has(codeOfS3(error) ?? '')) await this.#opened?.then((opened) => delete opened.direct)
       throw failure
     }
   }

@@ -30,11 +30,13 @@ export class S3Direct {
   /** Where the first request went, up to the name in the cache. */
   readonly #place: Pick<SdkRequest, 'protocol' | 'hostname' | 'port' | 'path'>
   readonly #signer: SignatureV4
+  readonly #client: S3Client
   readonly #agents: Agents
 
-  private constructor(place: SdkRequest, signer: SignatureV4, agents: Agents) {
+  private constructor(place: SdkRequest, signer: SignatureV4, client: S3Client, agents: Agents) {
     this.#place = place
     this.#signer = signer
+    this.#client = client
     this.#agents = agents
   }
 
@@ -47,7 +49,7 @@ export class S3Direct {
     if (region === undefined || !request.path.endsWith(name) || !PLAIN.test(name)) return undefined
     const { credentials, sha256 } = client.config
     const signer = new SignatureV4({ credentials, region, service: 's3', sha256, uriEscapePath: false })
-    return new S3Direct({ ...request, path: request.path.slice(0, -name.length) }, signer, agents)
+    return new S3Direct({ ...request, path: request.path.slice(0, -name.length) }, signer, client, agents)
   }
 
   /** True for a name that it can ask for or put. */
@@ -82,7 +84,10 @@ export class S3Direct {
     const host = port === undefined ? hostname : `${hostname}:${port}`
     const place = { protocol, hostname, ...(port === undefined ? {} : { port }), path: path + name }
     const headers = { host, 'user-agent': 'nix-upload', ...more }
-    const { headers: signed } = await this.#signer.sign({ ...place, method, headers, query: {}, body })
+    // By the server's clock, as far as the SDK has learnt how far ours is from it.
+    const signingDate = new Date(Date.now() + this.#client.config.systemClockOffset)
+    const request = { ...place, method, headers, query: {}, body }
+    const { headers: signed } = await this.#signer.sign(request, { signingDate })
     const url = urlOf({ ...place, method, headers: signed })
     const answer = await exchange({
       method,

@@ -119,6 +119,17 @@ test.each([
   }
 })
 
+test('after a word about our clock the SDK is asked again, which learns from that how far it is off', async () => {
+  await warm(async (transport) => {
+    const headers = { date: new Date(Date.now() + 3600_000).toUTCString() }
+    cache.behave({ status: 403, body: answer('RequestTimeTooSkewed', ''), headers })
+    expect((await failureOf(putText(transport, 'x.narinfo'))).verdict.message).toMatch(/clock/)
+    cache.calm()
+    await putText(transport, 'x.narinfo')
+    expect(signedHeaders()).toContain('amz-sdk-request')
+  })
+})
+
 test('what is not there is not there, and what may not be seen either', async () => {
   await warm(async (transport) => {
     for (const [status, code] of [

@@ -1,0 +1,22 @@
+const waiting = new WeakMap<AbortSignal, Set<() => void>>()
+
+/**
+ * Has something called when a signal is aborted. For signals that hundreds of requests heed: a signal compares each listener
+ * that is added with all that it has.
+ * @returns To call when that is of no interest any more.
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  const callbacks = waiting.get(signal) ?? listenTo(signal)
+  callbacks.add(callback)
+  return () => callbacks.delete(callback)
+}
+
+function listenTo(signal: AbortSignal): Set<() => void> {
+  const callbacks = new Set<() => void>()
+  waiting.set(signal, callbacks)
+  const callAll = () => {
+    for (const callback of callbacks) callback()
+  }
+  signal.addEventListener('abort', callAll, { once: true })
+  return callbacks
+}
