@@ -6,17 +6,10 @@ import { join } from 'node:path'
 import { nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../test/support/private-nix.ts'
 import { must } from '../test/support/run.ts'
-import { median } from './figures.ts'
+import { median, seconds } from './figures.ts'
 import { RunningDaemon } from './running-daemon.ts'
 
 const [jobs = 1000, rounds = 5] = process.argv.slice(2).map(Number)
-
-/** Runs something and returns how many seconds it took. */
-async function seconds(act: () => Promise<unknown>): Promise<number> {
-  const start = performance.now()
-  await act()
-  return (performance.now() - start) / 1000
-}
 
 function copy(nix: PrivateNix, to: string, paths: string[]) {
   return nix.run('nix', ['copy', '--option', 'substitute', 'false', '--to', to, ...paths])

@@ -9,3 +9,10 @@ export function median(values: readonly number[]): number {
 export function round(value: number): number {
   return Math.round(value * 100) / 100
 }
+
+/** Seconds that something took. */
+export async function seconds(act: () => Promise<unknown>): Promise<number> {
+  const start = performance.now()
+  await act()
+  return (performance.now() - start) / 1000
+}

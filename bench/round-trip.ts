@@ -14,8 +14,8 @@ import { nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix } from '../test/support/private-nix.ts'
 import { must } from '../test/support/run.ts'
 import { Radosgw } from '../test/support/servers/radosgw.ts'
-import { median } from './figures.ts'
-import { deliver, seconds } from './staged-runs.ts'
+import { median, seconds } from './figures.ts'
+import { deliver } from './staged-runs.ts'
 
 const [count = 1000] = process.argv.slice(2).map(Number)
 const PORT = 7480

@@ -8,8 +8,8 @@ import { environmentOf } from '../test/delivery/staged/s3-bed.ts'
 import type { PrivateNix } from '../test/support/private-nix.ts'
 import { must } from '../test/support/run.ts'
 import { startRadosgw } from '../test/support/servers/radosgw.ts'
-import { median } from './figures.ts'
-import { bare, deliver, inTurn, seconds, withNginx } from './staged-runs.ts'
+import { median, seconds } from './figures.ts'
+import { bare, deliver, inTurn, withNginx } from './staged-runs.ts'
 
 /** Beside what Nix takes to pack it and curl or Amazon's SDK to send that, one after the other; and Nix's own upload over http. */
 export async function large(nix: PrivateNix, largeMiB: number) {

@@ -6,17 +6,10 @@ import { join } from 'node:path'
 import type { PrivateNix } from '../test/support/private-nix.ts'
 import { type MoodyCache, startMoodyCache } from '../test/support/servers/moody-cache.ts'
 import { startNginx } from '../test/support/servers/nginx.ts'
-import { median } from './figures.ts'
+import { median, seconds } from './figures.ts'
 import { type Run, RunningDaemon } from './running-daemon.ts'
 
 const ROUNDS = 3
-
-/** Seconds that something took. */
-export async function seconds(act: () => Promise<unknown>): Promise<number> {
-  const start = performance.now()
-  await act()
-  return (performance.now() - start) / 1000
-}
 
 interface Configured {
   /** Lines for each destination. */

@@ -1,4 +1,5 @@
 import { isObject } from '../config/is-object.ts'
+import { NIX_ENABLED } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
 import { type RunOptions, run } from './run.ts'
@@ -35,7 +36,7 @@ export async function pathInfoJson(
 ): Promise<[unknown, unknown][]> {
   // A store of a hundred thousand paths is 50 MB of JSON.
   const withRoom: RunOptions = { ...options, stdoutMax: 1 << 30 }
-  const command = ['--extra-experimental-features', 'nix-command', 'path-info', '--json']
+  const command = [...NIX_ENABLED, 'path-info', '--json']
   const ask = (withFormat: boolean) =>
     run('nix', [...command, ...(withFormat ? FORMAT : []), ...args], withRoom)
   const hadFormat = knowsFormat

@@ -51,7 +51,6 @@ describe('T2: a claim', () => {
   test("of a file that another one took the place of meanwhile delivers neither: it goes back as nobody's", async () => {
     const temp = tempSpool()
     const { spool, roots } = temp
-    put(spool, 'new', 'X.json')
     const path = put(spool, 'new', 'X.json')
     // As long as it takes a file to come here from where it was written.
     await sleep(20)
