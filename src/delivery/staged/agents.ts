@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import type { Dispatcher } from 'undici'
 import { UserError, wordsOf } from '../../config/user-error.ts'
 
 /** Where Nix looks for CA certificates when no variable says where. */
@@ -9,10 +10,19 @@ const CA_FILES = [
   '/nix/var/nix/profiles/default/etc/ssl/certs/ca-bundle.crt',
 ]
 
+/** A host that doesn't answer at all would hold up a request for minutes. */
+export const CONNECT_MS = 15_000
+/** Where a name has several addresses; a quarter of a second, Node's default, is less than some round trips. */
+const NEXT_ADDRESS_MS = 3_000
+
+const PROXY_VARIABLES = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']
+
 /** The connections to a destination, kept for the next request. */
 export interface Agents {
   http: HttpAgent
   https: HttpsAgent
+  /** Connections of undici's. None where there is a proxy: it doesn't agree with curl on which of the variables counts. */
+  dispatcher(): Promise<Dispatcher | undefined>
   /** Ends idle connections. */
   close(): void
 }
@@ -28,17 +38,43 @@ export function makeAgents(env: NodeJS.ProcessEnv = process.env): Agents {
     // The one used last is the least likely to have been closed by the server.
     scheduling: 'lifo' as const,
     proxyEnv: env,
-    // Where a name has several addresses; a quarter of a second, Node's default, is less than some round trips.
-    autoSelectFamilyAttemptTimeout: 3_000,
+    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
   }
   const ca = caCertificates(env)
   const http = new HttpAgent(options)
   const https = new HttpsAgent({ ...options, ...(ca === undefined ? {} : { ca }) })
+  let dispatcher: Promise<Dispatcher> | undefined
   const close = () => {
     http.destroy()
     https.destroy()
+    void dispatcher?.then((made) => made.destroy())
   }
-  return { http, https, close }
+  return {
+    http,
+    https,
+    async dispatcher() {
+      if (PROXY_VARIABLES.some((name) => env[name])) return undefined
+      dispatcher ??= makeDispatcher(ca)
+      return await dispatcher
+    },
+    close,
+  }
+}
+
+/** undici is loaded where it is needed: it takes as long as some hundred requests. */
+async function makeDispatcher(ca: string | undefined): Promise<Dispatcher> {
+  const { Agent } = await import('undici')
+  return new Agent({
+    connect: {
+      timeout: CONNECT_MS,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
+      ...(ca === undefined ? {} : { ca }),
+    },
+    // Whoever asks has a patience of their own.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  })
 }
 
 function caCertificates(env: NodeJS.ProcessEnv): string | undefined {

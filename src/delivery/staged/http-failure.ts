@@ -1,4 +1,4 @@
-import type { Answer } from './exchange.ts'
+import type { Answer } from './answer.ts'
 import { type Meaning, RequestFailure } from './request-failure.ts'
 
 const ONE = { isOfOneFile: true } as const

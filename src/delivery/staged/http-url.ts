@@ -1,4 +1,4 @@
-import type { Answer } from './exchange.ts'
+import type { Answer } from './answer.ts'
 
 /** The URL below which the files of an http binary cache lie; what stands behind `?` is meant for Nix. */
 export function baseOf(to: string): URL {

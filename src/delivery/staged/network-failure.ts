@@ -34,7 +34,7 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
-    /^(?:ECONNRESET|EPIPE|ECONNABORTED|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP2_\w+)$/,
+    /^(?:ECONNRESET|EPIPE|ECONNABORTED|ERR_STREAM_PREMATURE_CLOSE|UND_ERR_SOCKET|ERR_HTTP2_\w+)$/,
     {
       retry: 'soon',
       means:
@@ -42,7 +42,7 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
-    /^(?:ETIMEDOUT|ESOCKETTIMEDOUT|TimeoutError)$/,
+    /^(?:ETIMEDOUT|ESOCKETTIMEDOUT|UND_ERR_CONNECT_TIMEOUT|TimeoutError)$/,
     { retry: 'soon', means: 'the destination does not answer in time: check the network and the load there' },
   ],
 ]

@@ -1,7 +1,8 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 import { SignatureV4 } from '@smithy/signature-v4'
 import type { Agents } from './agents.ts'
-import { type Answer, exchange } from './exchange.ts'
+import type { Answer } from './answer.ts'
+import { exchange } from './exchange.ts'
 import type { S3Object } from './s3-object.ts'
 import { type SdkRequest, urlOf } from './sdk-handler.ts'
 
