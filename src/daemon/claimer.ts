@@ -10,8 +10,10 @@ import { reject } from '../spool/settle.ts'
 import { exists } from '../spool/write.ts'
 import { Scan } from './scan.ts'
 
-/** After so many looks at files, some milliseconds, the event loop gets its turn, and an idle destination its work. */
-const LOOKS_PER_TURN = 100
+/** After so many looks at files, a millisecond or two, the event loop gets its turn: a batch that is on its way comes first. */
+const LOOKS_PER_TURN = 25
+/** After so many, an idle destination gets its work. */
+const EARLY_LOOKS = 100
 /** So many files that can't be moved away are remembered, to warn of each only once. */
 const STUCK_REMEMBERED = 1000
 /** Errors that are no single file's: no handles, no memory or no room left, the disk remounted read-only. */
@@ -22,6 +24,8 @@ interface ClaimerContext {
   roots: GcRoots
   storeDir: string
   log: Logger
+  /** Called while many jobs are claimed in a row. */
+  onMany: () => Promise<void>
 }
 
 /** Claims jobs for a delivery, as many as it has room for: those somebody named, and those that a scan finds. */
@@ -55,12 +59,16 @@ export class Claimer {
       if (this.isFull) this.scan.wet()
       else if (this.#look(name) === 'left') this.#hasLeftHeard = true
     }
-    for (let looks = 1; !this.isFull && !isStopping(); looks++) {
+    for (let looks = 1, taken = 0; !this.isFull && !isStopping(); looks++) {
       const name = this.scan.next()
       if (name === undefined) break
-      this.scan.note(this.#look(name))
+      const became = this.#look(name)
+      this.scan.note(became)
+      if (became === 'taken') taken++
       if (looks % LOOKS_PER_TURN > 0) continue
-      this.#delivery.startUntried()
+      if (taken > 0) this.#delivery.getReady()
+      if (looks % EARLY_LOOKS === 0) this.#delivery.startUntried()
+      if (taken >= EARLY_LOOKS) await this.#context.onMany()
       await nextTurn()
     }
     this.#hadRoom = new Set(this.#lanesWithRoom())

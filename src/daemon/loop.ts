@@ -70,7 +70,7 @@ export class Loop {
       onHealth: () => this.#report(),
       observer: context.observer,
     })
-    this.#claimer = new Claimer(context, this.#delivery)
+    this.#claimer = new Claimer({ ...context, onMany: () => this.#muffle() }, this.#delivery)
     this.#jobBell = new Bell(spool.new, () => this.#ring())
     this.#pauseBell = new Bell(spool.root, (name) => {
       if (isPauseFile(name)) this.#ring()
@@ -175,9 +175,12 @@ export class Loop {
     })
     this.#delivery.start()
     this.#reporter.follow()
-    // Where not all that is known of can be taken on, nobody needs to hear of more; and each claim would ring.
-    const { isFull, scan } = this.#claimer
-    if (isFull && !scan.isDry && scan.left <= BELL_MAX) await this.#jobBell.takeDown()
+    if (this.#claimer.isFull && !this.#claimer.scan.isDry) await this.#muffle()
+  }
+
+  /** While a backlog is taken on, or can't be, nobody needs to hear of more; and each claim would ring. */
+  async #muffle(): Promise<void> {
+    if (this.#claimer.scan.left <= BELL_MAX) await this.#jobBell.takeDown()
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */

@@ -3,6 +3,7 @@ import type { Config, Destination } from '../config/config.ts'
 import { formatDuration } from '../config/duration.ts'
 import { wordsOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
+import { StoreSession } from '../nix/store-session.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
@@ -49,7 +50,8 @@ export class Delivery {
   readonly #settlement: Settlement
   readonly #stage: Stage
   readonly #rates = new Rates()
-  readonly #whole = new RecentlyWhole()
+  readonly #store = new StoreSession()
+  readonly #whole = new RecentlyWhole(this.#store)
   readonly #abort = new AbortController()
   #isStopping = false
 
@@ -68,8 +70,15 @@ export class Delivery {
     // Each has a share that no other can take up: one that stands still, or is slow, keeps nothing from the others.
     const capacity = Math.max(1, Math.floor(MAX_IN_HAND / this.#context.config.destinations.length))
     const { config } = this.#context
-    const shared = { config, stage: this.#stage, rates: this.#rates, whole: this.#whole, log }
-    return new Lane(destination, routeTo(destination, shared), capacity, {
+    const shared = {
+      config,
+      store: this.#store,
+      stage: this.#stage,
+      rates: this.#rates,
+      whole: this.#whole,
+      log,
+    }
+    return new Lane(destination, routeTo(destination, shared), this.#store, capacity, {
       onOutcome: (lane, claimed, outcome) => this.#settle(lane, claimed, outcome),
       onDown: (_lane, error, waitMs) => {
         log.warn({ error, nextAttemptIn: formatDuration(waitMs) }, 'the destination is down')
@@ -150,6 +159,11 @@ export class Delivery {
     if (!this.#isStopping) this.#start(this.lanes.filter((lane) => lane.isUntried))
   }
 
+  /** Has Nix ready for the questions that a batch begins with, while its jobs are still being claimed. */
+  getReady(): void {
+    if (!this.#isStopping) this.#store.open()
+  }
+
   #start(lanes: readonly Lane[]): void {
     for (const lane of lanes) {
       lane.start(this.#abort.signal, (summary) => {
@@ -180,6 +194,7 @@ export class Delivery {
     clearTimeout(deadline)
     this.releaseIdle()
     for (const lane of this.lanes) lane.close()
+    this.#store.close()
     this.#stage.close()
     this.#emptyStage()
   }

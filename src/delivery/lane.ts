@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Destination } from '../config/config.ts'
 import { relatedTo } from '../nix/related.ts'
+import type { StoreSession } from '../nix/store-session.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import type { DestinationReport, Rate } from '../spool/report.ts'
@@ -38,6 +39,7 @@ export class Lane {
   readonly destination: Destination
   readonly health: Health
   readonly #route: Route
+  readonly #store: StoreSession
   readonly #events: LaneEvents
   #waiting: ClaimedJob[] = []
   /** Jobs that failed by themselves and wait for their next attempt. */
@@ -61,8 +63,15 @@ export class Lane {
   #wake: NodeJS.Timeout | undefined
 
   /** @param capacity At most so many jobs are its own at once, in a copy or waiting for one. */
-  constructor(destination: Destination, route: Route, capacity: number, events: LaneEvents) {
+  constructor(
+    destination: Destination,
+    route: Route,
+    store: StoreSession,
+    capacity: number,
+    events: LaneEvents,
+  ) {
     this.destination = destination
+    this.#store = store
     this.#capacity = capacity
     this.#nextSize = destination.batchSize
     this.health = new Health({ minMs: destination.retryMinMs, maxMs: destination.retryMaxMs })
@@ -156,7 +165,9 @@ export class Lane {
     const batches = this.#batchCount
     const pathsOf = (jobs: Iterable<ClaimedJob>) => [...jobs].flatMap(({ job }) => job.outPaths)
     // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
-    const held = await relatedTo(pathsOf(this.#underway.jobs), pathsOf(asked), signal).catch(() => undefined)
+    const held = await relatedTo(this.#store, pathsOf(this.#underway.jobs), pathsOf(asked), signal).catch(
+      () => undefined,
+    )
     this.#isChoosing = false
     // Something else went out meanwhile, which nobody has compared with.
     if (this.#batchCount > batches) return this.#events.onChange()

@@ -1,4 +1,5 @@
-import { areWhole } from '../nix/local-store.ts'
+import type { StoreSession } from '../nix/store-session.ts'
+import { areWhole } from '../nix/whole.ts'
 
 /** For so long is whole what was found to be: as long as one batch may be behind another. */
 const HOLDS_MS = 10_000
@@ -14,7 +15,12 @@ interface Asked {
  * same jobs at about the same time, and to read all of them again takes longer than to send them.
  */
 export class RecentlyWhole {
+  readonly #store: StoreSession
   readonly #asked = new Map<string, Asked>()
+
+  constructor(store: StoreSession) {
+    this.#store = store
+  }
 
   /**
    * @param destination Its name. One that asks again does so for another upload, and what was true for the last may not be.
@@ -28,7 +34,7 @@ export class RecentlyWhole {
     asked?.by.add(destination)
     // Somebody else's question may have been ended with what it was asked for.
     if (isNew && (await asked.answer.catch(() => false))) return true
-    const answer = areWhole(paths, signal)
+    const answer = areWhole(this.#store, paths, signal)
     const asking = { answer, by: new Set([destination]) }
     this.#asked.set(key, asking)
     const forget = () => {

@@ -1,62 +1,26 @@
-import { isObject } from '../config/is-object.ts'
 import { NixFailure } from './failure.ts'
-import { queryOptions } from './local-store.ts'
-import { narHashOf } from './nar-hash.ts'
-import { pathInfoJson } from './path-info.ts'
-
-/** A valid path of the local store, as binary caches know it. */
-export interface StoreObject {
-  path: string
-  /** As `narHashOf` has it: what it was registered with. */
-  narHash: string
-  /** Bytes, uncompressed. */
-  narSize: number
-  /** Store paths; the path itself may be one of them. */
-  references: readonly string[]
-  /** `KEY-NAME:BASE64`, each: those it came with, or got here. */
-  signatures: readonly string[]
-  /** True where its name is made of its content, so that nobody has to sign it. */
-  isContentAddressed: boolean
-}
+import type { StoreObject } from './store-server.ts'
+import type { StoreSession } from './store-session.ts'
 
 /**
  * Store paths and all that they depend on, references before what refers to them.
  * @param paths Valid store paths; a derivation stands for itself, with what it was made from.
  * @throws {NixFailure} where one isn't valid.
  */
-export async function closureOf(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
-  const isDerivation = (path: string) => path.endsWith('.drv')
-  const [derivations, others] = [paths.filter(isDerivation), paths.filter((path) => !isDerivation(path))]
+export async function closureOf(
+  store: StoreSession,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<StoreObject[]> {
   const objects = new Map<string, StoreObject>()
-  // Nix 2.8 takes a derivation for its outputs without that flag, and anything else for its derivation with it.
-  for (const [flags, some] of [[['--derivation'], derivations] as const, [[], others] as const]) {
-    if (some.length === 0) continue
-    for (const [path, info] of await pathInfoJson([...flags, '--recursive', ...some], queryOptions(signal))) {
-      const object = objectOf(path, info)
-      objects.set(object.path, object)
-    }
+  for (let wanted = new Set(paths); wanted.size > 0; ) {
+    const found = await store.objects([...wanted], signal)
+    for (const object of found) objects.set(object.path, object)
+    for (const path of wanted)
+      if (!objects.has(path)) throw new NixFailure([`path '${path}' is not valid`], undefined)
+    wanted = new Set(found.flatMap(({ references }) => references.filter((path) => !objects.has(path))))
   }
   return referencesFirst(objects)
-}
-
-function objectOf(path: unknown, info: unknown): StoreObject {
-  const { narHash, narSize, references, signatures, ca } = isObject(info) ? info : {}
-  const hash = typeof narHash === 'string' ? narHashOf(narHash) : undefined
-  if (typeof path !== 'string' || hash === undefined || typeof narSize !== 'number') {
-    throw new NixFailure([`path '${String(path)}' is not valid`], undefined)
-  }
-  return {
-    path,
-    narHash: hash,
-    narSize,
-    references: stringsOf(references),
-    signatures: stringsOf(signatures),
-    isContentAddressed: typeof ca === 'string' && ca !== '',
-  }
-}
-
-function stringsOf(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 }
 
 /** Without recursion, as a chain of references may be longer than a stack is deep. */

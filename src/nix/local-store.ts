@@ -4,10 +4,7 @@ import { messagesOf } from './messages.ts'
 import { type RunOptions, type RunResult, run } from './run.ts'
 
 /** Queries of the local store answer in milliseconds; one that hangs (a stuck nix-daemon) must not hang us. */
-const QUERY_TIMEOUT_MS = 120_000
-
-/** The references of a closure of a hundred thousand paths are some 100 MB. */
-const GRAPH_MAX = 1 << 30
+export const QUERY_TIMEOUT_MS = 120_000
 
 /** Nix's store directory: asked of Nix once, as it is Nix's to say. */
 export async function storeDirectory(env: NodeJS.ProcessEnv = process.env): Promise<string> {
@@ -53,37 +50,9 @@ export async function pathSizes(paths: readonly string[], signal?: AbortSignal):
   return (await query(['--query', '--size', ...paths], signal)).trim().split('\n').map(Number)
 }
 
-/** A store path that refers to another; both without the store's directory. */
-export interface Reference {
-  from: string
-  to: string
-}
-
-/**
- * All references in the closure of store paths. As a graph, because that is the one form in which Nix tells of many paths
- * what each refers to without telling all else of them: it takes two thirds of the time of `nix path-info --json`.
- * @param paths Valid store paths.
- * @throws {NixFailure} where one isn't valid.
- */
-export async function referenceGraph(paths: readonly string[], signal?: AbortSignal): Promise<Reference[]> {
-  const graph = await query(['--query', '--graph', ...paths], signal, GRAPH_MAX)
-  return [...graph.matchAll(/^"([^"]+)" -> "([^"]+)"/gm)].flatMap(([, to, from]) =>
-    from === undefined || to === undefined ? [] : [{ from, to }],
-  )
-}
-
-/**
- * Whether store paths are all valid and have the content that they were registered with: one question, where all is well.
- * @throws {NixFailure} where Nix was ended before it could tell.
- */
-export async function areWhole(paths: readonly string[], signal?: AbortSignal): Promise<boolean> {
-  const { exitCode, lines, ended } = await verifyPaths(paths, signal)
-  if (ended) throw new NixFailure(messagesOf(lines), ended)
-  return exitCode === 0
-}
-
-function verifyPaths(paths: readonly string[], signal?: AbortSignal): Promise<RunResult> {
-  return run('nix-store', ['--verify-path', ...paths], queryOptions(signal))
+/** The same of all: one question, where all is well. */
+export async function verifyPaths(paths: readonly string[], signal?: AbortSignal): Promise<RunResult> {
+  return await run('nix-store', ['--verify-path', ...paths], queryOptions(signal))
 }
 
 /**
@@ -127,9 +96,8 @@ function halves<T>(items: readonly T[]): [T[], T[]] {
 }
 
 /** `nix-store`, not `nix path-info`: it says the same in every version of Nix. */
-async function query(args: readonly string[], signal?: AbortSignal, stdoutMax?: number): Promise<string> {
-  const options = { ...queryOptions(signal), ...(stdoutMax === undefined ? {} : { stdoutMax }) }
-  return unlessFailed(await run('nix-store', args, options)).stdout
+async function query(args: readonly string[], signal?: AbortSignal): Promise<string> {
+  return unlessFailed(await run('nix-store', args, queryOptions(signal))).stdout
 }
 
 /** How the local store is asked something. */

@@ -1,7 +1,7 @@
 import { createPublicKey, verify } from 'node:crypto'
-import type { StoreObject } from './closure.ts'
 import { narHashOf } from './nar-hash.ts'
 import { hashOf } from './store-path.ts'
+import type { StoreObject } from './store-server.ts'
 
 /** What a binary cache says of a store path, as far as it matters here. */
 export interface NarInfo {

@@ -1,5 +1,5 @@
-import { basename } from 'node:path'
-import { referenceGraph } from './local-store.ts'
+import { closureOf } from './closure.ts'
+import type { StoreSession } from './store-session.ts'
 
 /**
  * Tells which store paths depend on one of some others, or are what one of these depends on. Only what they depend on
@@ -10,24 +10,25 @@ import { referenceGraph } from './local-store.ts'
  * @throws {NixFailure} where one isn't valid.
  */
 export async function relatedTo(
+  store: StoreSession,
   others: readonly string[],
   paths: readonly string[],
   signal: AbortSignal,
 ): Promise<Set<string>> {
-  const references = await referenceGraph([...others, ...paths], signal)
-  const below = Map.groupBy(references, ({ from }) => from)
-  const above = Map.groupBy(references, ({ to }) => to)
-  const names = others.map((path) => basename(path))
+  const objects = await closureOf(store, [...others, ...paths], signal)
+  const below = new Map(objects.map(({ path, references }) => [path, references]))
+  const above = new Map<string, string[]>(objects.map(({ path }) => [path, []]))
+  for (const { path, references } of objects) for (const one of references) above.get(one)?.push(path)
   const related = new Set([
-    ...reach(names, (name) => (below.get(name) ?? []).map(({ to }) => to)),
-    ...reach(names, (name) => (above.get(name) ?? []).map(({ from }) => from)),
+    ...reach(others, (path) => below.get(path) ?? []),
+    ...reach(others, (path) => above.get(path) ?? []),
   ])
-  return new Set(paths.filter((path) => related.has(basename(path))))
+  return new Set(paths.filter((path) => related.has(path)))
 }
 
-/** All that can be come to from some names, themselves included. */
-function reach(from: readonly string[], next: (name: string) => readonly string[]): Set<string> {
+/** All that can be come to from some paths, themselves included. */
+function reach(from: readonly string[], next: (path: string) => readonly string[]): Set<string> {
   const reached = new Set(from)
-  for (const name of reached) for (const one of next(name)) reached.add(one)
+  for (const path of reached) for (const one of next(path)) reached.add(one)
   return reached
 }

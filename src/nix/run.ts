@@ -43,7 +43,8 @@ export class NotStartedError extends Error {
 
 /** How long the output of a program that has ended may stay open: something that it left behind may hold it for ever. */
 const LET_GO_AFTER_MS = 1_000
-const LINES_KEPT = 200
+/** So many lines of what a program writes to stderr are kept, the last ones. */
+export const LINES_KEPT = 200
 /** What we ask Nix for on stdout is a list of store paths; more than this is not it. */
 const STDOUT_MAX = 16 << 20
 
@@ -97,7 +98,7 @@ export async function run(
 }
 
 /** Ours, or `/` where that one is gone or out of reach: `runuser` starts a daemon in root's home, which nobody else may enter. */
-function workingDirectory(): string {
+export function workingDirectory(): string {
   try {
     const own = process.cwd()
     accessSync(own, constants.X_OK)
@@ -116,13 +117,14 @@ function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable | null }
   timer.unref()
 }
 
-function notStarted(program: string, error: unknown): string {
+/** Why a program could not be started. */
+export function notStarted(program: string, error: unknown): string {
   if (codeOf(error) === 'ENOENT') return `there is no program "${program}" on PATH`
   return `"${program}" could not be started: ${error instanceof Error ? error.message : String(error)}`
 }
 
 /** Resolves at the end of a stream, also of one that fails or was let go: what was read of it is kept. */
-function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
+export function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
   const reader = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })
   reader.on('line', onLine)
   const ended = new Promise<void>((resolve) => reader.once('close', resolve))

@@ -115,7 +115,13 @@ exec '${join(site.nix.version.bin, 'nix-store')}' "$@"
 `
   await writeFile(join(shim, 'nix-store'), script, { mode: 0o755 })
   const config = await site.configured(destination('one', one.url, '') + destination('two', two.url, ''))
-  const paths = await queue(site, 10)
+  const large = 'x'.repeat(100_000)
+  const files = Array.from({ length: 10 }, (_, at) => [`large-${at}`, `${at}${large}`])
+  const paths = await site.nix.addAllToStore(Object.fromEntries(files))
+  await handOverAll(
+    site,
+    paths.map((path) => [path]),
+  )
   const env = { PATH: `${shim}:${site.env.PATH}` }
   expect(await site.run(['drain', ...config], { env })).toMatchObject({ exitCode: 0 })
   expect(await readFile(checks, 'utf8')).toBe('11\n')

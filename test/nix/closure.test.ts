@@ -1,11 +1,15 @@
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import { closureOf } from '../../src/nix/closure.ts'
 import { NixFailure } from '../../src/nix/failure.ts'
 import { relatedTo } from '../../src/nix/related.ts'
+import { StoreSession } from '../../src/nix/store-session.ts'
 import { nixVersions } from '../support/nix-versions.mjs'
 import { makePrivateNix } from '../support/private-nix.ts'
 
 const signal = new AbortController().signal
+
+const store = new StoreSession()
+afterAll(() => store.close())
 
 test.each(await nixVersions())('what belongs together, with Nix $version', async (version) => {
   const nix = await makePrivateNix(version, { name: 'closure' })
@@ -20,10 +24,12 @@ test.each(await nixVersions())('what belongs together, with Nix $version', async
     const cousin = await build('cousin', [library])
     const all = [library, middle, program, cousin, stranger]
 
-    const order = (await closureOf([program], signal)).map(({ path }) => path)
+    const order = (await closureOf(store, [program], signal)).map(({ path }) => path)
     expect(order).toEqual([library, middle, program])
 
-    const related = async (others: string[], paths = all) => [...(await relatedTo(others, paths, signal))]
+    const related = async (others: string[], paths = all) => [
+      ...(await relatedTo(store, others, paths, signal)),
+    ]
     expect(await related([library])).toEqual([library, middle, program, cousin])
     expect(await related([program])).toEqual([library, middle, program])
     expect(await related([middle], [program, cousin, stranger])).toEqual([program])

@@ -1,4 +1,4 @@
-import type { StoreObject } from '../../nix/closure.ts'
+import type { StoreObject } from '../../nix/store-server.ts'
 
 /** Nix gets their paths as arguments, of which the kernel takes so many. */
 const MOST_PATHS = 2000

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Config, Destination } from '../../config/config.ts'
+import type { StoreSession } from '../../nix/store-session.ts'
 import { createTransport } from './create-transport.ts'
 import type { Rates } from './rates.ts'
 import type { Unsigned } from './repair.ts'
@@ -10,6 +11,7 @@ import { Upstream } from './upstream.ts'
 /** What the staged destinations of a configuration share. */
 export interface Shared {
   config: Config
+  store: StoreSession
   stage: Stage
   rates: Rates
   log: Logger
@@ -18,12 +20,13 @@ export interface Shared {
 /** The way to a destination by the stage. */
 export function makeStagedRoute(
   destination: Destination,
-  { config, stage, rates, log }: Shared,
+  { config, store, stage, rates, log }: Shared,
 ): StagedRoute {
   const { to, name, netrcFile, progressTimeoutMs, presenceAgeMs, skipUpstream } = destination
   const isUrl = (upstream: string) => upstream.includes('://')
   const asked = skipUpstream.filter(isUrl).map((url) => createTransport({ to: url, progressTimeoutMs }))
   return new StagedRoute(destination, {
+    store,
     transport: createTransport({
       to,
       netrcFile,

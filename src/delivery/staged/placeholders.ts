@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { StoreObject } from '../../nix/closure.ts'
 import { narinfoName, placeholder } from '../../nix/narinfo.ts'
+import type { StoreObject } from '../../nix/store-server.ts'
 
 /** What a path refers to that isn't packed along with it is taken by Nix to be there. */
 export async function layPlaceholders(objects: readonly StoreObject[], directory: string): Promise<void> {

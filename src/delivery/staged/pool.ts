@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { StoreObject } from '../../nix/closure.ts'
 import { type LocalCache, type Packing, packInto } from '../../nix/stage.ts'
+import type { StoreObject } from '../../nix/store-server.ts'
 import type { Budget, Reservation, Stored } from './budget.ts'
 import { Mutex } from './mutex.ts'
 import { NoRoom, orNoRoom } from './no-room.ts'

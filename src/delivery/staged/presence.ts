@@ -1,5 +1,5 @@
-import type { StoreObject } from '../../nix/closure.ts'
 import { type NarInfo, narinfoName, parseNarInfo } from '../../nix/narinfo.ts'
+import type { StoreObject } from '../../nix/store-server.ts'
 import type { Transport } from './transport.ts'
 
 /** So many narinfos are remembered at most: some tens of megabytes. */

@@ -1,5 +1,5 @@
-import type { StoreObject } from '../../nix/closure.ts'
 import { isSignedWith } from '../../nix/narinfo.ts'
+import type { StoreObject } from '../../nix/store-server.ts'
 import { unsignedStays } from '../nix-route.ts'
 import { SendFailure } from '../route.ts'
 import type { Found, Presence } from './presence.ts'

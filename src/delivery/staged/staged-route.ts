@@ -1,8 +1,10 @@
 import type { Destination } from '../../config/config.ts'
-import { closureOf, type StoreObject } from '../../nix/closure.ts'
+import { closureOf } from '../../nix/closure.ts'
 import { NixFailure } from '../../nix/failure.ts'
 import { storeDirectory } from '../../nix/local-store.ts'
 import { isSignedWith } from '../../nix/narinfo.ts'
+import type { StoreObject } from '../../nix/store-server.ts'
+import type { StoreSession } from '../../nix/store-session.ts'
 import { publicKeyOf } from '../../nix/verify.ts'
 import { stillValid, unsignedStays } from '../nix-route.ts'
 import type { Progress, Route } from '../route.ts'
@@ -22,6 +24,7 @@ import type { Upstream } from './upstream.ts'
 
 /** What a staged destination is made of. */
 export interface StagedContext {
+  store: StoreSession
   transport: Transport
   /** Where its paths are packed; shared with destinations that want them packed alike. */
   pool: Pool
@@ -87,11 +90,11 @@ export class StagedRoute implements Pick<Route, 'send' | 'probe'> {
 
   async #sendClosure(paths: readonly string[], signal: AbortSignal, progress: Progress): Promise<void> {
     if (paths.length === 0) return
-    const { pool, upstream, chunkBytes } = this.#context
+    const { store, pool, upstream, chunkBytes } = this.#context
     const { name, secretKeyFile } = this.#destination
     // Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them.
     const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
-    const objects = await closureOf(paths, signal)
+    const objects = await closureOf(store, paths, signal)
     const ours = objects.filter((object) => !upstream.hasSigned(object))
     const unsigned = await this.#look(ours, new Set(paths), publicKey, signal)
     const absent = ours.filter(({ path }) => !this.#presence.has(path) && !unsigned.has(path))

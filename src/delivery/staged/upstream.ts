@@ -1,4 +1,4 @@
-import type { StoreObject } from '../../nix/closure.ts'
+import type { StoreObject } from '../../nix/store-server.ts'
 import { Presence } from './presence.ts'
 import type { Transport } from './transport.ts'
 

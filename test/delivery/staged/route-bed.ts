@@ -12,6 +12,7 @@ import type { Unsigned } from '../../../src/delivery/staged/repair.ts'
 import { Stage } from '../../../src/delivery/staged/stage.ts'
 import { StagedRoute } from '../../../src/delivery/staged/staged-route.ts'
 import { Upstream } from '../../../src/delivery/staged/upstream.ts'
+import { StoreSession } from '../../../src/nix/store-session.ts'
 import type { NixVersion } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
 import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
@@ -60,7 +61,10 @@ export class StagedBed {
     const destination = { ...simpleDestination(cache.url, undefined), ...rest }
     const progress = { sentBytes: 0, expectedBytes: 0 }
     const unsigned: Unsigned[] = []
+    const store = new StoreSession()
+    onTestFinished(() => store.close())
     const route = new StagedRoute(destination, {
+      store,
       transport: createHttpTransport(destination),
       pool: stage.poolFor(destination),
       scratch: stage.scratch(destination.progressTimeoutMs),

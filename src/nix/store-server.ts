@@ -1,0 +1,154 @@
+import { execa } from 'execa'
+import { NixFailure } from './failure.ts'
+import { QUERY_TIMEOUT_MS } from './local-store.ts'
+import { messagesOf } from './messages.ts'
+import { narHashOf } from './nar-hash.ts'
+import { LINES_KEPT, NotStartedError, notStarted, readLines, workingDirectory } from './run.ts'
+import { SignOfLife } from './sign-of-life.ts'
+import { encode, WireReader } from './wire.ts'
+
+/** A valid path of the local store, as binary caches know it. */
+export interface StoreObject {
+  path: string
+  /** As `narHashOf` has it: what it was registered with. */
+  narHash: string
+  /** Bytes, uncompressed. */
+  narSize: number
+  /** Store paths; the path itself may be one of them. */
+  references: readonly string[]
+  /** `KEY-NAME:BASE64`, each: those it came with, or got here. */
+  signatures: readonly string[]
+  /** True where its name is made of its content, so that nobody has to sign it. */
+  isContentAddressed: boolean
+}
+
+/** nix: src/libstore/serve-protocol.hh */
+const HELLO = 0x390c9deb
+const WELCOME = 0x5452eecb
+/** 2.5, which 2.8.0, 2.26.3 and 2.34.8 speak, each in its version 2.7. */
+const VERSION = 0x205
+const QUERY_PATH_INFOS = 2
+
+/** What it was asked before is no proof that it is still so. */
+const REMEMBER_NOTHING = ['narinfo-cache-positive-ttl', 'narinfo-cache-negative-ttl'].flatMap((name) => [
+  '--option',
+  name,
+  '0',
+])
+
+/** A running `nix-store --serve`. It answers one question at a time. */
+export class StoreServer {
+  readonly #child = execa('nix-store', ['--serve', ...REMEMBER_NOTHING], {
+    cwd: workingDirectory(),
+    killDescendants: true,
+    reject: false,
+    buffer: false,
+    stdin: 'pipe',
+  })
+  readonly #answers = new WireReader()
+  /** What it wrote to stderr, the last of it. */
+  readonly #lines: string[] = []
+  #hasEnded = false
+  #hasGreeted = false
+  /** Called when something came in, and when nothing more will. */
+  #wake: () => void = () => undefined
+
+  constructor() {
+    const { stdin, stdout, stderr } = this.#child
+    // Its end tells that it is gone.
+    stdin.on('error', () => undefined)
+    stdout.on('data', (chunk: Buffer) => {
+      this.#answers.push(chunk)
+      this.#wake()
+    })
+    const reading = readLines(stderr, (line) => {
+      this.#lines.push(line)
+      if (this.#lines.length > LINES_KEPT) this.#lines.shift()
+    })
+    void Promise.all([this.#child, reading]).then(() => {
+      this.#hasEnded = true
+      this.#wake()
+    })
+    stdin.write(encode([HELLO, VERSION]))
+  }
+
+  /**
+   * Looks store paths up.
+   * @returns Those that are valid.
+   * @throws {NixFailure} where it ended before it had answered; then it can't be asked again.
+   * @throws {NotStartedError} where there is no Nix.
+   */
+  async objects(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
+    const life = new SignOfLife(this.#child, signal, QUERY_TIMEOUT_MS)
+    try {
+      await this.#greet()
+      this.#child.stdin.write(encode([QUERY_PATH_INFOS, paths.length, ...paths]))
+      const found: StoreObject[] = []
+      for (;;) {
+        const object = await this.#read(readObject)
+        if (object === END) return found
+        found.push(object)
+      }
+    } catch (error) {
+      this.end()
+      await life.left()
+      throw life.ended ? new NixFailure(messagesOf(this.#lines), life.ended) : error
+    } finally {
+      life.stop()
+    }
+  }
+
+  /** It ends by itself when it has answered. */
+  end(): void {
+    this.#child.stdin.end()
+  }
+
+  async #greet(): Promise<void> {
+    if (this.#hasGreeted) return
+    const [welcome] = await this.#read((answers) => [answers.number(), answers.number()])
+    if (welcome !== WELCOME) throw new NixFailure(['`nix-store --serve` says something unknown'], undefined)
+    this.#hasGreeted = true
+  }
+
+  /** Reads something as soon as it is there as a whole. */
+  async #read<T>(read: (answers: WireReader) => T): Promise<T> {
+    for (;;) {
+      const value = this.#answers.attempt(read)
+      if (value !== undefined) return value
+      if (this.#hasEnded) throw await this.#failure()
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+  }
+
+  async #failure(): Promise<Error> {
+    const result = await this.#child
+    if (result.failed && result.exitCode === undefined && result.signal === undefined) {
+      return new NotStartedError(notStarted('nix-store', result.cause ?? result))
+    }
+    const messages = messagesOf(this.#lines)
+    const silent = '`nix-store --serve` ended before it had answered'
+    return new NixFailure(messages.length > 0 ? messages : [silent], undefined)
+  }
+}
+
+/** Behind the last path there is an empty one. */
+const END = 'end'
+
+function readObject(answers: WireReader): StoreObject | typeof END {
+  const path = answers.text()
+  if (path === '') return END
+  // The derivation that it was built by.
+  answers.text()
+  const references = answers.texts()
+  // How much there is to download, which for a local store is as much as there is.
+  answers.number()
+  const narSize = answers.number()
+  const hash = answers.text()
+  const contentAddress = answers.text()
+  const signatures = answers.texts()
+  const narHash = narHashOf(hash)
+  if (narHash === undefined) throw new NixFailure([`the hash of '${path}' is no SHA-256: ${hash}`], undefined)
+  return { path, narHash, narSize, references, signatures, isContentAddressed: contentAddress !== '' }
+}

@@ -1,0 +1,84 @@
+import { NixFailure } from './failure.ts'
+import { type StoreObject, StoreServer } from './store-server.ts'
+
+/**
+ * So long a session is kept for more questions, and what it was told holds, and no longer: paths come and go. A Nix daemon
+ * behind it would even remember for an hour what it was asked, and not everyone may tell it not to.
+ */
+const KEPT_MS = 5_000
+
+/**
+ * Asks the local store about paths, many times a second where need be, for which starting Nix each time takes too long: by
+ * the protocol of ssh:// stores, which all versions of Nix speak alike.
+ */
+export class StoreSession {
+  #server: StoreServer | undefined
+  #end: NodeJS.Timeout | undefined
+  /** What was asked in this session. */
+  readonly #known = new Map<string, StoreObject>()
+  /** One question after the other. */
+  #last: Promise<unknown> = Promise.resolve()
+
+  /**
+   * Looks store paths up.
+   * @returns Those that are valid.
+   * @throws {NixFailure} where Nix couldn't tell.
+   * @throws {NotStartedError} where there is no Nix.
+   */
+  async objects(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
+    const asked = this.#last.then(() => this.#ask([...new Set(paths)], signal))
+    this.#last = asked.catch(() => undefined)
+    return await asked
+  }
+
+  /** Gets ready for questions that are about to come. */
+  open(): void {
+    this.#server ??= this.#start()
+  }
+
+  /** Ends what is kept for the next question, once the last one is answered. */
+  close(): void {
+    clearTimeout(this.#end)
+    this.#last = this.#last.then(() => this.#drop())
+  }
+
+  async #ask(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
+    if (signal.aborted) throw new NixFailure([], 'aborted')
+    try {
+      // It may have ended while nobody asked.
+      if (this.#server) await this.#learn(this.#server, paths, signal).catch(unlessOurDoing)
+      if (paths.some((path) => !this.#known.has(path))) {
+        // What it lacks may have come into the store since.
+        this.#drop()
+        this.#server = this.#start()
+        await this.#learn(this.#server, paths, signal)
+      }
+    } catch (error) {
+      this.#drop()
+      throw error
+    }
+    return paths.flatMap((path) => this.#known.get(path) ?? [])
+  }
+
+  async #learn(server: StoreServer, paths: readonly string[], signal: AbortSignal): Promise<void> {
+    const unknown = paths.filter((path) => !this.#known.has(path))
+    if (unknown.length === 0) return
+    for (const object of await server.objects(unknown, signal)) this.#known.set(object.path, object)
+  }
+
+  #start(): StoreServer {
+    this.#end = setTimeout(() => this.close(), KEPT_MS).unref()
+    return new StoreServer()
+  }
+
+  #drop(): void {
+    clearTimeout(this.#end)
+    this.#server?.end()
+    this.#server = undefined
+    this.#known.clear()
+  }
+}
+
+function unlessOurDoing(error: unknown): void {
+  if (!(error instanceof NixFailure) || error.ended !== undefined) throw error
+}

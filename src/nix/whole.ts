@@ -1,0 +1,50 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { NixFailure } from './failure.ts'
+import { verifyPaths } from './local-store.ts'
+import { messagesOf } from './messages.ts'
+import { narHashAt } from './nar.ts'
+import type { StoreObject } from './store-server.ts'
+import type { StoreSession } from './store-session.ts'
+
+/** Of a path as small as that, its content is read here: it takes a hundredth of the time that Nix takes to start. */
+const SMALL_BYTES = 64 << 10
+/** So many take some milliseconds; then the event loop gets its turn. */
+const READ_PER_TURN = 250
+
+/**
+ * Whether store paths are all valid and have the content that they were registered with.
+ * @returns False also where that can't be told here: a closer look tells why.
+ * @throws {NixFailure} where Nix was ended before it could tell.
+ */
+export async function areWhole(
+  store: StoreSession,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  const objects = await store.objects(paths, signal).catch(unlessOurDoing)
+  if (objects.length < new Set(paths).size) return false
+  const isSmall = ({ narSize }: StoreObject) => narSize <= SMALL_BYTES
+  for (const [at, object] of objects.filter(isSmall).entries()) {
+    if (at % READ_PER_TURN === READ_PER_TURN - 1) await nextTurn()
+    if (signal.aborted) throw new NixFailure([], 'aborted')
+    if (!isWhole(object)) return false
+  }
+  const large = objects.filter((object) => !isSmall(object)).map(({ path }) => path)
+  if (large.length === 0) return true
+  const { exitCode, lines, ended } = await verifyPaths(large, signal)
+  if (ended) throw new NixFailure(messagesOf(lines), ended)
+  return exitCode === 0
+}
+
+function unlessOurDoing(error: unknown): StoreObject[] {
+  if (error instanceof NixFailure && error.ended === undefined) return []
+  throw error
+}
+
+function isWhole({ path, narSize, narHash }: StoreObject): boolean {
+  try {
+    return narHashAt(path, narSize) === narHash
+  } catch {
+    return false
+  }
+}
