@@ -1,47 +1,40 @@
-import { afterAll, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { closureOf } from '../../src/nix/closure.ts'
 import { NixFailure } from '../../src/nix/failure.ts'
-import { relatedTo } from '../../src/nix/related.ts'
 import { StoreSession } from '../../src/nix/store-session.ts'
 import { nixVersions } from '../support/nix-versions.mjs'
 import { makePrivateNix } from '../support/private-nix.ts'
 
 const signal = new AbortController().signal
 
-const store = new StoreSession()
-afterAll(() => store.close())
+afterEach(() => vi.unstubAllEnvs())
 
-test.each(await nixVersions())('what belongs together, with Nix $version', async (version) => {
+test.each(await nixVersions())('a closure has references first, with Nix $version', async (version) => {
   const nix = await makePrivateNix(version, { name: 'closure' })
-  const before = { ...process.env }
-  Object.assign(process.env, nix.env)
+  for (const [name, value] of Object.entries(nix.env)) vi.stubEnv(name, value)
+  const store = new StoreSession()
   try {
-    const build = async (name: string, deps: string[] = []) =>
-      (await nix.build({ name, deps })).outPaths[0] ?? ''
-    const [library, stranger] = [await build('library'), await build('stranger')]
-    const middle = await build('middle', [library])
-    const program = await build('program', [middle])
-    const cousin = await build('cousin', [library])
-    const all = [library, middle, program, cousin, stranger]
+    const of = async (...paths: string[]) => (await closureOf(store, paths, signal)).map(({ path }) => path)
+    const [library = ''] = (await nix.build({ name: 'library' })).outPaths
+    const [middle = ''] = (await nix.build({ name: 'middle', deps: [library] })).outPaths
+    const { outPaths, drvPath } = await nix.build({ name: 'program', deps: [middle] })
+    const [program = ''] = outPaths
 
-    const order = (await closureOf(store, [program], signal)).map(({ path }) => path)
-    expect(order).toEqual([library, middle, program])
-
-    const related = async (others: string[], paths = all) => [
-      ...(await relatedTo(store, others, paths, signal)),
-    ]
-    expect(await related([library])).toEqual([library, middle, program, cousin])
-    expect(await related([program])).toEqual([library, middle, program])
-    expect(await related([middle], [program, cousin, stranger])).toEqual([program])
-    // What both depend on goes along with whichever is first; that is no reason to wait.
-    expect(await related([program], [cousin, stranger])).toEqual([])
-    expect(await related([], all)).toEqual([])
+    expect(await of(program)).toEqual([library, middle, program])
+    expect(await of(program, library, middle)).toEqual([library, middle, program])
+    expect(await of()).toEqual([])
+    // A derivation stands for itself, with what it was made from.
+    const made = await of(drvPath)
+    expect(made.at(-1)).toBe(drvPath)
+    expect(made).toContain(middle)
+    expect(made).not.toContain(program)
 
     const gone = library.replace(/^(.*\/)[^/]{32}/, `$1${'0'.repeat(32)}`)
-    await expect(related([program], [gone])).rejects.toThrow(NixFailure)
+    const failure = await of(program, gone).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(NixFailure)
+    expect(failure).toMatchObject({ messages: [`path '${gone}' is not valid`] })
   } finally {
-    for (const name of Object.keys(process.env)) if (!(name in before)) delete process.env[name]
-    Object.assign(process.env, before)
+    store.close()
     await nix.cleanup()
   }
 })
