@@ -106,12 +106,12 @@ test('builds, outages, kills, people and garbage collection together', {
   await machine.calmDown()
   expect(machine.violations('recovered')).toEqual([])
   expect(machine.undelivered()).toEqual([])
-  // Connections are kept for a while.
+  // Connections are kept for a while, and a Nix that answers questions.
   const pid = machine.daemon?.pid ?? -1
-  const handles = () => stateOf(pid).handles
+  const now = () => stateOf(pid)
   await until(
-    () => handles() <= before.handles + 2,
-    () => `${handles()} handles to be as few as ${before.handles}`,
+    () => now().handles <= before.handles + 2 && now().children === 0,
+    () => `${now().handles} handles to be as few as ${before.handles}, and ${now().children} children none`,
     60_000,
   )
   const after = stateOf(pid)
