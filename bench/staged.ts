@@ -9,6 +9,8 @@ import type { Run } from './running-daemon.ts'
 import { large } from './staged-large.ts'
 import { bare, deliver, inTurn, startDaemon, withNginx, withSlow } from './staged-runs.ts'
 
+const PIECE_BYTES = 4 << 20
+
 const [largeMiB = 128, count = 1000, waitMs = 50] = process.argv.slice(2).map(Number)
 
 function say<T>(what: string, value: T): T {
@@ -75,16 +77,21 @@ async function oneNew(nix: PrivateNix) {
   })
 }
 
+/** Some megabytes of a real program, a few at a time. */
 async function twoDestinations(nix: PrivateNix) {
-  const text = readFileSync(process.execPath).toString('base64', 0, 9_000_000)
-  const files = Array.from({ length: 8 }, (_, at) => [`text-${at}`, `${at} ${text}`])
+  const program = readFileSync(process.execPath)
+  const files = Array.from({ length: program.length / PIECE_BYTES }, (_, at): [string, Buffer] => [
+    `piece-${at}`,
+    program.subarray(at * PIECE_BYTES, (at + 1) * PIECE_BYTES),
+  ])
   const paths = await nix.addAllToStore(Object.fromEntries(files))
   const [one, two] = await inTurn(
     () => withNginx((url) => deliver(nix, paths, [url])),
     () => withNginx((a) => withNginx((b) => deliver(nix, paths, [a, b]))),
+    5,
   )
   const [oneCpuSeconds, twoCpuSeconds] = [one.cpuSeconds, two.cpuSeconds]
-  return say('two destinations', { oneCpuSeconds, twoCpuSeconds })
+  return say('two destinations', { mebibytes: program.length >> 20, oneCpuSeconds, twoCpuSeconds })
 }
 
 const versions = await nixVersions()

@@ -80,9 +80,11 @@ describe.each(await nixVersions())('with Nix $version', (version) => {
 
 test('where Nix can not be asked, a closer look is to tell why', async () => {
   const store = new StoreSession()
-  vi.stubEnv('NIX_STORE_DIR', '/nowhere/at/all')
+  vi.stubEnv('NIX_STORE_DIR', '/proc/nowhere/store')
   vi.stubEnv('NIX_STATE_DIR', '/proc/nowhere')
-  expect(await areWhole(store, ['/nowhere/at/all/00000000000000000000000000000000-x'], signal)).toBe(false)
+  expect(await areWhole(store, ['/proc/nowhere/store/00000000000000000000000000000000-x'], signal)).toBe(
+    false,
+  )
   vi.unstubAllEnvs()
   store.close()
 })

@@ -107,7 +107,7 @@ export class PrivateNix {
   }
 
   /** Adds many files, by name, in one go; returns their paths in that order. */
-  async addAllToStore(files: Record<string, string>): Promise<string[]> {
+  async addAllToStore(files: Record<string, string | Uint8Array>): Promise<string[]> {
     const dir = this.#fresh('files')
     await mkdir(dir)
     const paths = Object.keys(files).map((name) => join(dir, name))
