@@ -109,7 +109,7 @@ export function workingDirectory(): string {
 }
 
 /** An ssh that was told to stay (ControlPersist) inherits stderr and keeps it open. */
-function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable | null }): void {
+export function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable | null }): void {
   const timer = setTimeout(() => {
     stdout.destroy()
     stderr?.destroy()

@@ -3,7 +3,7 @@ import { NixFailure } from './failure.ts'
 import { QUERY_TIMEOUT_MS } from './local-store.ts'
 import { messagesOf } from './messages.ts'
 import { narHashOf } from './nar-hash.ts'
-import { LINES_KEPT, NotStartedError, notStarted, readLines, workingDirectory } from './run.ts'
+import { LINES_KEPT, letGo, NotStartedError, notStarted, readLines, workingDirectory } from './run.ts'
 import { SignOfLife } from './sign-of-life.ts'
 import { encode, WireReader } from './wire.ts'
 
@@ -69,6 +69,7 @@ export class StoreServer {
       this.#hasEnded = true
       this.#wake()
     })
+    this.#child.nodeChildProcess.once('exit', () => letGo(this.#child))
     stdin.write(encode([HELLO, VERSION]))
   }
 
@@ -90,7 +91,7 @@ export class StoreServer {
         found.push(object)
       }
     } catch (error) {
-      this.end()
+      this.#child.kill()
       await life.left()
       throw life.ended ? new NixFailure(messagesOf(this.#lines), life.ended) : error
     } finally {

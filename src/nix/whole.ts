@@ -8,8 +8,8 @@ import type { StoreSession } from './store-session.ts'
 
 /** Of a path as small as that, its content is read here: it takes a hundredth of the time that Nix takes to start. */
 const SMALL_BYTES = 64 << 10
-/** So many take some milliseconds; then the event loop gets its turn. */
-const READ_PER_TURN = 250
+/** After so long, the event loop gets its turn: some hundred paths, or one that a slow disk has to be asked for. */
+const TURN_MS = 4
 
 /**
  * Whether store paths are all valid and have the content that they were registered with.
@@ -24,8 +24,12 @@ export async function areWhole(
   const objects = await store.objects(paths, signal).catch(unlessOurDoing)
   if (objects.length < new Set(paths).size) return false
   const isSmall = ({ narSize }: StoreObject) => narSize <= SMALL_BYTES
-  for (const [at, object] of objects.filter(isSmall).entries()) {
-    if (at % READ_PER_TURN === READ_PER_TURN - 1) await nextTurn()
+  let since = performance.now()
+  for (const object of objects.filter(isSmall)) {
+    if (performance.now() - since > TURN_MS) {
+      await nextTurn()
+      since = performance.now()
+    }
     if (signal.aborted) throw new NixFailure([], 'aborted')
     if (!isWhole(object)) return false
   }
