@@ -70,7 +70,7 @@ export class Loop {
       onHealth: () => this.#report(),
       observer: context.observer,
     })
-    this.#claimer = new Claimer({ ...context, onMany: () => this.#muffle() }, this.#delivery)
+    this.#claimer = new Claimer({ ...context, onMany: () => this.#onMany() }, this.#delivery)
     this.#jobBell = new Bell(spool.new, () => this.#ring())
     this.#pauseBell = new Bell(spool.root, (name) => {
       if (isPauseFile(name)) this.#ring()
@@ -176,6 +176,12 @@ export class Loop {
     this.#delivery.start()
     this.#reporter.follow()
     if (this.#claimer.isFull && !this.#claimer.scan.isDry) await this.#muffle()
+  }
+
+  /** What a destination leaves behind that is down may be too much for the bell to be hung again. */
+  async #onMany(): Promise<void> {
+    const areAllUp = this.#delivery.lanes.every(({ health, isPaused }) => !health.isDown && !isPaused)
+    if (areAllUp) await this.#muffle()
   }
 
   /** While a backlog is taken on, or can't be, nobody needs to hear of more; and each claim would ring. */

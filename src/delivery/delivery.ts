@@ -192,6 +192,8 @@ export class Delivery {
     const deadline = setTimeout(() => this.#abort.abort(), graceMs)
     while (this.isRunning) await new Promise((resolve) => setTimeout(resolve, 20))
     clearTimeout(deadline)
+    // Nobody wants to know any more what could have gone out beside them.
+    this.#abort.abort()
     this.releaseIdle()
     for (const lane of this.lanes) lane.close()
     this.#store.close()

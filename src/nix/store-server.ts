@@ -29,6 +29,9 @@ const WELCOME = 0x5452eecb
 const VERSION = 0x205
 const QUERY_PATH_INFOS = 2
 
+/** It takes a few milliseconds to end. */
+const END_MS = 1_000
+
 /** What it was asked before is no proof that it is still so. */
 const REMEMBER_NOTHING = ['narinfo-cache-positive-ttl', 'narinfo-cache-negative-ttl'].flatMap((name) => [
   '--option',
@@ -99,9 +102,11 @@ export class StoreServer {
     }
   }
 
-  /** It ends by itself when it has answered. */
+  /** It ends by itself when nobody can ask any more; one that hangs is ended. */
   end(): void {
     this.#child.stdin.end()
+    const timer = setTimeout(() => this.#child.kill(), END_MS).unref()
+    void this.#child.finally(() => clearTimeout(timer))
   }
 
   async #greet(): Promise<void> {

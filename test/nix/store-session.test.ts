@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -157,8 +157,24 @@ describe('whatever the version', () => {
     await sleep(100)
     ended.abort()
     await answer
-    expect(descendantsOf(process.pid).filter(isSleep)).toEqual([])
+    expect(sleepers()).toEqual([])
     await expect(store.objects(['/x'], ended.signal)).rejects.toMatchObject({ ended: 'aborted' })
+  })
+
+  test('what it leaves behind holds up nobody who asks', async () => {
+    await withServer('sleep 1000 & echo "error: no more" >&2; exit 1')
+    const began = performance.now()
+    await expect(ask('/x')).rejects.toThrow('no more')
+    expect(performance.now() - began).toBeLessThan(20_000)
+    for (const pid of sleepers()) process.kill(pid)
+  })
+
+  test('one that hangs is ended when nobody is to ask it any more', async () => {
+    await withServer('exec sleep 1000')
+    store.open()
+    await until(() => sleepers().length === 1, 'its start')
+    store.close()
+    await until(() => sleepers().length === 0, 'its end', 20_000)
   })
 
   test('where there is no Nix, that is what is wrong', async () => {
@@ -175,6 +191,16 @@ function isServer(pid: number): boolean {
   return commandOf(pid).includes('--serve')
 }
 
-function isSleep(pid: number): boolean {
-  return commandOf(pid).includes('sleep 1000')
+/** Wherever they hang, of this store. */
+function sleepers(): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  return pids.map(Number).filter((pid) => {
+    try {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8')
+      return environment.includes(nix.storeDir) && commandOf(pid).includes('sleep 1000')
+    } catch {
+      // It is gone.
+      return false
+    }
+  })
 }

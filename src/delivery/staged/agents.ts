@@ -44,28 +44,37 @@ export function makeAgents(env: NodeJS.ProcessEnv = process.env): Agents {
   const http = new HttpAgent(options)
   const https = new HttpsAgent({ ...options, ...(ca === undefined ? {} : { ca }) })
   let dispatcher: Promise<Dispatcher> | undefined
+  const closed = new AbortController()
   const close = () => {
     http.destroy()
     https.destroy()
-    void dispatcher?.then((made) => made.destroy())
+    closed.abort()
   }
   return {
     http,
     https,
     async dispatcher() {
       if (PROXY_VARIABLES.some((name) => env[name])) return undefined
-      dispatcher ??= makeDispatcher(ca)
-      return await dispatcher
+      dispatcher ??= makeDispatcher(ca, closed.signal)
+      // Where it could not be loaded, for want of memory, say, it is tried again.
+      return await dispatcher.catch((error: unknown) => {
+        dispatcher = undefined
+        throw error
+      })
     },
     close,
   }
 }
 
-/** undici is loaded where it is needed: it takes as long as some hundred requests. */
-async function makeDispatcher(ca: string | undefined): Promise<Dispatcher> {
+/**
+ * undici is loaded where it is needed: it takes as long as some hundred requests.
+ * @param signal Ends all connections. undici's own `destroy` leaves those that are still being made.
+ */
+async function makeDispatcher(ca: string | undefined, signal: AbortSignal): Promise<Dispatcher> {
   const { Agent } = await import('undici')
   return new Agent({
     connect: {
+      signal,
       timeout: CONNECT_MS,
       autoSelectFamily: true,
       autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,

@@ -15,7 +15,11 @@ export function headersOf(
   headers: Readonly<Record<string, string | string[] | undefined>>,
 ): Answer['headers'] {
   const flat: Answer['headers'] = {}
-  for (const [name, value] of Object.entries(headers)) if (value !== undefined) flat[name] = String(value)
+  for (const [name, value] of Object.entries(headers)) {
+    // Node's own client has the first one of what there should be one of.
+    const first = Array.isArray(value) ? value[0] : value
+    if (first !== undefined) flat[name] = first
+  }
   return flat
 }
 
@@ -29,7 +33,7 @@ export function collect(body: Readable, alive: () => void): Promise<Buffer> {
   body.on('data', (bytes: Buffer) => {
     alive()
     size += bytes.length
-    if (size > MOST_BYTES) body.destroy(new Error(`The answer is larger than ${MOST_BYTES} bytes`))
+    if (size > MOST_BYTES) body.destroy(tooLarge())
     else chunks.push(bytes)
   })
   return new Promise((resolve, reject) => {
@@ -44,4 +48,8 @@ export function collect(body: Readable, alive: () => void): Promise<Buffer> {
     // It may have been, while the body was still on its way.
     if (body.destroyed) cut()
   })
+}
+
+function tooLarge(): Error {
+  return Object.assign(new Error(`the answer is larger than ${MOST_BYTES} bytes`), { code: 'EMSGSIZE' })
 }

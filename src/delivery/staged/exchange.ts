@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { Agents } from './agents.ts'
 import type { Answer } from './answer.ts'
 import { nodeExchange } from './node-exchange.ts'
-import { undiciExchange } from './undici-exchange.ts'
+import { UnaskedContinue, undiciExchange } from './undici-exchange.ts'
 
 /** An http request to be made. */
 export interface Exchange {
@@ -20,12 +20,17 @@ export interface Exchange {
 /**
  * Makes one http request. Small ones, of which there are three a path, take undici a third of the time that they take
  * Node's own client.
- * @throws A system error, or one of undici's, where no answer came.
+ * @throws A system error where no answer came.
  */
 export async function exchange(wanted: Exchange): Promise<Answer> {
   const { body, agents, signal } = wanted
+  const dispatcher = body instanceof Readable ? undefined : await agents.dispatcher()
   signal.throwIfAborted()
-  if (body instanceof Readable) return await nodeExchange(wanted)
-  const dispatcher = await agents.dispatcher()
-  return await (dispatcher ? undiciExchange({ ...wanted, body }, dispatcher) : nodeExchange(wanted))
+  if (body instanceof Readable || !dispatcher) return await nodeExchange(wanted)
+  try {
+    return await undiciExchange({ ...wanted, body }, dispatcher)
+  } catch (error) {
+    if (!(error instanceof UnaskedContinue)) throw error
+    return await nodeExchange(wanted)
+  }
 }

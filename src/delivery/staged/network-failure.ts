@@ -27,14 +27,14 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
-    /^(?:EPROTO|ERR_SSL_\w+|HPE_\w+)$/,
+    /^(?:EPROTO|EMSGSIZE|ERR_SSL_\w+|HPE_\w+)$/,
     {
       means:
         'what answers there does not speak the protocol asked for: is it http:// rather than https:// (scheme=http for S3), or the wrong port?',
     },
   ],
   [
-    /^(?:ECONNRESET|EPIPE|ECONNABORTED|ERR_STREAM_PREMATURE_CLOSE|UND_ERR_SOCKET|ERR_HTTP2_\w+)$/,
+    /^(?:ECONNRESET|EPIPE|ECONNABORTED|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP2_\w+)$/,
     {
       retry: 'soon',
       means:
@@ -42,7 +42,7 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
-    /^(?:ETIMEDOUT|ESOCKETTIMEDOUT|UND_ERR_CONNECT_TIMEOUT|TimeoutError)$/,
+    /^(?:ETIMEDOUT|ESOCKETTIMEDOUT|TimeoutError)$/,
     { retry: 'soon', means: 'the destination does not answer in time: check the network and the load there' },
   ],
 ]

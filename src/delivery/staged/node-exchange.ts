@@ -17,6 +17,7 @@ const CONTINUE_MS = 1_000
  */
 export async function nodeExchange(wanted: Exchange): Promise<Answer> {
   const { url, method, headers, body, agents, signal } = wanted
+  signal.throwIfAborted()
   const isSecure = url.protocol === 'https:'
   const options = { method, headers, agent: isSecure ? agents.https : agents.http }
   const request = isSecure ? httpsRequest(url, options) : httpRequest(url, options)

@@ -1,27 +1,35 @@
 import type { Dispatcher } from 'undici'
+import { codeOf } from '../../config/user-error.ts'
 import { type Answer, collect, headersOf } from './answer.ts'
 import type { Exchange } from './exchange.ts'
+import { onAbort } from './on-abort.ts'
 
 /** A request that is sent at once. */
 interface Whole extends Omit<Exchange, 'agents'> {
   body?: Uint8Array | string | undefined
 }
 
+/** The server said `100 Continue` unasked, which undici takes for the end of it. */
+export class UnaskedContinue extends Error {
+  override name = 'UnaskedContinue'
+}
+
 /**
  * Makes one small http request with undici.
- * @throws A system error or one of undici's (`UND_ERR_…`); the signal's reason where that was aborted.
+ * @throws A system error, with a code that Node's own client would give it; the signal's reason where that was aborted.
  */
 export async function undiciExchange(wanted: Whole, dispatcher: Dispatcher): Promise<Answer> {
   const { url, method, headers, body, signal, alive } = wanted
+  const asked = dispatcher.request({
+    origin: url.origin,
+    path: url.pathname + url.search,
+    method,
+    headers,
+    body: body ?? null,
+    signal,
+  })
   try {
-    const response = await dispatcher.request({
-      origin: url.origin,
-      path: url.pathname + url.search,
-      method,
-      headers,
-      body: body ?? null,
-      signal,
-    })
+    const response = await unlessAborted(asked, signal)
     alive()
     return {
       status: response.statusCode,
@@ -30,6 +38,37 @@ export async function undiciExchange(wanted: Whole, dispatcher: Dispatcher): Pro
     }
   } catch (error) {
     signal.throwIfAborted()
-    throw error
+    throw asNodeHasIt(error)
   }
+}
+
+/** undici doesn't heed the signal of a request that still waits for its connection. */
+function unlessAborted<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = onAbort(signal, () => reject(signal.reason))
+    asked.then(resolve, reject).finally(stop)
+  })
+}
+
+/** By undici's own codes. Whatever else it says of a connection is that it broke off. */
+const CODES: Readonly<Record<string, string>> = {
+  UND_ERR_CONNECT_TIMEOUT: 'ETIMEDOUT',
+  UND_ERR_HEADERS_OVERFLOW: 'HPE_HEADER_OVERFLOW',
+}
+
+function asNodeHasIt(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const code = codeOf(error) ?? ''
+  if (error.name === 'HTTPParserError') return withCode(error, isCut(error) ? 'ECONNRESET' : 'HPE_INVALID')
+  if (code === 'UND_ERR_SOCKET' && error.message === 'bad response') return new UnaskedContinue(error.message)
+  return code.startsWith('UND_ERR_') ? withCode(error, CODES[code] ?? 'ECONNRESET') : error
+}
+
+/** The connection ended within the answer. */
+function isCut({ message }: Error): boolean {
+  return message.includes('EOF')
+}
+
+function withCode(cause: Error, code: string): Error {
+  return Object.assign(new Error(cause.message, { cause }), { code })
 }
