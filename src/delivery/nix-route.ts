@@ -1,21 +1,22 @@
-import { lstatSync } from 'node:fs'
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache, schemeOf } from '../config/store-url.ts'
 import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
 import { NixFailure } from '../nix/failure.ts'
 import { invalidPaths, nixVersion } from '../nix/local-store.ts'
 import { CopyProgress } from '../nix/progress.ts'
+import type { StoreSession } from '../nix/store-session.ts'
 import { publicKeyOf, signAt, untrustedAt } from '../nix/verify.ts'
 import { failureOf } from './failure.ts'
 import { type Progress, type Route, SendFailure } from './route.ts'
 
+/** Of a NAR. */
 const SMALL_BYTES = 16 << 10
 
 /** 2.8.0, 2.26.3 */
 const NO_S3 = /don't know how to open Nix store (?:with scheme 's3'|'s3:)/
 
 /** Uploads with `nix copy`: everything that Nix has a store URL for. */
-export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'> {
+export function nixRoute(destination: Destination, localStore: StoreSession): Pick<Route, 'send' | 'probe'> {
   const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
   const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
   const send: Route['send'] = async (paths, drvPaths, signal, progress) => {
@@ -32,7 +33,7 @@ export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'
     if (secretKeyFile !== undefined && !isBinaryCache(to)) {
       await signLocally(secretKeyFile, paths, closure, silenceMs, signal)
     }
-    await copy(store, paths, closure, signal, isQuick(to, paths) ? undefined : follow(progress))
+    await copy(store, paths, closure, signal, isQuick(to, paths, localStore) ? undefined : follow(progress))
     const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
     if (derivations.length > 0) await copyDerivations(store, derivations, signal)
     if (destination.verify) await readBack(store, paths, closure, signal)
@@ -41,14 +42,10 @@ export function nixRoute(destination: Destination): Pick<Route, 'send' | 'probe'
   return { send, probe: (paths, signal) => missingAt(store, paths, signal) }
 }
 
-/** True where it takes as long to tell how far a copy is as to make it: of small files to a cache on this machine. */
-function isQuick(to: string, paths: readonly string[]): boolean {
-  return schemeOf(to) === 'file' && paths.every(isSmallFile)
-}
-
-function isSmallFile(path: string): boolean {
-  const stats = lstatSync(path, { throwIfNoEntry: false })
-  return stats !== undefined && !stats.isDirectory() && stats.size <= SMALL_BYTES
+/** True where it takes as long to tell how far a copy is as to make it: of small paths to a cache on this machine. */
+function isQuick(to: string, paths: readonly string[], store: StoreSession): boolean {
+  const isSmall = (path: string) => (store.known(path)?.narSize ?? Number.POSITIVE_INFINITY) <= SMALL_BYTES
+  return schemeOf(to) === 'file' && paths.every(isSmall)
 }
 
 /** Adds what a copy says of its progress to what went out for the same batch before. */

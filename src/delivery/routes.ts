@@ -31,5 +31,7 @@ export function routeTo(destination: Destination, shared: Shared): Route {
 
 function wayTo(destination: Destination, shared: Shared): Pick<Route, 'send' | 'probe' | 'close'> {
   if (destination.command) return commandRoute(destination.command, destination)
-  return destination.via === 'stage' ? makeStagedRoute(destination, shared) : nixRoute(destination)
+  return destination.via === 'stage'
+    ? makeStagedRoute(destination, shared)
+    : nixRoute(destination, shared.store)
 }

@@ -31,6 +31,11 @@ export class StoreSession {
     return await asked
   }
 
+  /** A valid path that was asked for a moment ago. */
+  known(path: string): StoreObject | undefined {
+    return this.#known.get(path)
+  }
+
   /** Gets ready for questions that are about to come. */
   open(): void {
     this.#server ??= this.#start()

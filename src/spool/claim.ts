@@ -1,4 +1,4 @@
-import { renameSync, unlinkSync } from 'node:fs'
+import { existsSync, renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { codeOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
@@ -80,7 +80,7 @@ export function rootedPaths(job: { outPaths: string[]; drvPath?: string }): stri
 /** A mended file that was rejected before leaves its note behind when it is moved back to `new/`. */
 function dropStaleNote(spool: Spool, name: string): void {
   const note = join(spool.failed, `${name}.reason`)
-  if (exists(note) && !exists(join(spool.failed, name))) unlinkIfThere(note)
+  if (existsSync(note) && !exists(join(spool.failed, name))) unlinkIfThere(note)
 }
 
 /**
