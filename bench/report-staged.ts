@@ -40,7 +40,7 @@ export function stagedSection(): string[] {
   return [
     '## Uploads to caches over a network\n',
     `Tiny paths, a job each, to a cache over http on loopback, by a daemon that is running, from the first claim to
-the last file in \`done/\`; beside it one bare \`nix copy\` of them. To nginx (medians of five rounds), and once to a server that
+the last file in \`done/\`; beside it one bare \`nix copy\` of them. To nginx (medians of nine rounds), and once to a server that
 waits before each answer, by a daemon that has just been started, as all below; on a filesystem in memory (\`bench/staged.ts\`). The goal is a ratio of
 at most 1 where nothing waits, and with 50 ms of 1/25 of 2.8.0 and 1/15 of 2.34.8.\n`,
     table(

@@ -11,6 +11,8 @@ import { startRadosgw } from '../test/support/servers/radosgw.ts'
 import { median, seconds } from './figures.ts'
 import { bare, deliver, inTurn, withNginx } from './staged-runs.ts'
 
+const BUCKET = 'cache'
+
 /** Beside what Nix takes to pack it and curl or Amazon's SDK to send that, one after the other; and Nix's own upload over http. */
 export async function large(nix: PrivateNix, largeMiB: number) {
   const { outPaths } = await nix.build({ name: 'large', sizeBytes: largeMiB * 1024 * 1024 })
@@ -32,6 +34,27 @@ export async function large(nix: PrivateNix, largeMiB: number) {
     alone,
   )
   const copied = await withNginx((url) => bare(nix, outPaths, url))
+  const file = await archiveIn(packed)
+  const [s3, sdk] = await inTurn(
+    () => withS3((url, env) => deliver(nix, outPaths, [url], { ...unchecked, env })),
+    () => withS3(async (_, __, client) => ({ ...copied, seconds: await put(client, file) })),
+  )
+  await rm(packed, { recursive: true })
+  return {
+    largeMiB,
+    http,
+    packedAndPutSeconds: packedAndPut.seconds,
+    bareSeconds: copied.seconds,
+    s3,
+    packSeconds: median(packs),
+    sdkSeconds: sdk.seconds,
+  }
+}
+
+/** Does something with an S3 that has an empty bucket, for which it has room. */
+async function withS3<T>(
+  act: (url: string, env: Record<string, string>, client: S3Client) => Promise<T>,
+): Promise<T> {
   const s3 = await startRadosgw()
   try {
     const client = new S3Client({
@@ -42,27 +65,17 @@ export async function large(nix: PrivateNix, largeMiB: number) {
       // Otherwise it sends a stream in a way that this server doesn't take.
       requestChecksumCalculation: 'WHEN_REQUIRED',
     })
-    await client.send(new CreateBucketCommand({ Bucket: 'cache' }))
-    const url = `s3://cache?endpoint=${s3.endpoint}`
-    const amazon = await deliver(nix, outPaths, [url], { ...unchecked, env: environmentOf(s3.alice) })
-    const file = await archiveIn(packed)
-    const input = { Bucket: 'cache', Key: 'alone', ContentLength: statSync(file).size }
-    const sdkSeconds = await seconds(() =>
-      client.send(new PutObjectCommand({ ...input, Body: createReadStream(file) })),
-    )
-    const figures = {
-      http,
-      packedAndPutSeconds: packedAndPut.seconds,
-      bareSeconds: copied.seconds,
-      s3: amazon,
-      packSeconds: median(packs),
-      sdkSeconds,
-    }
-    return { largeMiB, ...figures }
+    await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
+    return await act(`s3://${BUCKET}?endpoint=${s3.endpoint}`, environmentOf(s3.alice), client)
   } finally {
     await s3.stop()
-    await rm(packed, { recursive: true })
   }
+}
+
+/** @returns How many seconds the AWS SDK takes to send a file. */
+function put(client: S3Client, file: string): Promise<number> {
+  const input = { Bucket: BUCKET, Key: 'alone', ContentLength: statSync(file).size }
+  return seconds(() => client.send(new PutObjectCommand({ ...input, Body: createReadStream(file) })))
 }
 
 async function archiveIn(cache: string): Promise<string> {

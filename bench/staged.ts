@@ -48,7 +48,7 @@ const withoutWaiting = (version: NixVersion) =>
             return await daemon.deliver(paths)
           },
           () => bare(nix, paths, bareUrl),
-          5,
+          9,
         )
         await daemon.stop()
         return compared(version, 0, paths, staged, alone)
