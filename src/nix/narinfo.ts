@@ -8,6 +8,8 @@ export interface NarInfo {
   storePath: string
   /** Where the NAR is, relative to the cache. */
   url: string
+  /** Bytes, as it lies there; a narinfo need not tell. */
+  fileSize: number | undefined
   /** As `narHashOf` has it. */
   narHash: string
   /** Bytes, uncompressed. */
@@ -36,8 +38,9 @@ export function parseNarInfo(text: string): NarInfo | undefined {
   const narHash = narHashOf(hash ?? '')
   const narSize = Number(size)
   if (!storePath || !url || narHash === undefined || !(narSize > 0)) return undefined
+  const fileSize = Number(fields.get('FileSize')?.[0]) || undefined
   const references = (fields.get('References')?.[0] ?? '').split(' ').filter((name) => name !== '')
-  return { storePath, url, narHash, narSize, references, signatures: fields.get('Sig') ?? [] }
+  return { storePath, url, fileSize, narHash, narSize, references, signatures: fields.get('Sig') ?? [] }
 }
 
 /**

@@ -14,11 +14,21 @@ export async function withPatience<T>(
 ): Promise<T> {
   signal.throwIfAborted()
   const either = new AbortController()
-  const timer = setTimeout(() => either.abort(stalled(ms)), ms)
-  // `AbortSignal.any` comes to the same and costs twice as much, for each of thousands of small requests.
-  const stop = onAbort(signal, () => either.abort(signal.reason))
+  let stop = () => {}
+  let timer: NodeJS.Timeout | undefined
   try {
-    return await run(either.signal, () => timer.refresh())
+    return await new Promise<T>((resolve, reject) => {
+      // Not every library lets go at once.
+      const end = (reason: unknown) => {
+        either.abort(reason)
+        reject(reason)
+      }
+      const patience = setTimeout(() => end(stalled(ms)), ms)
+      timer = patience
+      // `AbortSignal.any` comes to the same and costs twice as much, for each of thousands of small requests.
+      stop = onAbort(signal, () => end(signal.reason))
+      run(either.signal, () => patience.refresh()).then(resolve, reject)
+    })
   } catch (error) {
     either.signal.throwIfAborted()
     throw error

@@ -41,20 +41,23 @@ export function moveStaged(objects: readonly StoreObject[], from: string, to: st
     const info = parseNarInfo(text)
     if (!info) return []
     const listing = `${hashOf(object.path)}.ls`
-    const parts = [info.url, ...(names.has(listing) ? [listing] : [])]
-    return [{ object, narinfo: { name, text }, parts: parts.map((part) => move(part, from, to)) }]
+    const parts = [
+      move(info.url, from, to, info.fileSize),
+      ...(names.has(listing) ? [move(listing, from, to)] : []),
+    ]
+    return [{ object, narinfo: { name, text }, parts }]
   })
 }
 
 /** Two paths with the same content share a NAR, which then is there already. */
-function move(name: string, from: string, to: string): CacheFile {
+function move(name: string, from: string, to: string, size?: number): CacheFile {
   const file = join(to, name)
   try {
     renameSync(join(from, name), file)
   } catch (error) {
     if (codeOf(error) !== 'ENOENT') throw error
   }
-  return { name, file, size: statSync(file).size }
+  return { name, file, size: size ?? statSync(file).size }
 }
 
 /** Removes a file that may be gone already. */

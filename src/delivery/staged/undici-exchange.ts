@@ -2,7 +2,6 @@ import type { Dispatcher } from 'undici'
 import { codeOf } from '../../config/user-error.ts'
 import { type Answer, collect, headersOf } from './answer.ts'
 import type { Exchange } from './exchange.ts'
-import { onAbort } from './on-abort.ts'
 
 /** A request that is sent at once. */
 interface Whole extends Omit<Exchange, 'agents'> {
@@ -15,21 +14,21 @@ export class UnaskedContinue extends Error {
 }
 
 /**
- * Makes one small http request with undici.
+ * Makes one small http request with undici. It heeds the signal once there is a connection, so whoever waits doesn't rely on
+ * that (`withPatience`).
  * @throws A system error, with a code that Node's own client would give it; the signal's reason where that was aborted.
  */
 export async function undiciExchange(wanted: Whole, dispatcher: Dispatcher): Promise<Answer> {
   const { url, method, headers, body, signal, alive } = wanted
-  const asked = dispatcher.request({
-    origin: url.origin,
-    path: url.pathname + url.search,
-    method,
-    headers,
-    body: body ?? null,
-    signal,
-  })
   try {
-    const response = await unlessAborted(asked, signal)
+    const response = await dispatcher.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method,
+      headers,
+      body: body ?? null,
+      signal,
+    })
     alive()
     return {
       status: response.statusCode,
@@ -40,14 +39,6 @@ export async function undiciExchange(wanted: Whole, dispatcher: Dispatcher): Pro
     signal.throwIfAborted()
     throw asNodeHasIt(error)
   }
-}
-
-/** undici doesn't heed the signal of a request that still waits for its connection. */
-function unlessAborted<T>(asked: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = onAbort(signal, () => reject(signal.reason))
-    asked.then(resolve, reject).finally(stop)
-  })
 }
 
 /** By undici's own codes. Whatever else it says of a connection is that it broke off. */

@@ -7,9 +7,10 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Agents, makeAgents } from '../../../src/delivery/staged/agents.ts'
-import { exchange } from '../../../src/delivery/staged/exchange.ts'
+import { type Exchange, exchange } from '../../../src/delivery/staged/exchange.ts'
 import { networkFailure } from '../../../src/delivery/staged/network-failure.ts'
 import { nodeExchange } from '../../../src/delivery/staged/node-exchange.ts'
+import { withPatience } from '../../../src/delivery/staged/patience.ts'
 
 const NO_PROXY = { PATH: process.env.PATH }
 
@@ -30,7 +31,11 @@ async function saying(text: string, act: (socket: Socket) => void = (socket) => 
   return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/x?y=z`)
 }
 
-const CLIENTS = { undici: exchange, node: nodeExchange }
+/** As those who ask do it. */
+const patiently = (wanted: Exchange) =>
+  withPatience(60_000, wanted.signal, (signal) => exchange({ ...wanted, signal }))
+
+const CLIENTS = { undici: patiently, node: nodeExchange }
 const stays = () => undefined
 
 describe.each(Object.entries(CLIENTS))('by %s', (_, client) => {
