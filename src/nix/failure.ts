@@ -15,6 +15,11 @@ export class NixFailure extends Error {
   }
 }
 
+/** For a `catch`: passes over what Nix failed at by itself, and throws anything else on. */
+export function unlessEnded(error: unknown): void {
+  if (!(error instanceof NixFailure) || error.ended !== undefined) throw error
+}
+
 /** The result, unless it says that Nix failed. */
 export function unlessFailed(result: RunResult): RunResult {
   if (result.exitCode === 0) return result

@@ -50,9 +50,15 @@ export async function pathSizes(paths: readonly string[], signal?: AbortSignal):
   return (await query(['--query', '--size', ...paths], signal)).trim().split('\n').map(Number)
 }
 
-/** The same of all: one question, where all is well. */
+/**
+ * Has Nix read store paths and compare them with what they were registered with.
+ * @returns Exit code 0 where all is well, and otherwise what it says of the first ones that aren't.
+ * @throws {NixFailure} where it was ended before it could tell.
+ */
 export async function verifyPaths(paths: readonly string[], signal?: AbortSignal): Promise<RunResult> {
-  return await run('nix-store', ['--verify-path', ...paths], queryOptions(signal))
+  const result = await run('nix-store', ['--verify-path', ...paths], queryOptions(signal))
+  if (result.ended) throw new NixFailure(messagesOf(result.lines), result.ended)
+  return result
 }
 
 /**
@@ -64,10 +70,9 @@ export async function verifyPaths(paths: readonly string[], signal?: AbortSignal
  */
 export async function corruptPaths(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
   if (paths.length === 0) return new Set()
-  const { exitCode, lines, ended } = await verifyPaths(paths, signal)
-  const messages = messagesOf(lines)
-  if (ended) throw new NixFailure(messages, ended)
+  const { exitCode, lines } = await verifyPaths(paths, signal)
   if (exitCode === 0) return new Set()
+  const messages = messagesOf(lines)
   const changed = messages.flatMap((message) => MODIFIED.exec(message)?.[1] ?? [])
   if (messages.every((message) => MODIFIED.test(message))) return new Set(changed)
   // An error ends the run, whatever comes after the path that it is about.

@@ -2,7 +2,7 @@ import { isObject } from '../config/is-object.ts'
 import { NIX_ENABLED } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
-import { type RunOptions, run } from './run.ts'
+import { run } from './run.ts'
 
 /** What Nix knows of a store path in the local store. */
 export interface PathInfo {
@@ -16,37 +16,20 @@ export interface PathInfo {
 
 /** Nix 2.34 asks for it and wants to insist on it one day; before 2.33 there is no such flag. */
 const FORMAT = ['--json-format', '1']
-/** Learnt from what Nix says, and anew after each change of Nix. */
-let knowsFormat = true
-
-/** Everything that is in the local store. */
-export async function allPathInfos(): Promise<PathInfo[]> {
-  return (await pathInfoJson(['--all'])).flatMap(([path, info]) => infoOf(path, info) ?? [])
-}
 
 /**
- * Runs `nix path-info --json` on the local store.
- * @param args Which paths.
- * @returns What it says, by path, not checked any further.
- * @throws {NixFailure} where it failed.
+ * Everything that is in the local store.
+ * @throws {NixFailure} where Nix couldn't tell.
  */
-export async function pathInfoJson(
-  args: readonly string[],
-  options: RunOptions = {},
-): Promise<[unknown, unknown][]> {
-  // A store of a hundred thousand paths is 50 MB of JSON.
-  const withRoom: RunOptions = { ...options, stdoutMax: 1 << 30 }
-  const command = [...NIX_ENABLED, 'path-info', '--json']
-  const ask = (withFormat: boolean) =>
-    run('nix', [...command, ...(withFormat ? FORMAT : []), ...args], withRoom)
-  const hadFormat = knowsFormat
-  let result = await ask(hadFormat)
-  if (result.exitCode !== 0 && result.lines.some((line) => line.includes('--json-format'))) {
-    knowsFormat = !hadFormat
-    result = await ask(!hadFormat)
-  }
+export async function allPathInfos(): Promise<PathInfo[]> {
+  const ask = (format: readonly string[]) =>
+    // A store of a hundred thousand paths is 50 MB of JSON.
+    run('nix', [...NIX_ENABLED, 'path-info', '--json', ...format, '--all'], { stdoutMax: 1 << 30 })
+  let result = await ask(FORMAT)
+  if (result.exitCode !== 0 && result.lines.some((line) => line.includes('--json-format')))
+    result = await ask([])
   const value: unknown = JSON.parse(unlessFailed(result).stdout)
-  return entriesOf(value)
+  return entriesOf(value).flatMap(([path, info]) => infoOf(path, info) ?? [])
 }
 
 /** Up to 2.18 an array of objects with a `path`, later an object by path. */

@@ -43,8 +43,8 @@ export class NotStartedError extends Error {
 
 /** How long the output of a program that has ended may stay open: something that it left behind may hold it for ever. */
 const LET_GO_AFTER_MS = 1_000
-/** So many lines of what a program writes to stderr are kept, the last ones. */
-export const LINES_KEPT = 200
+/** So many lines of what a program writes to stderr are kept. */
+const LINES_KEPT = 200
 /** What we ask Nix for on stdout is a list of store paths; more than this is not it. */
 const STDOUT_MAX = 16 << 20
 
@@ -64,8 +64,7 @@ export async function run(
     options.onLine?.(line)
     // It would drown what is said between.
     if (isProgress(line)) return
-    lines.push(line)
-    if (lines.length > LINES_KEPT) lines.shift()
+    keepLast(lines, line)
   }
   const file = options.isTalkative ? new LineFile(onLine) : undefined
   const child = execa(program, args, {
@@ -115,6 +114,12 @@ export function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable |
     stderr?.destroy()
   }, LET_GO_AFTER_MS)
   timer.unref()
+}
+
+/** Adds a line to the last ones of what a program writes to stderr. */
+export function keepLast(lines: string[], line: string): void {
+  lines.push(line)
+  if (lines.length > LINES_KEPT) lines.shift()
 }
 
 /** Why a program could not be started. */

@@ -3,7 +3,7 @@ import { NixFailure } from './failure.ts'
 import { QUERY_TIMEOUT_MS } from './local-store.ts'
 import { messagesOf } from './messages.ts'
 import { narHashOf } from './nar-hash.ts'
-import { LINES_KEPT, letGo, NotStartedError, notStarted, readLines, workingDirectory } from './run.ts'
+import { keepLast, letGo, NotStartedError, notStarted, readLines, workingDirectory } from './run.ts'
 import { SignOfLife } from './sign-of-life.ts'
 import { encode, WireReader } from './wire.ts'
 
@@ -64,10 +64,7 @@ export class StoreServer {
       this.#answers.push(chunk)
       this.#wake()
     })
-    const reading = readLines(stderr, (line) => {
-      this.#lines.push(line)
-      if (this.#lines.length > LINES_KEPT) this.#lines.shift()
-    })
+    const reading = readLines(stderr, (line) => keepLast(this.#lines, line))
     void Promise.all([this.#child, reading]).then(() => {
       this.#hasEnded = true
       this.#wake()

@@ -1,4 +1,4 @@
-import { NixFailure } from './failure.ts'
+import { NixFailure, unlessEnded } from './failure.ts'
 import { type StoreObject, StoreServer } from './store-server.ts'
 
 /**
@@ -51,7 +51,7 @@ export class StoreSession {
     if (signal.aborted) throw new NixFailure([], 'aborted')
     try {
       // It may have ended while nobody asked.
-      if (this.#server) await this.#learn(this.#server, paths, signal).catch(unlessOurDoing)
+      if (this.#server) await this.#learn(this.#server, paths, signal).catch(unlessEnded)
       if (paths.some((path) => !this.#known.has(path))) {
         // What it lacks may have come into the store since.
         this.#drop()
@@ -82,8 +82,4 @@ export class StoreSession {
     this.#server = undefined
     this.#known.clear()
   }
-}
-
-function unlessOurDoing(error: unknown): void {
-  if (!(error instanceof NixFailure) || error.ended !== undefined) throw error
 }

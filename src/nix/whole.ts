@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { NixFailure } from './failure.ts'
+import { NixFailure, unlessEnded } from './failure.ts'
 import { verifyPaths } from './local-store.ts'
-import { messagesOf } from './messages.ts'
 import { narHashAt } from './nar.ts'
 import type { StoreObject } from './store-server.ts'
 import type { StoreSession } from './store-session.ts'
@@ -21,8 +20,8 @@ export async function areWhole(
   paths: readonly string[],
   signal: AbortSignal,
 ): Promise<boolean> {
-  const objects = await store.objects(paths, signal).catch(unlessOurDoing)
-  if (objects.length < new Set(paths).size) return false
+  const objects = await store.objects(paths, signal).catch(unlessEnded)
+  if (!objects || objects.length < new Set(paths).size) return false
   const isSmall = ({ narSize }: StoreObject) => narSize <= SMALL_BYTES
   let since = performance.now()
   for (const object of objects.filter(isSmall)) {
@@ -34,15 +33,7 @@ export async function areWhole(
     if (!isWhole(object)) return false
   }
   const large = objects.filter((object) => !isSmall(object)).map(({ path }) => path)
-  if (large.length === 0) return true
-  const { exitCode, lines, ended } = await verifyPaths(large, signal)
-  if (ended) throw new NixFailure(messagesOf(lines), ended)
-  return exitCode === 0
-}
-
-function unlessOurDoing(error: unknown): StoreObject[] {
-  if (error instanceof NixFailure && error.ended === undefined) return []
-  throw error
+  return large.length === 0 || (await verifyPaths(large, signal)).exitCode === 0
 }
 
 function isWhole({ path, narSize, narHash }: StoreObject): boolean {

@@ -43,6 +43,7 @@ export function makeAgents(env: NodeJS.ProcessEnv = process.env): Agents {
   const ca = caCertificates(env)
   const http = new HttpAgent(options)
   const https = new HttpsAgent({ ...options, ...(ca === undefined ? {} : { ca }) })
+  const hasProxy = PROXY_VARIABLES.some((name) => env[name])
   let dispatcher: Promise<Dispatcher> | undefined
   const closed = new AbortController()
   const close = () => {
@@ -54,13 +55,13 @@ export function makeAgents(env: NodeJS.ProcessEnv = process.env): Agents {
     http,
     https,
     async dispatcher() {
-      if (PROXY_VARIABLES.some((name) => env[name])) return undefined
-      dispatcher ??= makeDispatcher(ca, closed.signal)
-      // Where it could not be loaded, for want of memory, say, it is tried again.
-      return await dispatcher.catch((error: unknown) => {
+      if (hasProxy) return undefined
+      // Where it can't be loaded, for want of memory, say, it is tried again.
+      dispatcher ??= makeDispatcher(ca, closed.signal).catch((error: unknown) => {
         dispatcher = undefined
         throw error
       })
+      return await dispatcher
     },
     close,
   }

@@ -23,10 +23,10 @@ export interface Exchange {
  * @throws A system error where no answer came.
  */
 export async function exchange(wanted: Exchange): Promise<Answer> {
-  const { body, agents, signal } = wanted
-  const dispatcher = body instanceof Readable ? undefined : await agents.dispatcher()
-  signal.throwIfAborted()
-  if (body instanceof Readable || !dispatcher) return await nodeExchange(wanted)
+  const { body, agents } = wanted
+  if (body instanceof Readable) return await nodeExchange(wanted)
+  const dispatcher = await agents.dispatcher()
+  if (!dispatcher) return await nodeExchange(wanted)
   try {
     return await undiciExchange({ ...wanted, body }, dispatcher)
   } catch (error) {

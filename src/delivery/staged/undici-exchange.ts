@@ -20,6 +20,7 @@ export class UnaskedContinue extends Error {
  */
 export async function undiciExchange(wanted: Whole, dispatcher: Dispatcher): Promise<Answer> {
   const { url, method, headers, body, signal, alive } = wanted
+  signal.throwIfAborted()
   try {
     const response = await dispatcher.request({
       origin: url.origin,

@@ -37,6 +37,7 @@ const patiently = (wanted: Exchange) =>
 
 const CLIENTS = { undici: patiently, node: nodeExchange }
 const stays = () => undefined
+const CUT = { code: 'ECONNRESET', retry: 'soon', means: /broke off/ } as const
 
 describe.each(Object.entries(CLIENTS))('by %s', (_, client) => {
   const ask = (url: URL, more: { signal?: AbortSignal; agents?: Agents; body?: string } = {}) =>
@@ -52,27 +53,19 @@ describe.each(Object.entries(CLIENTS))('by %s', (_, client) => {
 
   test.each<[string, string, { code: string; retry?: 'soon'; means: RegExp }]>([
     ['something else', 'SSH-2.0-OpenSSH_9.2\r\n', { code: 'HPE_', means: /does not speak the protocol/ }],
-    ['nothing', '', { code: 'ECONNRESET', retry: 'soon', means: /broke off/ }],
-    ['half a head', 'HTTP/1.1 200 OK\r\nContent-', { code: 'ECONNRESET', retry: 'soon', means: /broke off/ }],
-    [
-      'half of what it says is its length',
-      'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf',
-      { code: 'ECONNRESET', retry: 'soon', means: /broke off/ },
-    ],
+    ['nothing', '', CUT],
+    ['half a head', 'HTTP/1.1 200 OK\r\nContent-', CUT],
+    ['half of what it says is its length', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf', CUT],
     [
       'half of that on a connection that was to end',
       'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100\r\n\r\nhalf',
-      { code: 'ECONNRESET', retry: 'soon', means: /broke off/ },
+      CUT,
     ],
-    [
-      'chunks without an end',
-      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
-      { code: 'ECONNRESET', retry: 'soon', means: /broke off/ },
-    ],
+    ['chunks without an end', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n', CUT],
     [
       'chunks without an end on a connection that was to end',
       'HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
-      { code: 'ECONNRESET', retry: 'soon', means: /broke off/ },
+      CUT,
     ],
     [
       'a head without an end',
