@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parser } from '../src/cli/main.ts'
-import { version } from '../src/config/version.ts'
+import { version } from '../src/util/version.ts'
 import { roffOf, titleOf } from './roff.ts'
 
 const ROOT = join(import.meta.dirname, '..')

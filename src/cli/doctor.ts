@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import type { Config } from '../config/config.ts'
-import { EXIT, UserError } from '../config/user-error.ts'
+import { EXIT, UserError } from '../util/user-error.ts'
 import type { Check } from './doctor/check.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
 import { colour, counted, print, printable, printJson, say } from './print.ts'

@@ -1,6 +1,6 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import { LONGEST_WAIT_MS, parseDuration } from '../config/duration.ts'
-import { EXIT, UserError } from '../config/user-error.ts'
+import { LONGEST_WAIT_MS, parseDuration } from '../util/duration.ts'
+import { EXIT, UserError } from '../util/user-error.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
 import { say } from './print.ts'
 

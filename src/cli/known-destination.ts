@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts'
-import { EXIT, UserError } from '../config/user-error.ts'
+import { EXIT, UserError } from '../util/user-error.ts'
 
 /**
  * Checks the name of a destination given on the command line; a typo must not look like a success.

@@ -1,8 +1,8 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import { formatDuration } from '../config/duration.ts'
 import type { DeliveryRecord, Job } from '../spool/job.ts'
 import { existingSpool, STATES, type State } from '../spool/layout.ts'
 import { type Found, jobsIn } from '../spool/survey.ts'
+import { formatDuration } from '../util/duration.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { counted, jsonOf, print, printable } from './print.ts'
 

@@ -1,6 +1,6 @@
 import yargs from 'yargs'
-import { codeOf, EXIT, UserError, wordsOf } from '../config/user-error.ts'
-import { version } from '../config/version.ts'
+import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
+import { version } from '../util/version.ts'
 import * as backfill from './backfill.ts'
 import * as checkConfig from './check-config.ts'
 import * as doctor from './doctor.ts'

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { codeOf } from '../config/user-error.ts'
+import { codeOf } from '../util/user-error.ts'
 
 /**
  * Root goes on as the user whom a spool belongs to. Whoever owns a directory can at any moment put a symlink in the

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
-import { escapedJson, printable } from '../config/printable.ts'
+import { escapedJson, printable } from '../util/printable.ts'
 
 export { printable }
 

@@ -1,9 +1,9 @@
-import { formatDuration } from '../config/duration.ts'
-import { formatSize } from '../config/size.ts'
 import { AGE_BOUNDS } from '../spool/ages.ts'
 import type { Failures } from '../spool/failures.ts'
 import { MAKE_IT, STATES } from '../spool/layout.ts'
 import type { RunningBatch } from '../spool/report.ts'
+import { formatDuration } from '../util/duration.ts'
+import { formatSize } from '../util/size.ts'
 import { colour, counted, printable, table } from './print.ts'
 import type { DestinationStatus, Snapshot } from './snapshot.ts'
 

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import { formatDuration, parseDuration } from '../config/duration.ts'
-import { EXIT, UserError } from '../config/user-error.ts'
 import { lifeOf } from '../daemon/identity.ts'
 import { existingSpool, type Spool } from '../spool/layout.ts'
 import { readReport } from '../spool/report.ts'
 import { count, hasWork } from '../spool/survey.ts'
+import { formatDuration, parseDuration } from '../util/duration.ts'
+import { EXIT, UserError } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { counted, say } from './print.ts'
 

@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import { printable } from './printable.ts'
+import { printable } from '../util/printable.ts'
 import { withoutPassword } from './store-url.ts'
 
 /** The keys that are known at the top of a file and in a `[[destination]]`, for saying what a typo meant. */

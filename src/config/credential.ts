@@ -1,6 +1,6 @@
 import { join } from 'node:path'
+import { EXIT, UserError } from '../util/user-error.ts'
 import type { Destination } from './config.ts'
-import { EXIT, UserError } from './user-error.ts'
 
 const CREDENTIAL = /^credential:([A-Za-z0-9_-][A-Za-z0-9._-]*)$/
 

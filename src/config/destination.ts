@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
+import { EXIT, UserError } from '../util/user-error.ts'
 import { DESTINATION_DEFAULTS, type Destination } from './config.ts'
 import type { DestinationSection } from './schema.ts'
 import { canBeStaged, defaultVia, nixOnlyParameter } from './staging.ts'
 import { isBinaryCache, schemeOf } from './store-url.ts'
-import { EXIT, UserError } from './user-error.ts'
 
 /** A destination of which only the URL is known: `--to`, or the embedded default. */
 export function simpleDestination(to: string, secretKeyFile: string | undefined): Destination {

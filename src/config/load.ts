@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import {
   type Config,
   DEFAULT_CONFIG_FILE,
@@ -12,7 +13,6 @@ import { withCredentials } from './credential.ts'
 import { destinationOf, simpleDestination } from './destination.ts'
 import type { ConfigFile } from './schema.ts'
 import { storeUrlProblem, withoutPassword } from './store-url.ts'
-import { codeOf, EXIT, UserError, wordsOf } from './user-error.ts'
 
 /** What the command line and the environment say about the configuration. */
 export interface Overrides {

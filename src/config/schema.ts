@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
+import { LONGEST_WAIT_MS, parseDuration } from '../util/duration.ts'
+import { parseSize } from '../util/size.ts'
 import { type KnownKeys, problemsOf } from './complaints.ts'
 import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
 import { isCredential } from './credential.ts'
-import { LONGEST_WAIT_MS, parseDuration } from './duration.ts'
-import { parseSize } from './size.ts'
 import { VIAS } from './staging.ts'
 import { storeUrlProblem } from './store-url.ts'
 

@@ -1,4 +1,4 @@
-import { printable } from './printable.ts'
+import { printable } from '../util/printable.ts'
 
 /** Stores that hold compressed archives and narinfos; signing and compression are set in their URL. */
 const NETWORK_CACHES = new Set(['http', 'https', 's3'])

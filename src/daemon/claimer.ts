@@ -1,13 +1,13 @@
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { codeOf, wordsOf } from '../config/user-error.ts'
 import { type Delivery, MAX_IN_HAND } from '../delivery/delivery.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { claim, type Look } from '../spool/claim.ts'
 import type { Spool } from '../spool/layout.ts'
 import { reject } from '../spool/settle.ts'
 import { exists } from '../spool/write.ts'
+import { codeOf, wordsOf } from '../util/user-error.ts'
 import { Scan } from './scan.ts'
 
 /** After so many looks at files, a millisecond or two, the event loop gets its turn: a batch that is on its way comes first. */

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import { wordsOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from '../spool/layout.ts'
 import { prune, sweepTemporaries } from '../spool/sweep.ts'
 import { sweepRoots } from '../spool/sweep-roots.ts'
+import { wordsOf } from '../util/user-error.ts'
 
 const HOUR_MS = 3_600_000
 /** A first run soon after the start, but behind the first uploads. */

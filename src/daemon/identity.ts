@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs'
-import { codeOf } from '../config/user-error.ts'
 import type { Report } from '../spool/report.ts'
+import { codeOf } from '../util/user-error.ts'
 
 /**
  * Names a process beyond doubt: boot, PID namespace, PID and start time. A PID alone is used again.

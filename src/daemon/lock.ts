@@ -2,9 +2,9 @@ import * as fs from 'node:fs'
 import { lstatSync, utimesSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { lock } from 'proper-lockfile'
-import { codeOf, EXIT, UserError, wordsOf } from '../config/user-error.ts'
 import type { Spool } from '../spool/layout.ts'
 import { readReport } from '../spool/report.ts'
+import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import { lifeOf } from './identity.ts'
 
 /** A lock whose time stamp is older than this is dead: its holder renews it every `RENEW_MS`. */

@@ -1,6 +1,6 @@
 import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import type { LogLevel } from '../config/config.ts'
-import { escapedJson } from '../config/printable.ts'
+import { escapedJson } from '../util/printable.ts'
 
 /** Of what can't be written, so many characters are kept, until it can. */
 const UNWRITTEN_MAX = 1 << 20

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { Config, Destination } from '../config/config.ts'
-import { UserError, wordsOf } from '../config/user-error.ts'
+import { UserError, wordsOf } from '../util/user-error.ts'
 
 /** Who can do with another configuration while it runs. */
 interface Reloading {

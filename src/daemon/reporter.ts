@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
-import { wordsOf } from '../config/user-error.ts'
 import type { Delivery } from '../delivery/delivery.ts'
 import type { Spool } from '../spool/layout.ts'
 import { readReport, writeReport } from '../spool/report.ts'
+import { wordsOf } from '../util/user-error.ts'
 import { ownIdentity } from './identity.ts'
 import { lockIdentity } from './lock.ts'
 

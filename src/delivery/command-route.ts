@@ -1,8 +1,8 @@
 import type { Command, Destination } from '../config/config.ts'
-import { EXIT } from '../config/user-error.ts'
 import { NixFailure } from '../nix/failure.ts'
 import { messagesOf } from '../nix/messages.ts'
-import { run } from '../nix/run.ts'
+import { run } from '../util/run-program.ts'
+import { EXIT } from '../util/user-error.ts'
 import { type Route, SendFailure } from './route.ts'
 
 /**

@@ -1,7 +1,7 @@
-import { codeOf, UserError, wordsOf } from '../config/user-error.ts'
 import { judge, type Verdict } from '../nix/blame.ts'
 import { NixFailure } from '../nix/failure.ts'
-import { NotStartedError } from '../nix/run.ts'
+import { NotStartedError } from '../util/run-program.ts'
+import { codeOf, UserError, wordsOf } from '../util/user-error.ts'
 import type { Outcome } from './outcome.ts'
 import { SendFailure } from './route.ts'
 

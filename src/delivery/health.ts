@@ -1,5 +1,5 @@
 import type { DestinationReport } from '../spool/report.ts'
-import { type Backoff, waitAfter } from './backoff.ts'
+import { type Backoff, waitAfter } from '../util/backoff.ts'
 
 /** How one destination is: what its copies have come to lately, and when it may be tried again. */
 export class Health {

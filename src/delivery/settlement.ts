@@ -1,10 +1,10 @@
 import type { Logger } from 'pino'
-import { wordsOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { type ClaimedJob, rootedPaths } from '../spool/claim.ts'
 import type { DeliveryRecord } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import { record, release, settleDone, settleFailed } from '../spool/settle.ts'
+import { wordsOf } from '../util/user-error.ts'
 
 interface SettlementContext {
   spool: Spool

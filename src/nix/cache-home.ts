@@ -2,7 +2,7 @@ import { lstatSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { codeOf } from '../config/user-error.ts'
+import { codeOf } from '../util/user-error.ts'
 
 /** Whose it is: the PID namespace, and the process in it. */
 const NAME = /^nix-upload-(\d+)-(\d+)-\w+$/

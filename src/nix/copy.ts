@@ -1,7 +1,8 @@
 import { isBinaryCache, isNetworkCache, withParameters } from '../config/store-url.ts'
+import { type RunOptions, type RunResult, run } from '../util/run-program.ts'
 import { makeCacheHome, removeCacheHome } from './cache-home.ts'
 import { unlessFailed } from './failure.ts'
-import { type RunOptions, type RunResult, run } from './run.ts'
+import { isProgress } from './messages.ts'
 
 /** Another store, and how to work with it. */
 export interface RemoteStore {
@@ -100,7 +101,7 @@ export async function signLocally(
 ): Promise<void> {
   const recursive = closure ? ['--recursive'] : []
   const args = [...NIX_COMMAND, 'store', 'sign', '--key-file', secretKeyFile, ...recursive, ...paths]
-  unlessFailed(await run('nix', args, { silenceMs, signal }))
+  unlessFailed(await run('nix', args, { silenceMs, signal, isNoise: isProgress }))
 }
 
 /** Uploads the log of a build. A log that isn't there is no failure: whoever substituted a path has none. */
@@ -145,6 +146,7 @@ export async function runRemote(
     ...(cache === undefined ? {} : { env: { XDG_CACHE_HOME: cache } }),
     silenceMs: store.silenceMs,
     signal,
+    isNoise: isProgress,
     ...(onLine ? { onLine, isTalkative: true } : {}),
   }
   try {

@@ -1,5 +1,5 @@
+import type { RunResult } from '../util/run-program.ts'
 import { messagesOf } from './messages.ts'
-import type { RunResult } from './run.ts'
 
 /** How a run of Nix failed, in its own words, one message a line. */
 export class NixFailure extends Error {

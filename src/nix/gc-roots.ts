@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, opendirSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { codeOf } from '../config/user-error.ts'
+import { codeOf } from '../util/user-error.ts'
 import { hashOf } from './store-path.ts'
 
 /**

@@ -1,6 +1,6 @@
+import { run } from '../util/run-program.ts'
 import { NIX_COMMAND } from './copy.ts'
 import { unlessFailed } from './failure.ts'
-import { run } from './run.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
 

@@ -1,7 +1,7 @@
 import { chmodSync, linkSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { run } from '../util/run-program.ts'
 import { unlessFailed } from './failure.ts'
-import { run } from './run.ts'
 
 const SECRET_MODE = 0o600
 

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
+import { type RunOptions, type RunResult, run } from '../util/run-program.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
-import { type RunOptions, type RunResult, run } from './run.ts'
 
 /** Queries of the local store answer in milliseconds; one that hangs (a stuck nix-daemon) must not hang us. */
 export const QUERY_TIMEOUT_MS = 120_000

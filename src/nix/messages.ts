@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from 'node:util'
-import { isObject } from '../config/is-object.ts'
+import { isObject } from '../util/is-object.ts'
 
 /** Nix's log levels (nix: src/libutil/logging.hh); errors are 0, warnings 1. */
 const WARNING = 1

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { codeOf } from '../config/user-error.ts'
+import { codeOf } from '../util/user-error.ts'
 import { narHashOf } from './nar-hash.ts'
 import { encode } from './wire.ts'
 

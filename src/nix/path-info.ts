@@ -1,8 +1,8 @@
-import { isObject } from '../config/is-object.ts'
+import { isObject } from '../util/is-object.ts'
+import { run } from '../util/run-program.ts'
 import { NIX_ENABLED } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
-import { run } from './run.ts'
 
 /** What Nix knows of a store path in the local store. */
 export interface PathInfo {

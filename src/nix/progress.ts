@@ -1,4 +1,4 @@
-import { isObject } from '../config/is-object.ts'
+import { isObject } from '../util/is-object.ts'
 
 /** Nix's numbers for what it is doing, and for what it tells of that (nix: src/libutil/logging.hh). */
 const COPY_PATH = 100

@@ -1,7 +1,7 @@
-import { isObject } from '../config/is-object.ts'
+import { isObject } from '../util/is-object.ts'
+import { run } from '../util/run-program.ts'
 import { NIX_COMMAND, NIX_ENABLED } from './copy.ts'
 import { unlessFailed } from './failure.ts'
-import { run } from './run.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
 

@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { withParameters } from '../config/store-url.ts'
+import { type RunResult, run } from '../util/run-program.ts'
 import { NIX_QUIETLY } from './copy.ts'
 import { unlessFailed } from './failure.ts'
-import { type RunResult, run } from './run.ts'
 
 /** A directory on this machine that Nix takes for a binary cache. */
 export interface LocalCache {

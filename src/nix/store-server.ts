@@ -1,10 +1,17 @@
 import { execa } from 'execa'
+import {
+  keepLast,
+  letGo,
+  NotStartedError,
+  notStarted,
+  readLines,
+  workingDirectory,
+} from '../util/run-program.ts'
+import { Watchdog } from '../util/watchdog.ts'
 import { NixFailure } from './failure.ts'
 import { QUERY_TIMEOUT_MS } from './local-store.ts'
 import { messagesOf } from './messages.ts'
 import { narHashOf } from './nar-hash.ts'
-import { keepLast, letGo, NotStartedError, notStarted, readLines, workingDirectory } from './run.ts'
-import { SignOfLife } from './sign-of-life.ts'
 import { encode, WireReader } from './wire.ts'
 
 /** A valid path of the local store, as binary caches know it. */
@@ -80,7 +87,7 @@ export class StoreServer {
    * @throws {NotStartedError} where there is no Nix.
    */
   async objects(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
-    const life = new SignOfLife(this.#child, signal, QUERY_TIMEOUT_MS)
+    const life = new Watchdog(this.#child, signal, QUERY_TIMEOUT_MS)
     try {
       await this.#greet()
       this.#child.stdin.write(encode([QUERY_PATH_INFOS, paths.length, ...paths]))

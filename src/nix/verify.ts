@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import { UserError, wordsOf } from '../config/user-error.ts'
-import { userName } from '../config/user-name.ts'
+import { UserError, wordsOf } from '../util/user-error.ts'
+import { userName } from '../util/user-name.ts'
 import { NIX_COMMAND, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'

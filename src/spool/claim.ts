@@ -1,7 +1,7 @@
 import { existsSync, renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { codeOf } from '../config/user-error.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
+import { codeOf } from '../util/user-error.ts'
 import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
 import type { Spool } from './layout.ts'
 import { type JobFile, mayBeJob, readJobFile } from './read.ts'

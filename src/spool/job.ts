@@ -1,6 +1,6 @@
-import { isObject } from '../config/is-object.ts'
-import { escapedJson, printable } from '../config/printable.ts'
 import { splitStorePath } from '../nix/store-path.ts'
+import { isObject } from '../util/is-object.ts'
+import { escapedJson, printable } from '../util/printable.ts'
 
 /** Where one destination stands with one job. */
 export type DeliveryState = 'waiting' | 'done' | 'skipped' | 'failed'

@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { codeOf, UserError, wordsOf } from '../config/user-error.ts'
+import { codeOf, UserError, wordsOf } from '../util/user-error.ts'
 
 /** The four states a job can be in: the directory it lies in. */
 export const STATES = ['new', 'cur', 'done', 'failed'] as const

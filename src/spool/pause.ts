@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { codeOf } from '../config/user-error.ts'
+import { codeOf } from '../util/user-error.ts'
 import type { Spool } from './layout.ts'
 import { exists, unlinkIfThere } from './write.ts'
 

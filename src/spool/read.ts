@@ -9,7 +9,7 @@ import {
   readSync,
   type Stats,
 } from 'node:fs'
-import { codeOf, naming, wordsOf } from '../config/user-error.ts'
+import { codeOf, naming, wordsOf } from '../util/user-error.ts'
 import { type Job, MAX_FILE_BYTES, MAX_JOB_BYTES, NotAJobError, parseJob, tooLarge } from './job.ts'
 import { identityIn } from './write.ts'
 

@@ -1,5 +1,5 @@
 import { renameSync } from 'node:fs'
-import { isObject } from '../config/is-object.ts'
+import { isObject } from '../util/is-object.ts'
 import type { Spool } from './layout.ts'
 import { readTextIfThere } from './read.ts'
 import { writeTemporary } from './write.ts'

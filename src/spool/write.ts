@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { codeOf, naming } from '../config/user-error.ts'
+import { codeOf, naming } from '../util/user-error.ts'
 import type { Spool } from './layout.ts'
 
 /**

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { loadConfig, type Overrides } from '../../src/config/load.ts'
-import { EXIT, UserError } from '../../src/config/user-error.ts'
+import { EXIT, UserError } from '../../src/util/user-error.ts'
 import { tempDir } from '../spool/temp-spool.ts'
 
 /** What a person is told who has this in the file; `FILE` stands for its path. */

@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { loadConfig, type Overrides } from '../../src/config/load.ts'
-import { EXIT } from '../../src/config/user-error.ts'
+import { EXIT } from '../../src/util/user-error.ts'
 import { tempDir, unprivileged } from '../spool/temp-spool.ts'
 import { complaint, complaintOf } from './complaint.ts'
 

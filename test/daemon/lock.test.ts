@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync, rmSync, utimesSync } from 'node:fs'
 import { execa } from 'execa'
 import { expect, test } from 'vitest'
-import { EXIT, UserError } from '../../src/config/user-error.ts'
 import { ownIdentity } from '../../src/daemon/identity.ts'
 import { lockIdentity, takeLock } from '../../src/daemon/lock.ts'
 import type { Spool } from '../../src/spool/layout.ts'
 import { writeReport } from '../../src/spool/report.ts'
+import { EXIT, UserError } from '../../src/util/user-error.ts'
 import { tempSpool } from '../spool/temp-spool.ts'
 
 const neverLost = (error: Error) => {

@@ -3,10 +3,10 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { isObject } from '../../src/config/is-object.ts'
 import { Metrics, type Reading } from '../../src/daemon/metrics.ts'
 import type { Standing } from '../../src/daemon/notify.ts'
 import { survey } from '../../src/spool/waiting.ts'
+import { isObject } from '../../src/util/is-object.ts'
 import { age, HOUR, put, tempDir, tempSpool } from '../spool/temp-spool.ts'
 import { runProgram } from '../support/run.ts'
 

@@ -1,6 +1,6 @@
 // What the tests of delivery have in common: what a run of the daemon logs and leaves in the spool.
 
-import { isObject } from '../../src/config/is-object.ts'
+import { isObject } from '../../src/util/is-object.ts'
 import type { Site, State } from '../integration/site.ts'
 import { nixVersions } from '../support/nix-versions.mjs'
 

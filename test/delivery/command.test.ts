@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { run } from '../../src/nix/run.ts'
+import { run } from '../../src/util/run-program.ts'
 import { isRunning, until } from '../integration/daemon.ts'
 import { makeSite, type Site } from '../integration/site.ts'
 import { executable } from '../support/servers/remote-nix.ts'

@@ -3,7 +3,7 @@
 import { lstatSync, renameSync, watch } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
-import { codeOf } from '../../src/config/user-error.ts'
+import { codeOf } from '../../src/util/user-error.ts'
 import { until } from './daemon.ts'
 import { makeSite, type Site } from './site.ts'
 

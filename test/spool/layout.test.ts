@@ -2,8 +2,8 @@ import { chmodSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync }
 import { join } from 'node:path'
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
-import { UserError } from '../../src/config/user-error.ts'
 import { existingSpool, openSpool, spoolAt } from '../../src/spool/layout.ts'
+import { UserError } from '../../src/util/user-error.ts'
 import { put, tempDir, unprivileged } from './temp-spool.ts'
 
 const FIVE = ['cur', 'done', 'failed', 'new', 'tmp']

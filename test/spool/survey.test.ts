@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { UserError } from '../../src/config/user-error.ts'
 import { reject } from '../../src/spool/settle.ts'
 import { count, findJob, jobsIn, lastNames } from '../../src/spool/survey.ts'
+import { UserError } from '../../src/util/user-error.ts'
 import { age, GIVEN_UP, HOUR, jobText, put, storePath, tempSpool } from './temp-spool.ts'
 
 const HOOK_NAME = '20261122T031402Z-1b4e28ba2fa1-hello-2.12.1.json'

@@ -3,8 +3,8 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { DEFAULTS, embeddedDestination } from '../../src/config/config.ts'
-import { parseDuration } from '../../src/config/duration.ts'
 import { QUIET_MS } from '../../src/daemon/ending.ts'
+import { parseDuration } from '../../src/util/duration.ts'
 
 const read = (name: string) => readFileSync(new URL(`../../systemd/${name}`, import.meta.url), 'utf8')
 

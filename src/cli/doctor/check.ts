@@ -1,6 +1,6 @@
 import type { Config } from '../../config/config.ts'
-import { wordsOf } from '../../config/user-error.ts'
 import type { Spool } from '../../spool/layout.ts'
+import { wordsOf } from '../../util/user-error.ts'
 import type { Service } from './service.ts'
 
 /** What came of a look at one thing. */

@@ -1,6 +1,6 @@
-import { formatDuration } from '../../config/duration.ts'
 import { schemeOf } from '../../config/store-url.ts'
-import { NotStartedError, run } from '../../nix/run.ts'
+import { formatDuration } from '../../util/duration.ts'
+import { NotStartedError, run } from '../../util/run-program.ts'
 import { type Check, fail, ok, type Patient, skipped, warn } from './check.ts'
 
 const NAME = 'clock'

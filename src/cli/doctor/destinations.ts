@@ -2,10 +2,10 @@ import { accessSync, constants, mkdtempSync, rmdirSync, statSync } from 'node:fs
 import { delimiter, dirname, join } from 'node:path'
 import type { Destination } from '../../config/config.ts'
 import { schemeOf } from '../../config/store-url.ts'
-import { wordsOf } from '../../config/user-error.ts'
 import { failureOf } from '../../delivery/failure.ts'
 import { createTransport, hasTransport } from '../../delivery/staged/create-transport.ts'
 import { missingAt } from '../../nix/copy.ts'
+import { wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 
 /** How long a destination may take to answer. */

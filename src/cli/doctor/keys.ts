@@ -2,8 +2,8 @@ import { readFileSync, statSync } from 'node:fs'
 import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { isBinaryCache } from '../../config/store-url.ts'
-import { UserError, wordsOf } from '../../config/user-error.ts'
 import { publicKeyOf } from '../../nix/verify.ts'
+import { UserError, wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 
 /** Can the service read what it signs with, is that a key, and what would users trust? */

@@ -1,6 +1,6 @@
 import { isBinaryCache } from '../../config/store-url.ts'
 import { nixVersion } from '../../nix/local-store.ts'
-import { NotStartedError } from '../../nix/run.ts'
+import { NotStartedError } from '../../util/run-program.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 
 const NAME = 'Nix'

@@ -1,10 +1,10 @@
 import { readFileSync, statSync } from 'node:fs'
 import type { Config } from '../../config/config.ts'
-import { EXIT, UserError } from '../../config/user-error.ts'
 import { lifeOf } from '../../daemon/identity.ts'
-import { run } from '../../nix/run.ts'
 import { spoolAt } from '../../spool/layout.ts'
 import { type Report, readReport } from '../../spool/report.ts'
+import { run } from '../../util/run-program.ts'
+import { EXIT, UserError } from '../../util/user-error.ts'
 import { findUser, type User } from '../user.ts'
 import { type UnitState, unitState } from './unit.ts'
 

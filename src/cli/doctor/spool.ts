@@ -1,7 +1,7 @@
 import { closeSync, lstatSync, openSync, readFileSync, statfsSync } from 'node:fs'
 import { join } from 'node:path'
-import { formatSize } from '../../config/size.ts'
 import { STATES } from '../../spool/layout.ts'
+import { formatSize } from '../../util/size.ts'
 import { type Check, fail, ok, type Patient, skipped, warn } from './check.ts'
 
 /** What a queue of a day or so may take; a job is one block. */

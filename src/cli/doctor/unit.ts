@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { NotStartedError, run } from '../../nix/run.ts'
+import { NotStartedError, run } from '../../util/run-program.ts'
 
 const SERVICES = ['nix-upload.service', 'nix-upload-drain.service'] as const
 

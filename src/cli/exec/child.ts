@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { codeOf, UserError, wordsOf } from '../../config/user-error.ts'
+import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
 
 /** As a shell has it: what can't be found, and what can't be run. */
 const NOT_FOUND = 127

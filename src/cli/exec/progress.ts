@@ -1,10 +1,10 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
-import { formatDuration } from '../../config/duration.ts'
-import { isObject } from '../../config/is-object.ts'
 import type { Beside } from '../../daemon/beside.ts'
 import type { Spool } from '../../spool/layout.ts'
 import { count } from '../../spool/survey.ts'
+import { formatDuration } from '../../util/duration.ts'
+import { isObject } from '../../util/is-object.ts'
 import { printable, say } from '../print.ts'
 
 /** Between two lines: Nix writes to the same place, and a CI job's log is read later. */

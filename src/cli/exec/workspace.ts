@@ -11,10 +11,10 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { isOpenToAll } from '../../config/open-directory.ts'
-import { codeOf, EXIT, UserError } from '../../config/user-error.ts'
-import { userName } from '../../config/user-name.ts'
 import { openSpool, type Spool } from '../../spool/layout.ts'
+import { isOpenToAll } from '../../util/open-directory.ts'
+import { codeOf, EXIT, UserError } from '../../util/user-error.ts'
+import { userName } from '../../util/user-name.ts'
 import { HOOK } from '../own-hook.ts'
 import { hookScript } from './hook-script.ts'
 

@@ -1,5 +1,5 @@
 import { createInterface, type Interface } from 'node:readline'
-import { UserError } from '../../config/user-error.ts'
+import { UserError } from '../../util/user-error.ts'
 
 /** Asks on a terminal, also who types ahead. Questions go to stderr: stdout is for what is to be copied. */
 export class Asker {

@@ -14,9 +14,9 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { codeOf, UserError } from '../../config/user-error.ts'
 import { makeKeyPair } from '../../nix/key-pair.ts'
-import { run } from '../../nix/run.ts'
+import { run } from '../../util/run-program.ts'
+import { codeOf, UserError } from '../../util/user-error.ts'
 import { findUser, type User } from '../user.ts'
 
 /** Something that init does, unless it is done already. */

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Dispatcher } from 'undici'
-import { UserError, wordsOf } from '../../config/user-error.ts'
+import { UserError, wordsOf } from '../../util/user-error.ts'
 
 /** Where Nix looks for CA certificates when no variable says where. */
 const CA_FILES = [

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { waitAfter } from '../backoff.ts'
+import { waitAfter } from '../../util/backoff.ts'
+import { FifoQueue } from '../../util/fifo-queue.ts'
 import { RequestFailure } from './request-failure.ts'
-import { WaitingLine } from './waiting-line.ts'
 
 export interface FlowOptions {
   /** How many requests are in flight at first. */
@@ -37,7 +37,7 @@ export class Flow {
   #window: number
   #isProbing = true
   #inFlight = 0
-  readonly #waiting = new WaitingLine<undefined>()
+  readonly #waiting = new FifoQueue<undefined>()
   /** Nothing begins before: the server wants to be left alone. All times are those of `performance.now()`. */
   #notBefore = 0
   #timer: NodeJS.Timeout | undefined

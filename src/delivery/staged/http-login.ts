@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf, UserError, wordsOf } from '../../config/user-error.ts'
+import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
 import { findLogin } from './netrc.ts'
 
 /** Where Nix looks when `netrc-file` isn't set. */

@@ -1,4 +1,4 @@
-import { codeOf, wordsOf } from '../../config/user-error.ts'
+import { codeOf, wordsOf } from '../../util/user-error.ts'
 import { type Meaning, RequestFailure } from './request-failure.ts'
 
 const TLS_TRUST =

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises'
-import { codeOf } from '../../config/user-error.ts'
 import { NixFailure } from '../../nix/failure.ts'
+import { codeOf } from '../../util/user-error.ts'
 import { SendFailure } from '../route.ts'
 
 /** All versions of Nix, of files. */

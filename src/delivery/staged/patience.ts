@@ -1,5 +1,5 @@
-import { formatDuration } from '../../config/duration.ts'
-import { onAbort } from './on-abort.ts'
+import { formatDuration } from '../../util/duration.ts'
+import { onAbort } from '../../util/on-abort.ts'
 import { RequestFailure } from './request-failure.ts'
 
 /**

@@ -1,4 +1,4 @@
-import { WaitingLine } from './waiting-line.ts'
+import { FifoQueue } from '../../util/fifo-queue.ts'
 
 /** So much of a second's worth may be made up for at once, where timers came late. */
 const SLACK_SECONDS = 0.05
@@ -11,7 +11,7 @@ export class RateLimit {
   /** What may go out now; below zero after a piece that was larger. */
   #credit = 0
   #updated = performance.now()
-  readonly #waiting = new WaitingLine<number>()
+  readonly #waiting = new FifoQueue<number>()
   #timer: NodeJS.Timeout | undefined
 
   /** @param bytesPerSecond None: no limit. */

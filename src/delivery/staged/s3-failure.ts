@@ -1,5 +1,5 @@
-import { isObject } from '../../config/is-object.ts'
-import { userName } from '../../config/user-name.ts'
+import { isObject } from '../../util/is-object.ts'
+import { userName } from '../../util/user-name.ts'
 import { retryAfterMs } from './http-failure.ts'
 import { networkFailure } from './network-failure.ts'
 import { type Meaning, RequestFailure } from './request-failure.ts'

@@ -1,6 +1,6 @@
 import type { StorageClass } from '@aws-sdk/client-s3'
-import { parseSize } from '../../config/size.ts'
-import { UserError } from '../../config/user-error.ts'
+import { parseSize } from '../../util/size.ts'
+import { UserError } from '../../util/user-error.ts'
 
 /** A place in S3, and how to upload there. */
 export interface S3Place {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { codeOf } from '../../config/user-error.ts'
 import { narinfoName, parseNarInfo } from '../../nix/narinfo.ts'
 import { hashOf } from '../../nix/store-path.ts'
 import type { StoreObject } from '../../nix/store-server.ts'
+import { codeOf } from '../../util/user-error.ts'
 
 /** A file of a binary cache, by its name there. */
 export interface CacheFile {

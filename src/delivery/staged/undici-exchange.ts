@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { codeOf } from '../../config/user-error.ts'
+import { codeOf } from '../../util/user-error.ts'
 import { type Answer, collect, headersOf } from './answer.ts'
 import type { Exchange } from './exchange.ts'
 

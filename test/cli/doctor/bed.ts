@@ -2,7 +2,7 @@
 
 import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isObject } from '../../../src/config/is-object.ts'
+import { isObject } from '../../../src/util/is-object.ts'
 import { versions } from '../../delivery/bed.ts'
 import { HOOK, Site } from '../../integration/site.ts'
 import { makePrivateNix } from '../../support/private-nix.ts'

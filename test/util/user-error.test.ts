@@ -1,6 +1,6 @@
 import { opendirSync, readFileSync, renameSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { codeOf, EXIT, naming, UserError, wordsOf } from '../../src/config/user-error.ts'
+import { codeOf, EXIT, naming, UserError, wordsOf } from '../../src/util/user-error.ts'
 
 describe('an error for a person', () => {
   test('exits with 1 unless told otherwise', () => {

@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { userName } from '../../src/config/user-name.ts'
 import { s3Failure } from '../../src/delivery/staged/s3-failure.ts'
 import { publicKeyOf } from '../../src/nix/verify.ts'
+import { userName } from '../../src/util/user-name.ts'
 
 /** In no passwd file, as the user of many a container. Takes root. */
 const NOBODY_KNOWN = 54_321

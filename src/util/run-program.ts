@@ -2,10 +2,9 @@ import { accessSync, constants } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { execa } from 'execa'
-import { codeOf } from '../config/user-error.ts'
 import { LineFile } from './line-file.ts'
-import { isProgress } from './messages.ts'
-import { SignOfLife } from './sign-of-life.ts'
+import { codeOf } from './user-error.ts'
+import { Watchdog } from './watchdog.ts'
 
 /** How a program is run. */
 export interface RunOptions {
@@ -17,6 +16,8 @@ export interface RunOptions {
   silenceMs?: number
   /** Called with each line the program writes to stderr. */
   onLine?: (line: string) => void
+  /** Lines of stderr that are not kept for the result: progress, which would push out what matters. */
+  isNoise?: (line: string) => boolean
   /** It may write thousands of lines to stderr, of which a tenth of a second later is soon enough to hear. */
   isTalkative?: boolean
   /** Bytes of stdout to take at most. */
@@ -30,7 +31,7 @@ export interface RunResult {
   /** Undefined where a signal ended it. */
   exitCode: number | undefined
   stdout: string
-  /** What it wrote to stderr, line by line, the last of it, without Nix's progress. */
+  /** What it wrote to stderr, line by line, the last of it, without noise. */
   lines: string[]
   /** Why it was ended from here, if it was. */
   ended?: 'silent' | 'aborted'
@@ -62,8 +63,7 @@ export async function run(
   const onLine = (line: string) => {
     life.seen()
     options.onLine?.(line)
-    // It would drown what is said between.
-    if (isProgress(line)) return
+    if (options.isNoise?.(line)) return
     keepLast(lines, line)
   }
   const file = options.isTalkative ? new LineFile(onLine) : undefined
@@ -78,7 +78,7 @@ export async function run(
     stderr: file?.stream ?? 'pipe',
     ...(options.input === undefined ? { stdin: 'ignore' } : { input: options.input }),
   })
-  const life = new SignOfLife(child, options.signal, options.silenceMs)
+  const life = new Watchdog(child, options.signal, options.silenceMs)
   child.nodeChildProcess.once('exit', () => letGo(child))
   const reading = child.stderr && readLines(child.stderr, onLine)
   try {

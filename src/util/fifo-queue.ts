@@ -6,7 +6,7 @@ interface Waiting<T> {
 }
 
 /** Those who wait for their turn, in the order they came. */
-export class WaitingLine<T> {
+export class FifoQueue<T> {
   #waiting: Waiting<T>[] = []
 
   get isEmpty(): boolean {

@@ -2,7 +2,7 @@ import { mkdtempSync, realpathSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { run } from '../../src/nix/run.ts'
+import { run } from '../../src/util/run-program.ts'
 
 test('a program is run where we are, or in / where that directory is gone', async () => {
   const before = process.cwd()

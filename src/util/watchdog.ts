@@ -17,7 +17,7 @@ export interface Program {
  * neither it nor what it started read or wrote a byte. Lines alone won't do: Nix 2.8 is silent while it uploads a path
  * over ssh or compresses a large one.
  */
-export class SignOfLife {
+export class Watchdog {
   /** Why the program was ended from here, if it was. */
   ended: 'silent' | 'aborted' | undefined
   readonly #program: Program

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { LineFile } from '../../src/nix/line-file.ts'
-import { run } from '../../src/nix/run.ts'
+import { LineFile } from '../../src/util/line-file.ts'
+import { run } from '../../src/util/run-program.ts'
 
 function temporary(): string {
   const dir = mkdtempSync(join(tmpdir(), 'nix-upload-lines-'))

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { waitAfter } from '../../src/delivery/backoff.ts'
+import { waitAfter } from '../../src/util/backoff.ts'
 
 const SECOND = 1000
 const BACKOFF = { minMs: 5 * SECOND, maxMs: 300 * SECOND }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
-import { codeOf, UserError, wordsOf } from '../config/user-error.ts'
+import { codeOf, UserError, wordsOf } from './user-error.ts'
 
 /** How often it is looked whether there are more lines. */
 const LOOK_EVERY_MS = 100

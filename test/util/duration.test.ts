@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { formatDuration, parseDuration } from '../../src/config/duration.ts'
-import { formatSize, parseSize } from '../../src/config/size.ts'
+import { formatDuration, parseDuration } from '../../src/util/duration.ts'
+import { formatSize, parseSize } from '../../src/util/size.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
