@@ -57,8 +57,8 @@ describe('a slow one is not taken for one', () => {
     ['a stream', stream(20 * MIB)],
     ['a part that is in memory', Buffer.alloc(20 * MIB)],
   ])('%s', async (_, body) => {
-    cache.behave({ bytesPerSecond: 20_000_000 })
-    expect(await put(open(500), 'nar/x', body)).toMatchObject({ sent: 20 * MIB })
+    cache.behave({ bytesPerSecond: 10_000_000 })
+    expect(await put(open(1_000), 'nar/x', body)).toMatchObject({ sent: 20 * MIB })
   })
 })
 
