@@ -46,11 +46,11 @@ const ANSWERS: [number, string, Record<string, string>, Expected][] = [
     { says: /file of this size/, blame: 'job', permanent: true, isOfOneFile: true },
   ],
   [400, 'InvalidStorageClass', {}, { says: /storage-class/ }],
-  [403, 'QuotaExceeded', {}, { says: /may hold no more/, isOfOneFile: true }],
+  [403, 'QuotaExceeded', {}, { says: /may hold no more/, isOfOneFile: true, isTrouble: true }],
   [403, 'SomethingElse', {}, { says: /S3 refuses.*403 SomethingElse \(why <b> & "c"\)/, isOfOneFile: true }],
   [404, 'NoSuchBucket', {}, { says: /no such bucket/ }],
   [405, 'MethodNotAllowed', {}, { says: /no S3: check endpoint=/ }],
-  [500, 'InternalError', {}, { says: /trouble of its own/, isOfOneFile: true }],
+  [500, 'InternalError', {}, { says: /trouble of its own/, isOfOneFile: true, isTrouble: true }],
 ]
 
 test.each(ANSWERS)('%i %s', async (status, code, headers, expected) => {
