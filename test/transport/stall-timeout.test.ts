@@ -57,7 +57,7 @@ describe('a slow one is not taken for one', () => {
     ['a stream', stream(12 * MIB)],
     ['a part that is in memory', Buffer.alloc(12 * MIB)],
   ])('%s', async (_, body) => {
-    cache.behave({ bytesPerSecond: 20_000_000 })
+    cache.behave({ bytesPerSecond: 8_000_000 })
     expect(await put(open(1_000), 'nar/x', body)).toMatchObject({ sent: 12 * MIB })
   })
 })
