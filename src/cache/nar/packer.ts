@@ -16,7 +16,6 @@ export interface PackedStream {
  */
 export class Packer {
   readonly #threads: readonly Thread<PackCall, Packed>[]
-  #next = 0
 
   /** @param jobs How many threads. They are started when they are needed. */
   constructor(jobs: number) {
@@ -103,11 +102,9 @@ export class Packer {
     }
   }
 
-  /** The one with the least to do. */
+  /** The first one that has nothing to do, or else the one with the least: a thread that is not needed is not started. */
   #thread(): Thread<PackCall, Packed> {
-    this.#next++
-    const inTurn = this.#threads.map((_, at) => this.#threads[(at + this.#next) % this.#threads.length])
-    const [first, ...rest] = inTurn.flatMap((thread) => thread ?? [])
+    const [first, ...rest] = this.#threads
     if (!first) throw new Error('there is no thread to pack with')
     return rest.reduce((best, thread) => (thread.load < best.load ? thread : best), first)
   }
