@@ -5,6 +5,7 @@ import { NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
 
 /** How an archive goes out as it is made. */
 export interface PackedStream {
+  /** The memory of a chunk is used again once the next one is asked for. */
   chunks: AsyncIterable<Uint8Array>
   /** What it came to; only once the chunks have come to their end. */
   packed: () => Packed
