@@ -2,10 +2,10 @@
 
 import { readFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { everyNix } from '../support/nix-versions.mjs'
 import { HOOK, makeSite } from './site.ts'
 
-describe.each(await nixVersions())('with Nix $version', (version) => {
+describe.each(await everyNix())('with $name', (version) => {
   test('what the hook queued is signed, uploaded and can be substituted', { timeout: 60_000 }, async () => {
     const site = await makeSite(version)
     await site.makeSpool()

@@ -3,7 +3,7 @@ import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { corruptPaths } from '../../src/nix/local-store.ts'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { everyNix } from '../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../support/private-nix.ts'
 
 const folder = (name: string) => `(derivation {
@@ -13,7 +13,7 @@ const folder = (name: string) => `(derivation {
   args = [ "-c" "/bin/mkdir $out; echo ${name} > $out/file; echo more > $out/more" ];
 })`
 
-describe.each(await nixVersions())('with Nix $version, a path', (version) => {
+describe.each(await everyNix())('with $name, a path', (version) => {
   let nix: PrivateNix
   let [good, other] = ['', '']
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { narHashAt } from '../../src/nix/nar.ts'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { everyNix } from '../support/nix-versions.mjs'
 import { makePrivateNix } from '../support/private-nix.ts'
 import { must } from '../support/run.ts'
 
@@ -38,7 +38,7 @@ function temporary(): string {
   return join(dir, 'it')
 }
 
-describe.each(await nixVersions())('as Nix $version has it', (version) => {
+describe.each(await everyNix())('as $name has it', (version) => {
   let ask: (path: string) => Promise<string>
 
   beforeAll(async () => {

@@ -7,12 +7,12 @@ import { StoreSession } from '../../src/nix/store-session.ts'
 import { NotStartedError } from '../../src/util/run-program.ts'
 import { descendantsOf, until } from '../integration/daemon.ts'
 import { startNixDaemon } from '../support/nix-daemon.ts'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { everyNix } from '../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../support/private-nix.ts'
 import { must } from '../support/run.ts'
 
 const signal = new AbortController().signal
-const versions = await nixVersions()
+const versions = await everyNix()
 const [newest] = versions.slice(-1)
 if (!newest) throw new Error('there is no Nix')
 
@@ -34,7 +34,7 @@ afterEach(async () => {
 const ask = async (...paths: string[]) => (await store.objects(paths, signal)).map(({ path }) => path)
 const lacking = (path: string) => path.replace(/[^/]{32}(?=-[^/]*$)/, '0'.repeat(32))
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   beforeEach(() => begin(version))
 
   test('a path is told of as Nix knows it', async () => {

@@ -1,19 +1,19 @@
-// `nix-upload exec` around real builds, with every release of Nix: single-user, and as a user of nix-daemon.
+// `nix-upload exec` around real builds, with every Nix: single-user, and as a user of nix-daemon.
 
 import { existsSync, readdirSync } from 'node:fs'
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { versions } from '../../delivery/bed.ts'
 import { makeSite } from '../../integration/site.ts'
 import { startNixDaemon } from '../../support/nix-daemon.ts'
+import { everyNix } from '../../support/nix-versions.mjs'
 import { startMoodyCache } from '../../support/servers/moody-cache.ts'
 import { build } from '../cli.ts'
 import { building, exec, leftIn, rootsLeft } from './bed.ts'
 
 beforeAll(build)
 
-describe.each(versions)('Nix $version', (version) => {
+describe.each(await everyNix())('$name', (version) => {
   test('a build that succeeds: uploaded, signed, and nothing is left', async () => {
     const site = await makeSite(version)
     const key = await site.nix.keyPair('ci-1')

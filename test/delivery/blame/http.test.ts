@@ -1,7 +1,7 @@
 // Slow: real uploads to http servers that are in trouble, with every release of Nix. Whose fault is it said to be?
 
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { nixVersions } from '../../support/nix-versions.mjs'
+import { everyNix } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
 import { expectBlame, upload, withoutNetwork } from '../../support/servers/failing-copy.ts'
 import { type Mood, type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
@@ -9,7 +9,7 @@ import { freePort } from '../../support/servers/server-process.ts'
 
 const blame = 'destination'
 
-describe.each(await nixVersions())('an http cache, with Nix $version', ({ version, ...release }) => {
+describe.each(await everyNix())('an http cache, with $name', ({ version, ...release }) => {
   const [is28, is234] = [version === '2.8.0', version.startsWith('2.34.')]
   let nix: PrivateNix
   let cache: MoodyCache

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { judge } from '../../../src/nix/blame.ts'
 import { NixFailure } from '../../../src/nix/failure.ts'
 import { outputsOf } from '../../../src/nix/local-store.ts'
-import { nixVersions } from '../../support/nix-versions.mjs'
+import { everyNix } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
 import {
   type Expected,
@@ -24,7 +24,7 @@ beforeAll(async () => {
   return () => server.stop()
 })
 
-describe.each(await nixVersions())("a job's own failure, with Nix $version", (version) => {
+describe.each(await everyNix())("a job's own failure, with $name", (version) => {
   let nix: PrivateNix
   let cache: string
   let store: string
