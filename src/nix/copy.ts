@@ -2,7 +2,8 @@ import { isBinaryCache, isNetworkCache, withParameters } from '../config/store-u
 import { type RunOptions, type RunResult, run } from '../util/run-program.ts'
 import { makeCacheHome, removeCacheHome } from './cache-home.ts'
 import { unlessFailed } from './failure.ts'
-import { isProgress } from './messages.ts'
+import { isProgress, messagesOf } from './messages.ts'
+import { findSaying, NO_LOG } from './said.ts'
 
 /** Another store, and how to work with it. */
 export interface RemoteStore {
@@ -112,7 +113,7 @@ export async function copyLog(store: RemoteStore, drvPath: string, signal: Abort
     [...NIX_COMMAND, 'store', 'copy-log', '--to', store.to, drvPath],
     signal,
   )
-  if (!result.lines.some((line) => line.includes('is not available'))) unlessFailed(result)
+  if (!messagesOf(result.lines).some((message) => findSaying(NO_LOG, message))) unlessFailed(result)
 }
 
 /**

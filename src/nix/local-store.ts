@@ -1,7 +1,9 @@
+import { lstatSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type RunOptions, type RunResult, run } from '../util/run-program.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
+import { findSaying, MODIFIED } from './said.ts'
 
 /** Queries of the local store answer in milliseconds; one that hangs (a stuck nix-daemon) must not hang us. */
 export const QUERY_TIMEOUT_MS = 120_000
@@ -20,10 +22,10 @@ export async function storeDirectory(env: NodeJS.ProcessEnv = process.env): Prom
   return '/nix/store'
 }
 
-/** Which Nix this is, such as `nix (Nix) 2.26.3`. */
+/** Which Nix this is, such as `nix (Nix) 2.26.3`: the first line, behind which Lix has more about the machine. */
 export async function nixVersion(): Promise<string> {
   const { exitCode, stdout } = await run('nix', ['--version'], queryOptions())
-  return exitCode === 0 ? stdout.trim() : 'this Nix'
+  return exitCode === 0 ? (stdout.trim().split('\n')[0] ?? '') : 'this Nix'
 }
 
 /**
@@ -73,10 +75,10 @@ export async function corruptPaths(paths: readonly string[], signal?: AbortSigna
   const { exitCode, lines } = await verifyPaths(paths, signal)
   if (exitCode === 0) return new Set()
   const messages = messagesOf(lines)
-  const changed = messages.flatMap((message) => MODIFIED.exec(message)?.[1] ?? [])
-  if (messages.every((message) => MODIFIED.test(message))) return new Set(changed)
+  const changed = messages.flatMap((message) => findSaying(MODIFIED, message)?.[1] ?? [])
+  if (changed.length === messages.length) return new Set(changed)
   // An error ends the run, whatever comes after the path that it is about.
-  const gone = paths.filter((path) => messages.some((message) => isGone(message, path)))
+  const gone = paths.filter(isGone)
   const found = new Set([...changed, ...gone])
   const left = paths.filter((path) => !found.has(path))
   if (found.size === 0 && left.length === 1) return found
@@ -85,14 +87,8 @@ export async function corruptPaths(paths: readonly string[], signal?: AbortSigna
   return found
 }
 
-/** 2.8.0, 2.26.3, 2.34.8 */
-const MODIFIED = /^path '([^']+)' was modified!/
-
-/** "getting status of 'PATH': No such file or directory" (2.8.0); "path 'PATH' does not exist" (2.26.3, 2.34.8). */
-function isGone(message: string, path: string): boolean {
-  const at = message.indexOf(path)
-  const isNamed = at !== -1 && /^['"/]/.test(message.slice(at + path.length))
-  return isNamed && /: No such file or directory$| does not exist$/.test(message)
+function isGone(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) === undefined
 }
 
 function halves<T>(items: readonly T[]): [T[], T[]] {

@@ -14,7 +14,7 @@ export interface PathInfo {
   registeredAt: Date
 }
 
-/** Nix 2.34 asks for it and wants to insist on it one day; before 2.33 there is no such flag. */
+/** Nix 2.34 asks for it and wants to insist on it one day; before 2.33, and in Lix, there is no such flag. */
 const FORMAT = ['--json-format', '1']
 
 /**
@@ -26,13 +26,12 @@ export async function allPathInfos(): Promise<PathInfo[]> {
     // A store of a hundred thousand paths is 50 MB of JSON.
     run('nix', [...NIX_ENABLED, 'path-info', '--json', ...format, '--all'], { stdoutMax: 1 << 30 })
   let result = await ask(FORMAT)
-  if (result.exitCode !== 0 && result.lines.some((line) => line.includes('--json-format')))
-    result = await ask([])
+  if (result.exitCode !== 0) result = await ask([])
   const value: unknown = JSON.parse(unlessFailed(result).stdout)
   return entriesOf(value).flatMap(([path, info]) => infoOf(path, info) ?? [])
 }
 
-/** Up to 2.18 an array of objects with a `path`, later an object by path. */
+/** Up to 2.18 and in Lix an array of objects with a `path`, later an object by path. */
 function entriesOf(value: unknown): [unknown, unknown][] {
   if (Array.isArray(value))
     return value.map((info: unknown) => [isObject(info) ? info.path : undefined, info])

@@ -36,7 +36,7 @@ export const IGNORES_HOOK: readonly Saying[] = [
 ]
 
 /** Of `nix store verify`: the path has no signature of the key that we asked for. */
-export const UNTRUSTED: readonly Saying[] = [['all', /^path (\/.+) is untrusted/i]]
+export const IS_UNTRUSTED: readonly Saying[] = [['all', /^path (\/.+) is untrusted/i]]
 
 /** Of `nix-store --verify-path`: the content is not that which was registered. */
 export const MODIFIED: readonly Saying[] = [['all', /^path (\/.+?) was modified!/i]]

@@ -4,6 +4,7 @@ import { userName } from '../util/user-name.ts'
 import { NIX_COMMAND, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
+import { findSaying, IS_UNTRUSTED } from './said.ts'
 
 /** `nix store verify` exits with the sum of 1 (corrupt), 2 (untrusted) and 4 (failed); 1 alone is any error. */
 const UNTRUSTED = 2
@@ -58,7 +59,7 @@ export async function untrustedAt(
   ]
   const untrusted: string[] = []
   const result = await runRemote('nix', store, args, signal, (line) => {
-    const [, path] = /path '([^']+)' is untrusted/.exec(messagesOf([line])[0] ?? '') ?? []
+    const [, path] = findSaying(IS_UNTRUSTED, messagesOf([line])[0] ?? '') ?? []
     if (path !== undefined) untrusted.push(path)
   })
   if (result.exitCode === 0) return []
