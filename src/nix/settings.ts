@@ -1,7 +1,7 @@
 import { isObject } from '../util/is-object.ts'
-import { run } from '../util/run-program.ts'
+import { NotStartedError, run } from '../util/run-program.ts'
 import { NIX_COMMAND } from './copy.ts'
-import { unlessFailed } from './failure.ts'
+import { NixFailure, unlessFailed } from './failure.ts'
 import { storeInfo } from './store-info.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
@@ -21,6 +21,16 @@ export async function setting(name: string, whose: 'machine' | 'user'): Promise<
   const entry = isObject(value) ? value[name] : undefined
   const found: unknown = isObject(entry) ? entry.value : undefined
   return Array.isArray(found) ? found.join(' ') : String(found ?? '')
+}
+
+/** The files of the keys that Nix itself signs with what it builds. None where Nix can't be asked: others say that. */
+export async function signingKeysOfNix(): Promise<string[]> {
+  try {
+    return (await setting('secret-key-files', 'machine')).split(' ').filter((file) => file !== '')
+  } catch (error) {
+    if (error instanceof NixFailure || error instanceof NotStartedError) return []
+    throw error
+  }
 }
 
 /** Whether builds of this user's go through nix-daemon, which runs their hook. */
