@@ -1,6 +1,7 @@
 import { isBinaryCache, isNetworkCache, withParameters } from '../config/store-url.ts'
 import { type RunOptions, type RunResult, run } from '../util/run-program.ts'
 import { makeCacheHome, removeCacheHome } from './cache-home.ts'
+import { failureOfCopy, refuseOddFiles } from './culprit.ts'
 import { unlessFailed } from './failure.ts'
 import { isProgress, messagesOf } from './messages.ts'
 import { findSaying, NO_LOG } from './said.ts'
@@ -64,10 +65,12 @@ export async function copy(
   signal: AbortSignal,
   onLine?: (line: string) => void,
 ): Promise<void> {
+  refuseOddFiles(paths)
   const recursive = closure ? [] : ['--no-recursive']
   const command = onLine ? NIX_COMMAND : NIX_QUIETLY
   const args = [...command, 'copy', '--to', uploadUrl(store), ...recursive, ...paths]
-  unlessFailed(await runRemote('nix', store, args, signal, onLine))
+  const result = await runRemote('nix', store, args, signal, onLine)
+  if (result.exitCode !== 0) throw await failureOfCopy(result, paths, closure, signal)
 }
 
 /**

@@ -42,4 +42,4 @@ export const IS_UNTRUSTED: readonly Saying[] = [['all', /^path (\/.+) is untrust
 export const MODIFIED: readonly Saying[] = [['all', /^path (\/.+?) was modified!/i]]
 
 /** Of `nix store copy-log`: nobody has that log. */
-export const NO_LOG: readonly Saying[] = [['all', /build log of .* is not available/i]]
+export const NO_LOG: readonly Saying[] = [['all', /build log (?:for|of) .+ is not available/i]]
