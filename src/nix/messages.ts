@@ -1,7 +1,8 @@
 import { stripVTControlCharacters } from 'node:util'
 import { isObject } from '../util/is-object.ts'
 
-/** Nix's log levels (nix: src/libutil/logging.hh); errors are 0. */
+/** Nix's log levels (nix: src/libutil/logging.hh). */
+export const ERROR = 0
 const WARNING = 1
 export const DEBUG = 6
 

@@ -1,7 +1,8 @@
 import { isObject } from '../util/is-object.ts'
 import { type RunOptions, run } from '../util/run-program.ts'
-import { NIX_ENABLED } from './copy.ts'
-import { NixFailure, unlessFailed } from './failure.ts'
+import { NIX_COMMAND, NIX_ENABLED } from './copy.ts'
+import { NixFailure } from './failure.ts'
+import { DEBUG, ERROR, messagesOf } from './messages.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
 
@@ -30,9 +31,10 @@ export async function storeInfo(env: Readonly<Record<string, string>> = {}): Pro
     if (ended) throw new NixFailure([], ended)
     if (exitCode === 0) return infoOf(stdout)
   }
+  const result = await run('nix', [...NIX_COMMAND, 'store', 'ping'], options)
+  if (result.exitCode !== 0) throw new NixFailure(messagesOf(result.lines, ERROR), result.ended)
   // 2.8 prints it as a message.
-  const { stdout, lines } = unlessFailed(await run('nix', [...NIX_ENABLED, 'store', 'ping'], options))
-  const [, url = ''] = /Store URL: (\S+)/.exec([stdout, ...lines].join('\n')) ?? []
+  const [, url = ''] = /Store URL: (\S+)/.exec(messagesOf(result.lines, DEBUG).join('\n')) ?? []
   return { url, isTrusted: undefined }
 }
 

@@ -63,6 +63,20 @@ describe.each(await everyNix())('$name', (version) => {
     expect([exitCode, existsSync(marker), leftIn(client.home)]).toEqual([78, false, []])
   })
 
+  test('nix-daemon is down: nothing is started, and Nix says why', async () => {
+    const site = await makeSite(version)
+    const client = await startNixDaemon(site.nix)
+    await client.stop()
+    const { stderr, exitCode } = await exec(site, ['--to', `file://${client.home}/cache`], ['true'], {
+      env: client.env,
+      before: client.as,
+    })
+    expect(stderr).toMatch(
+      /^nix-upload: nothing was started, as Nix can't be asked whether it runs our hook: (cannot connect to socket|could not connect to any lix socket)/,
+    )
+    expect([exitCode, leftIn(client.home)]).toEqual([1, []])
+  })
+
   test('a user whom it trusts: root runs the hook, and the user uploads and cleans up', async () => {
     const site = await makeSite(version)
     await appendFile(join(site.nix.confDir, 'nix.conf'), 'trusted-users = root nobody\n')
