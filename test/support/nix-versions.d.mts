@@ -18,3 +18,6 @@ export function everyNix(): Promise<NixVersion[]>
 
 /** The release whose programs are in a directory. */
 export function releaseAt(bin: string): Promise<NixVersion>
+
+/** Whether a release was built with a client of S3's: Debian's older ones and Lix's were not. */
+export function hasS3(version: NixVersion): boolean

@@ -93,6 +93,15 @@ async function ensure(suite, home, cache, say) {
 }
 
 /**
+ * Whether a release was built with a client of S3's: Debian's older ones and Lix's were not.
+ * @param {{version: string, isLix: boolean}} nix
+ */
+export function hasS3({ version, isLix }) {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return !isLix && (major > 2 || minor >= 33)
+}
+
+/**
  * The release whose programs are in a directory. It is asked of the binary and not of a list here, because sid moves on.
  * @returns {Promise<{name: string, version: string, isLix: boolean, bin: string}>}
  */

@@ -1,7 +1,7 @@
 // Slow: real uploads to http servers that are in trouble, with every release of Nix. Whose fault is it said to be?
 
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { everyNix } from '../../support/nix-versions.mjs'
+import { everyNix, hasS3 } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
 import { expectBlame, upload, withoutNetwork } from '../../support/servers/failing-copy.ts'
 import { type Mood, type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
@@ -13,7 +13,6 @@ describe.each(await everyNix())('an http cache, with $name', (nixVersion) => {
   const { version, isLix } = nixVersion
   /** They take a 401 for "not there". */
   const isMeek = version === '2.8.0' || isLix
-  const hasS3 = /^2\.3[45]\./.test(version)
   let nix: PrivateNix
   let cache: MoodyCache
   let app: string[]
@@ -185,6 +184,6 @@ describe.each(await everyNix())('an http cache, with $name', (nixVersion) => {
     }
   }
 
-  if (hasS3) test('is S3, and has no such bucket, or refuses us', withS3)
+  if (hasS3(nixVersion)) test('is S3, and has no such bucket, or refuses us', withS3)
   else test('is S3, which this Nix was built without', withoutS3)
 })
