@@ -1,7 +1,5 @@
+import type { Blame } from '../util/verdict.ts'
 import type { Saying } from './said.ts'
-
-/** Whose failure it is: the job's own, the destination's (and so every job's), or not to be told. */
-export type Blame = 'job' | 'destination' | 'unknown'
 
 /** What some texts of Nix's mean. */
 export interface Rule {

@@ -38,8 +38,5 @@ export const IGNORES_HOOK: readonly Saying[] = [
 /** Of `nix store verify`: the path has no signature of the key that we asked for. */
 export const IS_UNTRUSTED: readonly Saying[] = [['all', /^path (\/.+) is untrusted/i]]
 
-/** Of `nix-store --verify-path`: the content is not that which was registered. */
-export const MODIFIED: readonly Saying[] = [['all', /^path (\/.+?) was modified!/i]]
-
 /** Of `nix store copy-log`: nobody has that log. */
 export const NO_LOG: readonly Saying[] = [['all', /build log (?:for|of) .+ is not available/i]]

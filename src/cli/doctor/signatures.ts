@@ -1,10 +1,10 @@
+import { isSignedWith, narinfoName, parseNarInfo } from '../../cache/narinfo.ts'
 import type { Destination } from '../../config/config.ts'
-import { createTransport, hasTransport } from '../../delivery/staged/create-transport.ts'
 import { missingAt } from '../../nix/copy.ts'
-import { isSignedWith, narinfoName, parseNarInfo } from '../../nix/narinfo.ts'
 import { unsignedAt } from '../../nix/path-info.ts'
 import type { StoreObject } from '../../nix/store-server.ts'
 import { untrustedAt } from '../../nix/verify.ts'
+import { createTransport } from '../../transport/create-transport.ts'
 import { PATIENCE_MS } from './destinations.ts'
 
 /** What a destination has of some paths. */
@@ -21,9 +21,9 @@ export async function lookUp(
   publicKey: string | undefined,
   objects: readonly StoreObject[],
 ): Promise<Found> {
-  const { to, netrcFile } = destination
+  const { to, netrcFile, via } = destination
   const signal = AbortSignal.timeout(3 * PATIENCE_MS)
-  if (hasTransport(to)) return await readNarInfos(destination, publicKey, objects, signal)
+  if (via === 'writer') return await readNarInfos(destination, publicKey, objects, signal)
   const store = { to, netrcFile, silenceMs: PATIENCE_MS }
   const paths = objects.map(({ path }) => path)
   const missing = await missingAt(store, paths, signal)
@@ -33,7 +33,7 @@ export async function lookUp(
     publicKey === undefined
       ? await unsignedAt(store, there, signal)
       : await untrustedAt(store, there, publicKey, false, signal)
-  const named = objects.filter(({ isContentAddressed }) => isContentAddressed).map(({ path }) => path)
+  const named = objects.filter(({ contentAddress }) => contentAddress !== '').map(({ path }) => path)
   return { gone: [...missing], unsigned: bare.filter((path) => !named.includes(path)) }
 }
 
@@ -47,10 +47,10 @@ async function readNarInfos(
   // Whether it may be read is said of the destination.
   const transport = createTransport({ to, netrcFile, progressTimeoutMs: PATIENCE_MS, onWarning: () => {} })
   try {
-    for (const { path, isContentAddressed } of objects) {
+    for (const { path, contentAddress } of objects) {
       const info = parseNarInfo((await transport.get(narinfoName(path), signal)) ?? '')
       if (!info) found.gone.push(path)
-      else if (isContentAddressed) continue
+      else if (contentAddress !== '') continue
       else if (publicKey === undefined ? info.signatures.length === 0 : !isSignedWith(info, publicKey)) {
         found.unsigned.push(path)
       }

@@ -1,0 +1,46 @@
+import { FifoQueue } from './fifo-queue.ts'
+
+/** Lets in as many as there is room for, in the order they came; each may need more room than another. */
+export class Semaphore {
+  readonly #room: number
+  #taken = 0
+  readonly #waiting = new FifoQueue<number>()
+
+  constructor(room: number) {
+    this.#room = room
+  }
+
+  /**
+   * Waits for room. What needs more than there is at all gets it once all is free.
+   * @returns Gives back some of the room, or all that is left of it. May be called more than once.
+   * @throws The signal's reason, once that is aborted.
+   */
+  async take(room: number, signal: AbortSignal): Promise<(some?: number) => void> {
+    if (this.#waiting.isEmpty && this.#fits(room)) {
+      signal.throwIfAborted()
+      this.#taken += room
+    } else await this.#waiting.join(room, signal, () => this.#letIn())
+    let left = room
+    return (some = left) => {
+      const given = Math.min(some, left)
+      left -= given
+      this.#taken -= given
+      this.#letIn()
+    }
+  }
+
+  #fits(room: number): boolean {
+    return this.#taken === 0 || this.#taken + room <= this.#room
+  }
+
+  #letIn(): void {
+    for (
+      let first = this.#waiting.first;
+      first !== undefined && this.#fits(first);
+      first = this.#waiting.first
+    ) {
+      this.#taken += first
+      this.#waiting.shift()?.go()
+    }
+  }
+}
