@@ -15,13 +15,22 @@ export type BuildLog = Buffer | ((signal: AbortSignal) => AsyncIterable<Uint8Arr
 export async function buildLog(drvPath: string, signal: AbortSignal): Promise<BuildLog | undefined> {
   const chunks: Uint8Array[] = []
   let size = 0
-  const reading = readLog(drvPath, signal)
-  for await (const chunk of reading) {
-    chunks.push(chunk)
-    size += chunk.length
-    if (size > SMALL_BYTES) return (other) => readLog(drvPath, other)
+  try {
+    for await (const chunk of readLog(drvPath, signal)) {
+      chunks.push(chunk)
+      size += chunk.length
+      if (size > SMALL_BYTES) return (other) => readLog(drvPath, other)
+    }
+    return Buffer.concat(chunks)
+  } catch (error) {
+    if (error instanceof NoLog) return undefined
+    throw error
   }
-  return size === 0 ? undefined : Buffer.concat(chunks)
+}
+
+/** Nix has no log of that build. */
+class NoLog extends Error {
+  override name = 'NoLog'
 }
 
 async function* readLog(drvPath: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -40,7 +49,8 @@ async function* readLog(drvPath: string, signal: AbortSignal): AsyncGenerator<Ui
     }
     const code = await ended
     // Without a log it prints nothing and fails.
-    if (code !== 0 && !isEmpty) throw new Error(`nix-store --read-log ${drvPath} was cut off`)
+    if (code !== 0 && isEmpty) throw new NoLog(drvPath)
+    if (code !== 0) throw new Error(`nix-store --read-log ${drvPath} was cut off`)
   } finally {
     child.kill()
   }

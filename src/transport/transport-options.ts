@@ -17,13 +17,13 @@ export interface TransportOptions {
   /** Told, once, of what is no failure but should be mended. */
   onWarning?: (message: string) => void
   /** How many requests are in flight; one of its own by default. */
-  concurrency?: AdaptiveConcurrency
+  requests?: AdaptiveConcurrency
 }
 
 /** What is done around each request over a network. */
-export function attemptsFor({ concurrency, limits = [], progressTimeoutMs }: TransportOptions): Attempts {
+export function attemptsFor({ requests, limits = [], progressTimeoutMs }: TransportOptions): Attempts {
   return layered(
-    retried(concurrency ?? new AdaptiveConcurrency()),
+    retried(requests ?? new AdaptiveConcurrency()),
     counted(),
     rateLimited(limits),
     stallTimeout(progressTimeoutMs),

@@ -1,14 +1,29 @@
+// Archives as Nix makes them, of whatever may lie in a store.
+
 import { execFileSync } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { narHashAt } from '../../../src/cache/nar/nar-blocks.ts'
+import { NarBlocks } from '../../../src/cache/nar/nar-blocks.ts'
+import { hashText } from '../../../src/nix/nar-hash.ts'
+import { BufferPool } from '../../../src/util/buffer-pool.ts'
 import { everyNix } from '../../support/nix-versions.mjs'
 import { makePrivateNix } from '../../support/private-nix.ts'
 import { must } from '../../support/run.ts'
 
-const MUCH = 1 << 20
+const named = (path: string, name: Buffer) => Buffer.concat([Buffer.from(`${path}/`), name])
 
 const CONTENTS: Record<string, (path: string) => void> = {
   'a file': (path) => writeFileSync(path, 'content'),
@@ -19,9 +34,29 @@ const CONTENTS: Record<string, (path: string) => void> = {
     writeFileSync(path, 'x')
     chmodSync(path, 0o654)
   },
+  'a file of several blocks and a bit': (path) => writeFileSync(path, Buffer.alloc(300_001, 'abcdefg')),
+  'a file with holes': (path) => {
+    writeFileSync(path, 'x')
+    truncateSync(path, 5_000_000)
+  },
   'a link': (path) => symlinkSync('../some/where/else', path),
   'a link to nothing': (path) => symlinkSync('nothing', path),
   'an empty directory': (path) => mkdirSync(path),
+  'a name that is no UTF-8': (path) => {
+    mkdirSync(path)
+    writeFileSync(named(path, Buffer.from([0xff, 0x61])), 'x')
+    writeFileSync(named(path, Buffer.from([0xc3, 0xa9])), 'y')
+    symlinkSync(Buffer.from([0xfe, 0x2f, 0xff]), named(path, Buffer.from([0x80])))
+  },
+  'names that differ in capitals only': (path) => {
+    mkdirSync(path)
+    for (const name of ['a', 'A', 'aA', 'Aa']) writeFileSync(join(path, name), name)
+  },
+  'hard links': (path) => {
+    mkdirSync(path)
+    writeFileSync(join(path, 'one'), 'content')
+    linkSync(join(path, 'one'), join(path, 'two'))
+  },
   'directories of all of them': (path) => {
     mkdirSync(join(path, 'deep/er'), { recursive: true })
     // By bytes, that is neither the order of a dictionary nor that of UTF-16.
@@ -36,6 +71,17 @@ function temporary(): string {
   const dir = mkdtempSync(join(tmpdir(), 'nix-upload-nar-'))
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   return join(dir, 'it')
+}
+
+/** The hash of an archive, packed in blocks of that size. */
+function narHash(path: string, blockBytes = 65_536): string {
+  const pool = new BufferPool(blockBytes)
+  const hash = createHash('sha256')
+  for (const { bytes, buffer } of new NarBlocks(path, pool).blocks()) {
+    hash.update(bytes)
+    pool.giveBack(buffer)
+  }
+  return hashText(hash.digest())
 }
 
 describe.each(await everyNix())('as $name has it', (version) => {
@@ -53,25 +99,72 @@ describe.each(await everyNix())('as $name has it', (version) => {
   test.each(Object.entries(CONTENTS))('%s', async (_, make) => {
     const path = temporary()
     make(path)
-    expect(narHashAt(path, MUCH)).toBe(await ask(path))
+    expect(narHash(path)).toBe(await ask(path))
+  })
+
+  test('random trees, in blocks of any size', async () => {
+    const name = fc
+      .uint8Array({ minLength: 1, maxLength: 6 })
+      .map((bytes) => Buffer.from(bytes.map((byte) => (byte === 0 || byte === 0x2f ? 0x61 : byte))))
+      .filter((bytes) => !['.', '..'].includes(bytes.toString('latin1')))
+    const file = fc.record({ content: fc.uint8Array({ maxLength: 40 }), mode: fc.constantFrom(0o644, 0o755) })
+    const tree = fc.array(fc.record({ path: fc.array(name, { minLength: 1, maxLength: 3 }), file }), {
+      maxLength: 8,
+    })
+    await fc.assert(
+      fc.asyncProperty(tree, fc.integer({ min: 8, max: 200 }), async (files, blockBytes) => {
+        const path = temporary()
+        mkdirSync(path)
+        for (const { path: names, file } of files) plant(Buffer.from(path), names, file.content, file.mode)
+        expect(narHash(path, blockBytes)).toBe(await ask(path))
+      }),
+      { numRuns: 25 },
+    )
   })
 })
 
-test('what belongs into no archive is refused, and not waited for', () => {
-  const path = temporary()
-  execFileSync('mkfifo', [path])
-  expect(() => narHashAt(path, MUCH)).toThrow(/not packed/)
-})
+/** Makes a file below directories; one that would be in the way of another is left out. */
+function plant(root: Buffer, names: readonly Buffer[], content: Uint8Array, mode: number): void {
+  const paths = names.map((_, at) =>
+    Buffer.concat([root, ...names.slice(0, at + 1).flatMap((n) => [Buffer.from('/'), n])]),
+  )
+  const file = paths.pop()
+  if (!file) return
+  try {
+    for (const path of paths) mkdirSync(path, { recursive: true })
+    writeFileSync(file, content, { mode, flag: 'wx' })
+  } catch {
+    // A file is where a directory was to be, or the other way round.
+  }
+}
 
-test('of more than is asked for, nothing more is read', () => {
+test('a listing tells where the files are in the archive', () => {
   const path = temporary()
   mkdirSync(path)
-  writeFileSync(join(path, 'one'), 'x'.repeat(600))
-  expect(narHashAt(path, 1000)).toMatch(/^sha256:/)
-  writeFileSync(join(path, 'two'), 'x'.repeat(600))
-  expect(() => narHashAt(path, 1000)).toThrow(/not packed/)
+  writeFileSync(join(path, 'program'), 'content', { mode: 0o755 })
+  symlinkSync('program', join(path, 'link'))
+  const pool = new BufferPool(65_536)
+  const nar = new NarBlocks(path, pool, true)
+  const blocks = [...nar.blocks()].map(({ bytes }) => bytes)
+  const whole = Buffer.concat(blocks)
+  const { listing } = nar
+  if (listing?.type !== 'directory') throw new Error('no directory')
+  const program = listing.entries.get('program')
+  if (program?.type !== 'regular') throw new Error('no file')
+  expect(program).toMatchObject({ size: 7, isExecutable: true })
+  expect(whole.subarray(program.narOffset, program.narOffset + 7).toString()).toBe('content')
+  expect(listing.entries.get('link')).toEqual({ type: 'symlink', target: 'program' })
 })
 
+test.each(['mkfifo "$1"', 'mkdir "$1"; mkfifo "$1/in"'])(
+  'what belongs into no archive is refused, and not waited for: %s',
+  (script) => {
+    const path = temporary()
+    execFileSync('sh', ['-c', script, 'sh', path])
+    expect(() => narHash(path)).toThrow(/neither a file nor a directory/)
+  },
+)
+
 test('what can not be read is an error', () => {
-  expect(() => narHashAt('/nowhere', MUCH)).toThrow(/ENOENT/)
+  expect(() => narHash('/nowhere')).toThrow(/ENOENT/)
 })

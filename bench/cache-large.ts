@@ -9,7 +9,7 @@ import { must } from '../test/support/run.ts'
 import { startRadosgw } from '../test/support/servers/radosgw.ts'
 import { environmentOf } from '../test/transport/s3/s3-bed.ts'
 import { median, seconds } from './figures.ts'
-import { bare, deliver, inTurn, withNginx } from './staged-runs.ts'
+import { bare, deliver, inTurn, withNginx } from './cache-runs.ts'
 
 const BUCKET = 'cache'
 
