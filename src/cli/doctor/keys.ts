@@ -42,10 +42,19 @@ function keyOf(destination: Destination, user: string, ofNix: readonly string[])
     return [warn(name, what, `chmod 400 ${secretKeyFile}`)]
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    const remedy = error.message.includes("can't be read")
+    const remedy = !canRead(secretKeyFile)
       ? `chown ${user} ${secretKeyFile}; chmod 400 ${secretKeyFile}. Or leave it root's, and hand it over as a credential (docs/SYSTEMD.md, Secrets)`
       : `Put the secret half of a pair there: nix-store --generate-binary-cache-key NAME ${secretKeyFile} PUBLIC-FILE`
     return [fail(name, error.message, remedy)]
+  }
+}
+
+function canRead(file: string): boolean {
+  try {
+    readFileSync(file)
+    return true
+  } catch {
+    return false
   }
 }
 
