@@ -51,6 +51,8 @@ export class Delivery {
   readonly #store = new StoreSession()
   readonly #abort = new AbortController()
   #isStopping = false
+  /** More jobs are being claimed: a batch that ends meanwhile is not followed by one of the few that came by then. */
+  isFilling = false
 
   constructor(context: DeliveryContext) {
     this.#context = context
@@ -139,7 +141,7 @@ export class Delivery {
   start(): void {
     if (this.#isStopping) return
     if (this.lanes.some((lane) => lane.room > 0)) for (const entry of this.#partly) this.#offer(entry)
-    this.#start(this.lanes)
+    this.#start(this.isFilling ? this.lanes.filter((lane) => lane.hasMany) : this.lanes)
   }
 
   /** Sends the first few jobs to destinations that nothing went to yet, so that they need not wait for the claims of a whole batch. */

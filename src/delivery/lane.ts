@@ -14,6 +14,8 @@ import { pathsIn, Underway } from './underway.ts'
 
 /** So many outcomes take some milliseconds to write; then the event loop gets its turn. */
 const SETTLED_PER_TURN = 25
+/** Fewer are no batch while more come. */
+const MANY = 100
 
 /** What a lane tells the delivery it belongs to. */
 export interface LaneEvents {
@@ -95,6 +97,11 @@ export class Lane {
   /** How the destination is, and what is on its way to it. */
   report(): DestinationReport {
     return { to: this.destination.to, ...this.health.report(), ...this.#underway.report() }
+  }
+
+  /** True while enough waits for a batch that is worth it. */
+  get hasMany(): boolean {
+    return this.#waiting.length >= Math.min(MANY, this.destination.batchSize)
   }
 
   /** True while a whole batch waits. */

@@ -1,4 +1,4 @@
-import type { Layer } from './attempt.ts'
+import type { AttemptContext, Layer } from './attempt.ts'
 import type { OnBytes } from './transport.ts'
 
 /** Counts what goes out, and takes it back where that was in vain. */
@@ -24,21 +24,30 @@ export class ByteCounter {
   }
 }
 
+/** The same context, but what is counted with it can be taken back. */
+export function revocable(context: AttemptContext): { context: AttemptContext; takeBack: () => void } {
+  let sent = 0
+  let isOver = false
+  const beforeBytes = (count: number) => {
+    if (isOver) return undefined
+    sent += count
+    return context.beforeBytes(count)
+  }
+  const takeBack = () => {
+    isOver = true
+    if (sent > 0) void context.beforeBytes(-sent)
+  }
+  return { context: { ...context, beforeBytes }, takeBack }
+}
+
 /** Takes back what a failed attempt has counted. */
 export function counted(): Layer {
   return (inner) => async (attempt, context) => {
-    let sent = 0
-    let isOver = false
-    const beforeBytes = (count: number) => {
-      if (isOver) return undefined
-      sent += count
-      return context.beforeBytes(count)
-    }
+    const counting = revocable(context)
     try {
-      return await inner(attempt, { ...context, beforeBytes })
+      return await inner(attempt, counting.context)
     } catch (error) {
-      isOver = true
-      if (sent > 0) void context.beforeBytes(-sent)
+      counting.takeBack()
       throw error
     }
   }

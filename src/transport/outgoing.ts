@@ -1,6 +1,11 @@
 import type { AttemptContext } from './attempt.ts'
 import type { Body, StreamBody } from './transport.ts'
 
+/** Bytes that are in memory go at once up to that many; of more of them it is seen how they move. */
+const AT_ONCE_BYTES = 1024 * 1024
+/** What counts as having gone out together, where nothing else limits it. */
+const PIECE_BYTES = 256 * 1024
+
 /** What goes out: bytes at once, or one piece after the other. */
 export type Outgoing = Uint8Array | AsyncIterable<Uint8Array>
 
@@ -24,7 +29,7 @@ export async function sending<R>(
   context: AttemptContext,
   send: (outgoing: Outgoing) => Promise<R>,
 ): Promise<R> {
-  if (isWhole(body) && body.length <= context.pieceBytes()) {
+  if (isWhole(body) && body.length <= Math.min(AT_ONCE_BYTES, context.pieceBytes())) {
     await context.beforeBytes(body.length)
     return await send(body)
   }
@@ -46,14 +51,14 @@ async function* pieces(
   signal: AbortSignal,
   broken: { error?: unknown },
 ): AsyncGenerator<Uint8Array> {
-  const source = isWhole(body) ? [body].values() : body.open(signal)[Symbol.asyncIterator]()
+  const source = isWhole(body) ? [body].values() : chunksOf(body, signal)
   try {
     for (;;) {
       const next = source.next()
       const { done, value: chunk } = next instanceof Promise ? await context.ownWait(next) : next
       if (done) return
       for (let at = 0; at < chunk.length; ) {
-        const end = Math.min(chunk.length, at + context.pieceBytes())
+        const end = Math.min(chunk.length, at + Math.min(PIECE_BYTES, context.pieceBytes()))
         await context.beforeBytes(end - at)
         yield chunk.subarray(at, end)
         at = end
@@ -63,8 +68,25 @@ async function* pieces(
     broken.error = error
     throw error
   } finally {
-    await source.return?.()
+    await source.return?.(undefined)
   }
+}
+
+/**
+ * The bytes of a stream.
+ * @throws What it throws; also where they are not as many as was said: the other end would wait for more, or take what is
+ * too much for something else.
+ */
+export async function* chunksOf(body: StreamBody, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const { size } = body
+  let bytes = 0
+  for await (const chunk of body.open(signal)) {
+    bytes += chunk.length
+    if (size !== undefined && bytes > size) throw new Error(`a stream went on after its ${size} bytes`)
+    yield chunk
+  }
+  if (size !== undefined && bytes < size)
+    throw new Error(`a stream was cut short while it was sent: ${bytes} of ${size} bytes`)
 }
 
 /**

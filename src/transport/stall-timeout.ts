@@ -76,7 +76,8 @@ class StallClock {
   }
 
   moved(bytes: number): void {
-    this.#movedBytes += bytes
+    // What is taken back did move.
+    this.#movedBytes += Math.max(0, bytes)
     if (this.#movedBytes < LEAST_BYTES) return
     this.#movedBytes = 0
     this.#leftMs = this.#ms

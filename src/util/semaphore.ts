@@ -19,13 +19,23 @@ export class Semaphore {
     if (this.#waiting.isEmpty && this.#fits(room)) {
       signal.throwIfAborted()
       this.#taken += room
-    } else await this.#waiting.join(room, signal, () => this.#letIn())
+    } else await this.#join(room, signal)
     let left = room
     return (some = left) => {
       const given = Math.min(some, left)
       left -= given
       this.#taken -= given
       this.#letIn()
+    }
+  }
+
+  async #join(room: number, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#waiting.join(room, signal, () => this.#letIn())
+    } catch (error) {
+      // Who stood behind may need less.
+      this.#letIn()
+      throw error
     }
   }
 

@@ -1,5 +1,6 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { onAbort } from './on-abort.ts'
 import { type FromThread, type ToThread, unpackError } from './thread-messages.ts'
 
 /** The file of a thread beside the file that starts it: TypeScript in a checkout, JavaScript in what is built of it. */
@@ -52,11 +53,11 @@ export class Thread<Call, Reply> {
         this.#forget(id)
         reject(signal?.reason)
       }
-      signal?.addEventListener('abort', cancel, { once: true })
+      const stop = signal && onAbort(signal, cancel)
       const settle =
         <T>(act: (value: T) => void) =>
         (value: T) => {
-          signal?.removeEventListener('abort', cancel)
+          stop?.()
           act(value)
         }
       const take = (bytes: Uint8Array<ArrayBuffer>) => {

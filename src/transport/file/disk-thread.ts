@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   lstatSync,
   mkdirSync,
@@ -65,12 +66,10 @@ function place(file: Pick<Written, 'from' | 'to' | 'isSynced'>): Promise<undefin
 function commit(): void {
   const files = written
   written = []
-  const unsynced = files.filter(({ isSynced }) => !isSynced)
-  const [first] = unsynced
-  const areSynced = first !== undefined && unsynced.length > SYNCED_ALONE && syncFilesystem(first.from)
+  const synced = syncedTogether(files.filter(({ isSynced }) => !isSynced))
   const placed = files.filter((file) =>
     attempt(file, () => {
-      if (!file.isSynced && !areSynced) syncPath(file.from)
+      if (!file.isSynced && !synced.has(file)) syncPath(file.from)
       renameSync(file.from, file.to)
     }),
   )
@@ -83,6 +82,15 @@ function commit(): void {
       for (const { reject } of inIt) reject(error)
     }
   }
+}
+
+/** Where there are many on one filesystem; a directory may be a link to another one. */
+function syncedTogether(files: readonly Written[]): Set<Written> {
+  const groups = Map.groupBy(files, ({ from }) => statSync(from, { throwIfNoEntry: false })?.dev)
+  const synced = [...groups.values()].filter(
+    ([first, ...rest]) => first && rest.length >= SYNCED_ALONE && syncFilesystem(first.from),
+  )
+  return new Set(synced.flat())
 }
 
 function attempt({ from, reject }: Written, act: () => void): boolean {
@@ -130,8 +138,9 @@ function syncPath(path: string): void {
 
 /** Makes a directory and the one for temporary files in it, durably, where they are missing. */
 function prepare(path: string): void {
-  if (prepared.has(path)) return
   const temporary = temporaryDirectory(path)
+  // Someone may have emptied the destination in the meantime.
+  if (prepared.has(path) && existsSync(temporary)) return
   const first = mkdirSync(temporary, { recursive: true })
   for (let made = first && temporary; made !== undefined; made = made === first ? undefined : dirname(made))
     syncPath(dirname(made))

@@ -4,7 +4,7 @@ import { fileOf } from '../../config/store-url.ts'
 import { Thread, threadFile } from '../../util/thread.ts'
 import { codeOf } from '../../util/user-error.ts'
 import { ByteCounter } from '../byte-counter.ts'
-import { isWhole } from '../outgoing.ts'
+import { chunksOf, isWhole } from '../outgoing.ts'
 import type { OnBytes, StreamBody, Transport, Upload } from '../transport.ts'
 import type { TransportOptions } from '../transport-options.ts'
 import { fileFailure } from './file-failure.ts'
@@ -68,27 +68,32 @@ export class FileTransport implements Transport {
     const from = await this.#call({ kind: 'prepare', path }, signal)
     if (typeof from !== 'string') throw new Error('the thread did not say where to write')
     try {
-      const file = await open(from, 'wx', 0o644)
+      const file = await this.#onDisk(open(from, 'wx', 0o644))
       try {
-        for await (const chunk of body.open(signal)) {
+        for await (const chunk of chunksOf(body, signal)) {
+          signal.throwIfAborted()
           counter.add(chunk.length)
-          await writeAll(file, chunk)
+          await this.#onDisk(writeAll(file, chunk))
         }
-        await file.sync()
+        await this.#onDisk(file.sync())
       } finally {
         await file.close()
       }
       await this.#call({ kind: 'adopt', from, path }, signal)
     } catch (error) {
       await unlink(from).catch(() => undefined)
-      throw codeOf(error) === undefined ? error : fileFailure(error, this.#root)
+      throw error
     }
   }
 
   async #call(call: DiskCall, signal: AbortSignal): Promise<DiskReply> {
-    signal.throwIfAborted()
+    return await this.#onDisk(this.#thread.call(call, { signal }))
+  }
+
+  /** A stream may throw errors of the system, too: those are not the destination's. */
+  async #onDisk<R>(doing: Promise<R>): Promise<R> {
     try {
-      return await this.#thread.call(call)
+      return await doing
     } catch (error) {
       throw codeOf(error) === undefined ? error : fileFailure(error, this.#root)
     }

@@ -72,19 +72,29 @@ export function makeAgents(env: NodeJS.ProcessEnv = process.env): Agents {
  * @param signal Ends all connections. undici's own `destroy` leaves those that are still being made.
  */
 async function makeDispatcher(ca: string | undefined, signal: AbortSignal): Promise<Dispatcher> {
-  const { Agent } = await import('undici')
+  const { Agent, buildConnector } = await import('undici')
+  const connect = buildConnector({
+    signal,
+    timeout: CONNECT_MS,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
+    ...(ca === undefined ? {} : { ca }),
+  })
   return new Agent({
-    connect: {
-      signal,
-      timeout: CONNECT_MS,
-      autoSelectFamily: true,
-      autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
-      ...(ca === undefined ? {} : { ca }),
+    connect: (options, callback) => {
+      // Node connects all the same where a signal was aborted before, and undici makes a new connection for a request that
+      // was aborted at the end.
+      if (signal.aborted) callback(closed(), null)
+      else connect(options, callback)
     },
     // Whoever asks has a patience of their own.
     headersTimeout: 0,
     bodyTimeout: 0,
   })
+}
+
+function closed(): Error {
+  return Object.assign(new Error('no connections are made any more'), { code: 'ECONNABORTED' })
 }
 
 function caCertificates(env: NodeJS.ProcessEnv): string | undefined {

@@ -1,4 +1,5 @@
 import { type Attempt, type AttemptContext, type Attempts, plainContext } from '../attempt.ts'
+import { revocable } from '../byte-counter.ts'
 import { isWhole, measured, type Outgoing, sending, sizeOf } from '../outgoing.ts'
 import { ReadRights } from '../read-rights.ts'
 import type { Body, OnBytes, Transport, Upload } from '../transport.ts'
@@ -75,19 +76,9 @@ export class HttpTransport implements Transport {
     await this.#try(
       signal,
       async (context) => {
-        const isSized = sizeOf(body) !== undefined
-        const sized = !isSized && !isWhole(body) && this.#wantsLength ? await measured(body, context) : body
-        const answer = await this.#request(
-          { method: 'PUT', name, upload: { ...upload, body: sized } },
-          context,
-        )
-        if (isWhole(sized) || isSized || sized.size !== undefined || !WANTS_LENGTH.has(answer.status))
-          return this.#check(answer, `PUT ${name}`)
-        const told = await measured(sized, context)
-        this.#check(
-          await this.#request({ method: 'PUT', name, upload: { ...upload, body: told } }, context),
-          `PUT ${name}`,
-        )
+        if (isWhole(body) || body.size !== undefined) return await this.#put(upload, context)
+        if (!this.#wantsLength && (await this.#isTakenUnmeasured(upload, context))) return
+        await this.#put({ ...upload, body: await measured(body, context) }, context)
         this.#wantsLength = true
       },
       onBytes,
@@ -100,6 +91,24 @@ export class HttpTransport implements Transport {
     this.#agents = undefined
   }
 
+  async #put(upload: Upload, context: AttemptContext): Promise<void> {
+    const { name } = upload
+    this.#check(await this.#request({ method: 'PUT', name, upload }, context), `PUT ${name}`)
+  }
+
+  /** Uploads a stream whose length nobody knows, unless the server wants to be told that beforehand. */
+  async #isTakenUnmeasured(upload: Upload, context: AttemptContext): Promise<boolean> {
+    const { name } = upload
+    const counting = revocable(context)
+    const answer = await this.#request({ method: 'PUT', name, upload }, counting.context)
+    if (WANTS_LENGTH.has(answer.status)) {
+      counting.takeBack()
+      return false
+    }
+    this.#check(answer, `PUT ${name}`)
+    return true
+  }
+
   #try<R>(signal: AbortSignal, attempt: Attempt<R>, onBytes: OnBytes = () => undefined): Promise<R> {
     return this.#attempts(attempt, plainContext(signal, onBytes))
   }
@@ -110,13 +119,17 @@ export class HttpTransport implements Transport {
     for (let redirects = 0; ; redirects++) {
       const at = url
       const { upload } = asked
+      // Another request may find that out while this one is under way.
+      const mayExpect = this.#knowsExpect
+      const { context: counting, takeBack } = revocable(context)
       const answer = upload
-        ? await sending(upload.body, context, (body) => this.#exchange(asked, at, context.signal, body))
+        ? await sending(upload.body, counting, (body) => this.#exchange(asked, at, context.signal, body))
         : await this.#exchange(asked, at, context.signal)
       const target = redirects < MOST_REDIRECTS ? redirectOf(answer, asked.method, url) : undefined
       if (target) url = target
-      else if (answer.status === 417 && this.#knowsExpect) this.#knowsExpect = false
+      else if (answer.status === 417 && mayExpect) this.#knowsExpect = false
       else return answer
+      takeBack()
     }
   }
 

@@ -8,7 +8,7 @@ import { type Bucket, headersOf } from './s3-transport.ts'
 
 /** A bucket, and how attempts are made to do something there. */
 export interface PartsContext extends Bucket {
-  attempts: <R>(attempt: Attempt<R>, onBytes?: OnBytes) => Promise<R>
+  attempts: <R>(attempt: Attempt<R>, signal: AbortSignal, onBytes?: OnBytes) => Promise<R>
 }
 
 type LargeUpload = Upload & { body: StreamBody }
@@ -40,17 +40,23 @@ export async function putInParts(
     const first = await parts.next()
     if (first.done || first.value.bytes.length < partBytes) {
       const bytes = first.done ? new Uint8Array(0) : first.value.bytes
-      return await putWhole(context, upload, bytes, (count) => counter.add(count))
+      return await putWhole(context, upload, bytes, either, (count) => counter.add(count))
     }
-    uploadId = await begin(context, upload)
-    const sent = await sendAll(context, { upload, uploadId, counter, ended, buffers }, first.value, parts)
-    await complete(context, upload, uploadId, sent)
+    uploadId = await begin(context, upload, either)
+    const sent = await sendAll(
+      context,
+      { upload, uploadId, counter, ended, either, buffers },
+      first.value,
+      parts,
+    )
+    await complete(context, upload, uploadId, either, sent)
   } catch (error) {
     ended.abort(error)
     counter.takeBack()
     if (uploadId !== undefined) await abandon(context, upload, uploadId)
     signal.throwIfAborted()
-    throw error
+    // Where a part failed, the stream was ended for that; what it says of its end is of no interest.
+    throw ended.signal.reason
   } finally {
     await parts.return(undefined)
   }
@@ -88,6 +94,7 @@ async function putWhole(
   { place, requests, attempts }: PartsContext,
   upload: LargeUpload,
   bytes: Uint8Array,
+  signal: AbortSignal,
   onBytes: OnBytes,
 ): Promise<void> {
   const { name } = upload
@@ -96,20 +103,34 @@ async function putWhole(
     (context) =>
       sending(bytes, context, (body) =>
         requests.send(
-          { method: 'PUT', name, headers: { ...headers, 'content-length': `${bytes.length}` }, body },
+          {
+            method: 'PUT',
+            name,
+            headers: { ...headers, 'content-length': `${bytes.length}` },
+            body,
+            content: bytes,
+          },
           `PUT ${name}`,
           context.signal,
         ),
       ),
+    signal,
     onBytes,
   )
 }
 
-async function begin({ place, requests, attempts }: PartsContext, upload: LargeUpload): Promise<string> {
+async function begin(
+  { place, requests, attempts }: PartsContext,
+  upload: LargeUpload,
+  either: AbortSignal,
+): Promise<string> {
   const { name } = upload
+  const what = `begin PUT ${name}`
   const request = { method: 'POST', name, query: { uploads: '' }, headers: headersOf(upload, place) } as const
-  const { body } = await attempts(({ signal }) => requests.send(request, `begin PUT ${name}`, signal))
-  return inXml(body.toString(), 'UploadId') ?? ''
+  const answer = await attempts(({ signal }) => requests.send(request, what, signal), either)
+  const uploadId = inXml(answer.body.toString(), 'UploadId')
+  if (uploadId) return uploadId
+  throw new S3Failure('NoUploadId', answer, `it says to ${what}: ${answer.status}, without an UploadId`)
 }
 
 interface Sending {
@@ -117,6 +138,8 @@ interface Sending {
   uploadId: string
   counter: ByteCounter
   ended: AbortController
+  /** Aborted with that, or when nobody wants the upload any more. */
+  either: AbortSignal
   buffers: BufferPool
 }
 
@@ -143,18 +166,25 @@ async function sendAll(
     sent.catch((error: unknown) => sending.ended.abort(error))
     underway.add(sent)
   }
-  start(first)
-  for await (const part of rest) {
-    start(part)
-    if (underway.size >= PARTS_AT_ONCE) await Promise.race(underway)
+  try {
+    start(first)
+    for await (const part of rest) {
+      start(part)
+      if (underway.size >= PARTS_AT_ONCE) await Promise.race(underway)
+    }
+    await Promise.all(underway)
+    return { tags, bytes }
+  } catch (error) {
+    sending.ended.abort(error)
+    // A part that comes there after the upload was given up would stay for ever.
+    await Promise.allSettled(underway)
+    throw error
   }
-  await Promise.all(underway)
-  return { tags, bytes }
 }
 
 async function sendPart(
   { requests, attempts }: PartsContext,
-  { upload: { name }, uploadId, counter }: Sending,
+  { upload: { name }, uploadId, counter, either }: Sending,
   part: Uint8Array,
   number: number,
 ): Promise<string> {
@@ -164,8 +194,9 @@ async function sendPart(
   const answer = await attempts(
     (context) =>
       sending(part, context, (body) =>
-        requests.send({ method: 'PUT', name, query, headers, body }, what, context.signal),
+        requests.send({ method: 'PUT', name, query, headers, body, content: part }, what, context.signal),
       ),
+    either,
     (count) => counter.add(count),
   )
   return answer.headers.etag ?? ''
@@ -175,6 +206,7 @@ async function complete(
   { requests, attempts }: PartsContext,
   { name }: LargeUpload,
   uploadId: string,
+  either: AbortSignal,
   { tags, bytes }: { tags: readonly string[]; bytes: number },
 ): Promise<void> {
   const parts = tags.map((tag, at) => `<Part><PartNumber>${at + 1}</PartNumber><ETag>${tag}</ETag></Part>`)
@@ -191,7 +223,7 @@ async function complete(
       const { headers } = await requests.send({ method: 'HEAD', name }, `HEAD ${name}`, signal)
       if (Number(headers['content-length']) !== bytes) throw error
     }
-  })
+  }, either)
 }
 
 /** Parts that belong to nothing would cost money for ever. */

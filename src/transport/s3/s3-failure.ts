@@ -15,6 +15,14 @@ const EXPIRED: Meaning = {
   means:
     'the AWS session token has run out: renew it, or give this service credentials that renew themselves',
 }
+const TROUBLE: Meaning = {
+  isOfOneFile: true,
+  retry: 'soon',
+  means: 'S3 has trouble of its own: look at its state, or into its log',
+}
+const NO_S3: Meaning = {
+  means: 'what answers there is no S3: check endpoint= in the URL of this destination',
+}
 const FULL: Meaning = { means: 'the bucket or its user may hold no more: raise the quota, or make room' }
 const TOO_LARGE: Meaning = {
   blame: 'job',
@@ -74,6 +82,8 @@ const CODES: Readonly<Record<string, Meaning>> = {
   RequestLimitExceeded: SLOWER,
   RequestTimeout: { retry: 'soon', means: 'S3 waited too long for us: check the network' },
   OperationAborted: { retry: 'soon', means: 'someone else is changing the same file at S3' },
+  InternalError: TROUBLE,
+  NoUploadId: NO_S3,
   NoSuchUpload: { isOfOneFile: true, means: 'S3 has forgotten an upload in parts: someone ended it' },
 }
 
@@ -83,15 +93,24 @@ export class S3Failure extends TransportFailure {
   /** Such as NoSuchKey. */
   readonly code: string
   readonly headers: Answer['headers']
+  readonly #answer: Answer
+  readonly #said: string
 
-  constructor(code: string, answer: Answer, said: string) {
+  constructor(code: string, answer: Answer, said: string, more: Partial<Meaning> = {}) {
     const { status, headers } = answer
-    super(meaningOf(code, status, headers), said, {
+    super({ ...meaningOf(code, status, headers), ...more }, said, {
       retryAfterMs: retryAfterMs(headers['retry-after']),
       status,
     })
     this.code = code
     this.headers = headers
+    this.#answer = answer
+    this.#said = said
+  }
+
+  /** What was in the way is known now. */
+  toBeMadeAgain(): S3Failure {
+    return new S3Failure(this.code, this.#answer, this.#said, { retry: 'soon' })
   }
 }
 
@@ -148,14 +167,10 @@ function meaningOf(code: string, status: number, headers: Record<string, string>
   if (status === 401)
     return { means: 'S3 does not know us: check the AWS credentials of the user of this service' }
   if (status === 404 || status === 405 || status === 501) {
-    return { means: 'what answers there is no S3: check endpoint= in the URL of this destination' }
+    return NO_S3
   }
   if (status >= 500) {
-    return {
-      isOfOneFile: true,
-      retry: 'soon',
-      means: 'S3 has trouble of its own: look at its state, or into its log',
-    }
+    return TROUBLE
   }
   return {
     isOfOneFile: true,

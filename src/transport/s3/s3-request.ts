@@ -5,7 +5,14 @@ import type { Answer } from '../http/answer.ts'
 import { exchange } from '../http/exchange.ts'
 import { networkFailure } from '../http/network-failure.ts'
 import type { Outgoing } from '../outgoing.ts'
-import { clockOffsetMs, noCredentials, ofClock, ofCredentials, S3Failure, s3Failure } from './s3-failure.ts'
+import {
+  clockOffsetMs,
+  noCredentials,
+  ofClock,
+  ofCredentials,
+  type S3Failure,
+  s3Failure,
+} from './s3-failure.ts'
 import type { S3Place } from './s3-url.ts'
 
 /** A request for an object, or about one. */
@@ -16,10 +23,14 @@ export interface S3Request {
   query?: Readonly<Record<string, string>>
   headers?: Readonly<Record<string, string>>
   body?: Outgoing
+  /** What a body comes to that goes in pieces, where that is in memory. */
+  content?: Uint8Array | undefined
 }
 
 /** Says that the body is not covered by the signature. */
 const UNSIGNED = 'UNSIGNED-PAYLOAD'
+/** S3 wants our clock to be right within a quarter of an hour. */
+const CLOCK_TOLERANCE_MS = 60_000
 /** The content of a body that is larger is covered by TLS, where there is that. */
 const HASHED_BYTES = 1024 * 1024
 
@@ -40,27 +51,8 @@ export class S3Requests {
    * @throws {TransportFailure} where S3 refuses (`S3Failure`) or can't be reached.
    */
   async send(request: S3Request, what: string, signal: AbortSignal): Promise<Answer> {
-    try {
-      return await this.#sendOnce(request, what, signal)
-    } catch (error) {
-      if (!(error instanceof S3Failure)) throw error
-      if (ofCredentials(error.code)) this.#signer = undefined
-      const offset = ofClock(error.code) ? clockOffsetMs(error.headers) : undefined
-      const isNews = offset !== undefined && Math.abs(offset - this.#clockOffsetMs) > 60_000
-      if (offset === undefined || !isNews || isStream(request.body)) throw error
-      this.#clockOffsetMs = offset
-      return await this.#sendOnce(request, what, signal)
-    }
-  }
-
-  close(): void {
-    this.#agents?.close()
-    this.#agents = undefined
-    this.#signer = undefined
-  }
-
-  async #sendOnce(request: S3Request, what: string, signal: AbortSignal): Promise<Answer> {
     const { bucket } = this.#place
+    const signedWith = this.#clockOffsetMs
     const { url, headers } = await this.#sign(request)
     this.#agents ??= makeAgents()
     const { method, body } = request
@@ -70,8 +62,23 @@ export class S3Requests {
     })
     // "A complete request can initially return 200 with an error" (S3 API, CompleteMultipartUpload).
     const isGood = answer.status >= 200 && answer.status < 300 && !(method === 'POST' && isError(answer))
-    if (!isGood) throw s3Failure(answer, `${what} in ${bucket}`)
+    if (!isGood) throw this.#learnFrom(s3Failure(answer, `${what} in ${bucket}`), signedWith)
     return answer
+  }
+
+  close(): void {
+    this.#agents?.close()
+    this.#agents = undefined
+    this.#signer = undefined
+  }
+
+  /** @param signedWith How far S3's clock was taken to be ahead: others may have learned better in the meantime. */
+  #learnFrom(failure: S3Failure, signedWith: number): S3Failure {
+    if (ofCredentials(failure.code)) this.#signer = undefined
+    const offset = ofClock(failure.code) ? clockOffsetMs(failure.headers) : undefined
+    if (offset === undefined || Math.abs(offset - signedWith) <= CLOCK_TOLERANCE_MS) return failure
+    this.#clockOffsetMs = offset
+    return failure.toBeMadeAgain()
   }
 
   async #sign(request: S3Request): Promise<{ url: URL; headers: Record<string, string> }> {
@@ -81,7 +88,7 @@ export class S3Requests {
     const headers = {
       host: url.host,
       'user-agent': 'nix-upload',
-      'x-amz-content-sha256': contentHash(body, isPlain),
+      'x-amz-content-sha256': contentHash(request.content ?? body, isPlain),
       ...(body instanceof Uint8Array ? { 'content-length': String(body.length) } : {}),
       ...request.headers,
     }
@@ -125,7 +132,7 @@ function isStream(body: Outgoing | undefined): body is AsyncIterable<Uint8Array>
 }
 
 function isError({ body }: Answer): boolean {
-  return body.subarray(0, 1024).includes('<Error>')
+  return body.includes('<Error>')
 }
 
 /** Where an object is. */

@@ -4,7 +4,7 @@ import { isWhole, measured, sending } from '../outgoing.ts'
 import { ReadRights } from '../read-rights.ts'
 import type { OnBytes, StreamBody, Transport, Upload } from '../transport.ts'
 import { attemptsFor, type TransportOptions } from '../transport-options.ts'
-import { putInParts } from './multipart.ts'
+import { type PartsContext, putInParts } from './multipart.ts'
 import { S3Failure } from './s3-failure.ts'
 import { S3Requests } from './s3-request.ts'
 import { parseS3Url, type S3Place } from './s3-url.ts'
@@ -85,7 +85,7 @@ export class S3Transport implements Transport {
   }
 
   async #putInParts(upload: Upload, body: StreamBody, signal: AbortSignal, onBytes: OnBytes): Promise<void> {
-    const attempts = <R>(attempt: Attempt<R>, onSent?: OnBytes) => this.#try(signal, attempt, onSent)
+    const attempts: PartsContext['attempts'] = (attempt, either, onSent) => this.#try(either, attempt, onSent)
     try {
       await putInParts({ ...this.#open(), attempts }, { ...upload, body }, signal, onBytes)
     } catch (error) {
@@ -112,8 +112,9 @@ export class S3Transport implements Transport {
     const { place, requests } = this.#open()
     const headers = { ...headersOf(upload, place), 'content-length': String(size) }
     const { name } = upload
+    const content = isWhole(upload.body) ? upload.body : undefined
     await sending(upload.body, context, (body) =>
-      requests.send({ method: 'PUT', name, headers, body }, `PUT ${name}`, context.signal),
+      requests.send({ method: 'PUT', name, headers, body, content }, `PUT ${name}`, context.signal),
     )
   }
 

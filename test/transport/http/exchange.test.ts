@@ -3,14 +3,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { plainContext } from '../../../src/transport/attempt.ts'
 import { type Agents, makeAgents } from '../../../src/transport/http/agents.ts'
 import { type Exchange, exchange } from '../../../src/transport/http/exchange.ts'
 import { networkFailure } from '../../../src/transport/http/network-failure.ts'
 import { nodeExchange } from '../../../src/transport/http/node-exchange.ts'
-import { withPatience } from '../../../src/transport/stall-timeout.ts'
+import { stallTimeout } from '../../../src/transport/stall-timeout.ts'
 
 const NO_PROXY = { PATH: process.env.PATH }
 
@@ -28,28 +29,35 @@ async function saying(text: string, act: (socket: Socket) => void = (socket) => 
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => void server.close())
-  return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/x?y=z`)
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('The server has no port')
+  return new URL(`http://127.0.0.1:${address.port}/x?y=z`)
 }
 
 /** As those who ask do it. */
 const patiently = (wanted: Exchange) =>
-  withPatience(60_000, wanted.signal, (signal) => exchange({ ...wanted, signal }))
+  stallTimeout(60_000)((attempt, context) => attempt(context))(
+    ({ signal }) => exchange({ ...wanted, signal }),
+    plainContext(wanted.signal, () => undefined),
+  )
 
 const CLIENTS = { undici: patiently, node: nodeExchange }
 const stays = () => undefined
 const CUT = { code: 'ECONNRESET', retry: 'soon', means: /broke off/ } as const
 
 describe.each(Object.entries(CLIENTS))('by %s', (_, client) => {
-  const ask = (url: URL, more: { signal?: AbortSignal; agents?: Agents; body?: string } = {}) =>
-    client({
+  const ask = (url: URL, more: { signal?: AbortSignal; agents?: Agents; body?: string } = {}) => {
+    const body = more.body === undefined ? undefined : Buffer.from(more.body)
+    return client({
       method: more.body === undefined ? 'GET' : 'PUT',
       url,
       headers: { 'content-length': String(more.body?.length ?? 0) },
       agents: agents(),
       signal: new AbortController().signal,
-      alive: stays,
       ...more,
+      body,
     })
+  }
 
   test.each<[string, string, { code: string; retry?: 'soon'; means: RegExp }]>([
     ['something else', 'SSH-2.0-OpenSSH_9.2\r\n', { code: 'HPE_', means: /does not speak the protocol/ }],
@@ -116,14 +124,8 @@ test('nothing is left of connections that were being made when it is over', asyn
   const made = makeAgents(NO_PROXY)
   const url = await behindSilence()
   const ended = new AbortController()
-  const asked = exchange({
-    method: 'GET',
-    url,
-    headers: {},
-    agents: made,
-    signal: ended.signal,
-    alive: stays,
-  })
+  const { signal } = ended
+  const asked = patiently({ method: 'GET', url, headers: {}, agents: made, signal })
   const failed = asked.catch((reason: unknown) => reason)
   await expect.poll(() => connecting(url)).toBe(1)
   ended.abort(new Error('no more'))
@@ -137,9 +139,7 @@ test('a body that is read is sent by the client that can wait for leave to send 
   const body = Readable.from([Buffer.from('body')])
   const headers = { 'content-length': '4' }
   const signal = new AbortController().signal
-  expect(
-    await exchange({ method: 'PUT', url, headers, body, agents: agents(), signal, alive: stays }),
-  ).toEqual({
+  expect(await exchange({ method: 'PUT', url, headers, body, agents: agents(), signal })).toEqual({
     status: 201,
     headers: { 'content-length': '0' },
     body: Buffer.alloc(0),

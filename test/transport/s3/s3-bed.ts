@@ -1,13 +1,16 @@
 // Buckets, and who we are to S3.
 
 import { S3Client } from '@aws-sdk/client-s3'
-import { createS3Transport } from '../../../src/transport/s3/s3-transport.ts'
-import type { Transport, TransportOptions } from '../../../src/transport/transport.ts'
-import { quickFlow } from '../../cache/bed.ts'
+import { S3Transport } from '../../../src/transport/s3/s3-transport.ts'
+import type { Transport } from '../../../src/transport/transport.ts'
+import type { TransportOptions } from '../../../src/transport/transport-options.ts'
 import { withEnvironment } from '../../support/servers/failing-copy.ts'
 import type { S3User } from '../../support/servers/radosgw.ts'
+import { quickConcurrency } from '../bed.ts'
 
 export const NOBODY: S3User = { accessKeyId: '', secretAccessKey: '' }
+/** For servers that check no signatures. */
+export const ANYBODY: S3User = { accessKeyId: 'KEY', secretAccessKey: 'SECRET' }
 
 /** The environment of a service with these credentials and no others. */
 export function environmentOf(user: S3User, home = '/nonexistent'): Record<string, string> {
@@ -30,7 +33,12 @@ export async function withTransport<T>(
   options: Partial<TransportOptions> = {},
 ): Promise<T> {
   return await withEnvironment(environmentOf(user), async () => {
-    const transport = createS3Transport({ to, progressTimeoutMs: 20_000, flow: quickFlow(), ...options })
+    const transport = new S3Transport({
+      to,
+      progressTimeoutMs: 20_000,
+      requests: quickConcurrency(),
+      ...options,
+    })
     try {
       return await use(transport)
     } finally {
@@ -42,4 +50,9 @@ export async function withTransport<T>(
 /** The AWS SDK as anyone would use it, to look at what is there. */
 export function clientOf(endpoint: string, credentials: S3User): S3Client {
   return new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
+}
+
+/** What S3 says in words. */
+export function errorXml(code: string, message = ''): string {
+  return `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${message}</Message></Error>`
 }

@@ -6,13 +6,12 @@ test('a bucket is Amazon’s, in us-east-1, unless the URL says otherwise', () =
     bucket: 'cache',
     prefix: '',
     region: 'us-east-1',
-    endpoint: undefined,
-    isSecure: true,
+    endpoint: 'https://s3.us-east-1.amazonaws.com',
     profile: undefined,
     isPathStyle: false,
     storageClass: undefined,
-    partsFromBytes: 100 * 1024 * 1024,
-    partBytes: 16 * 1024 * 1024,
+    wholeUpToBytes: 8 * 1024 * 1024,
+    partBytes: 8 * 1024 * 1024,
   })
 })
 
@@ -25,10 +24,10 @@ test('settings of Nix are taken as Nix takes them', () => {
     region: 'eu-west-1',
     profile: 'builder',
     storageClass: 'STANDARD_IA',
-    partsFromBytes: 20 * 1024 * 1024,
+    wholeUpToBytes: 20 * 1024 * 1024,
     partBytes: 10 * 1024 * 1024,
   })
-  expect(parseS3Url('s3://cache?multipart-upload=false').partsFromBytes).toBe(Number.POSITIVE_INFINITY)
+  expect(parseS3Url('s3://cache?multipart-upload=false').wholeUpToBytes).toBe(Number.POSITIVE_INFINITY)
 })
 
 test.each([
@@ -37,10 +36,28 @@ test.each([
   ['endpoint=http://minio.example:9000', 'http://minio.example:9000', true],
   ['endpoint=https://s3.example&scheme=http', 'https://s3.example', true],
   ['endpoint=https%3A%2F%2Fs3.example&addressing-style=virtual', 'https://s3.example', false],
-  ['addressing-style=path', undefined, true],
-  ['addressing-style=auto', undefined, false],
+  ['addressing-style=path', 'https://s3.us-east-1.amazonaws.com', true],
+  ['addressing-style=auto', 'https://s3.us-east-1.amazonaws.com', false],
+  ['scheme=http&region=eu-west-1', 'http://s3.eu-west-1.amazonaws.com', false],
 ])('%s', (query, endpoint, isPathStyle) => {
   expect(parseS3Url(`s3://cache?${query}`)).toMatchObject({ endpoint, isPathStyle })
+})
+
+test('a prefix is percent-decoded, and its slashes at both ends don’t count', () => {
+  expect(parseS3Url('s3://cache//a%20b/%C3%BC//').prefix).toBe('a b/ü/')
+})
+
+test.each([
+  ['us-east-1', 'amazonaws.com'],
+  ['us-gov-west-1', 'amazonaws.com'],
+  ['cn-north-1', 'amazonaws.com.cn'],
+  ['us-iso-east-1', 'c2s.ic.gov'],
+  ['us-isob-east-1', 'sc2s.sgov.gov'],
+  ['eu-isoe-west-1', 'cloud.adc-e.uk'],
+  ['us-isof-south-1', 'csp.hci.ic.gov'],
+  ['eusc-de-east-1', 'amazonaws.eu'],
+])('the region %s is below %s', (region, domain) => {
+  expect(parseS3Url(`s3://cache?region=${region}`).endpoint).toBe(`https://s3.${region}.${domain}`)
 })
 
 test('a bucket with dots in its name stands in the path, since no certificate covers it otherwise', () => {

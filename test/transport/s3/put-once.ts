@@ -2,8 +2,8 @@
 // both went, and the most memory it had.
 
 import { stat } from 'node:fs/promises'
-import { failureOf } from '../../src/delivery/failure.ts'
-import { createTransport } from '../../src/transport/create-transport.ts'
+import { failureOf } from '../../../src/delivery/failure.ts'
+import { createTransport } from '../../../src/transport/create-transport.ts'
 
 const [, , to = '', name = '', file = ''] = process.argv
 const transport = createTransport({ to, progressTimeoutMs: 20_000 })
