@@ -8,8 +8,8 @@ import type { PrivateNix } from '../test/support/private-nix.ts'
 import { must } from '../test/support/run.ts'
 import { startRadosgw } from '../test/support/servers/radosgw.ts'
 import { environmentOf } from '../test/transport/s3/s3-bed.ts'
-import { bare, deliver, inTurn, withNginx } from './cache-runs.ts'
 import { median, seconds } from './figures.ts'
+import { bare, deliver, inTurn, withNginx } from './cache-runs.ts'
 
 const BUCKET = 'cache'
 

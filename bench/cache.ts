@@ -5,9 +5,9 @@
 import { readFileSync } from 'node:fs'
 import { type NixVersion, nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../test/support/private-nix.ts'
+import type { Run } from './running-daemon.ts'
 import { large } from './cache-large.ts'
 import { bare, deliver, inTurn, startDaemon, withNginx, withSlow } from './cache-runs.ts'
-import type { Run } from './running-daemon.ts'
 
 const PIECE_BYTES = 4 << 20
 
