@@ -23,14 +23,24 @@ describe.each(await everyNix())('with $name', (version) => {
     await once(server, 'listening')
     must(await nix.run('mv', [join('/tmp', `odd-${process.pid}`), socket]), 'put the socket there')
 
-    const config = await site.configured(
-      `[[destination]]\nname = "store"\nto = "local?root=${join(nix.dir, 'second')}&require-sigs=false"\nmax-attempts = 1\n`,
+    // A store of Nix's, a cache that Nix writes, and one that we write.
+    const destinations = {
+      store: `to = "local?root=${join(nix.dir, 'second')}&require-sigs=false"`,
+      copied: `to = "file://${site.cache}-copied"\nvia = "nix"`,
+      written: `to = "file://${site.cache}"`,
+    }
+    const sections = Object.entries(destinations).map(
+      ([name, to]) => `[[destination]]\nname = "${name}"\n${to}\nmax-attempts = 1\n`,
     )
+    const config = await site.configured(sections.join(''))
     const { stderr, exitCode } = await site.run(['drain', ...config], { timeout: 30_000 })
     expect(exitCode, stderr).toBe(1)
     expect(site.counts()).toEqual({ new: 0, cur: 0, done: 1, failed: 2 })
     for (const name of site.names('failed')) {
-      expect((await site.delivery('failed', name, 'store')).error).toMatch(/a socket, a pipe or a device/)
+      for (const destination of Object.keys(destinations)) {
+        const { error } = await site.delivery('failed', name, destination)
+        expect(error).toMatch(/not what was built|a socket, a pipe or a device/)
+      }
     }
     expect(JSON.stringify(await site.job('done', site.names('done')[0] ?? ''))).toContain(well)
   })
