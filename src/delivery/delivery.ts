@@ -185,6 +185,7 @@ export class Delivery {
     // Nobody wants to know any more what could have gone out beside them.
     this.#abort.abort()
     this.releaseIdle()
+    await this.#settlement.finish()
     for (const lane of this.lanes) lane.close()
     this.#store.close()
     this.#packer.close()

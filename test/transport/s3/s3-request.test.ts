@@ -1,141 +1,157 @@
-// Small requests that we sign and send ourselves, once the SDK has made one: they are, and fail, as the SDK's.
+// Requests that we sign ourselves. Whether the signatures are right, a real S3 says (s3-transport.test.ts).
 
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { afterEach, beforeAll, expect, test } from 'vitest'
-import type { Transport } from '../../../src/transport/transport.ts'
-import { failureOf, never, putText, quickFlow } from '../../cache/bed.ts'
-import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
-import { withTransport } from './s3-bed.ts'
+import { expect, test } from 'vitest'
+import { S3Requests } from '../../../src/transport/s3/s3-request.ts'
+import { parseS3Url } from '../../../src/transport/s3/s3-url.ts'
+import { withEnvironment } from '../../support/servers/failing-copy.ts'
+import { expectFailure, failureOf, MIB, never, put, putText, sha256, stream } from '../bed.ts'
+import { type Answering, type Asked, type FakeServer, fakeServer } from '../fake-server.ts'
+import { ANYBODY, environmentOf, errorXml, withTransport } from './s3-bed.ts'
 
-const USER = { accessKeyId: 'KEY', secretAccessKey: 'SECRET' }
+const HOUR_MS = 3_600_000
+const UNSIGNED = 'UNSIGNED-PAYLOAD'
 
-let cache: MoodyCache
+const good: Answering = (_, response) => void response.writeHead(200, { etag: '"x"' }).end()
 
-beforeAll(async () => {
-  cache = await startMoodyCache()
-  await mkdir(join(cache.dir, 'cache/below'), { recursive: true })
-  await writeFile(join(cache.dir, 'cache/below/nix-cache-info'), 'StoreDir: /nix/store\n')
-  return () => cache.cleanup()
-})
-
-afterEach(() => cache.calm())
-
-const url = (query = '') => `s3://cache/below?region=eu-west-1&endpoint=${cache.url}${query}`
-
-/** Does something with a transport whose first request is behind it. */
-const warm = <T>(use: (transport: Transport) => Promise<T>, query = '') =>
-  withTransport(
-    url(query),
-    USER,
-    async (transport) => {
-      expect(await transport.get('nix-cache-info', never)).toBe('StoreDir: /nix/store\n')
-      return await use(transport)
-    },
-    { flow: quickFlow({ attempts: 1, patienceMs: 100 }) },
-  )
-
-/** What the last request was signed for: by the SDK itself, more than by us. */
-function signedHeaders(): string[] {
-  const [, region, names = ''] =
-    /\/\d{8}\/([^/]+)\/s3\/aws4_request, SignedHeaders=([^,]+),/.exec(
-      cache.seen.at(-1)?.authorization ?? '',
-    ) ?? []
-  expect(region).toBe('eu-west-1')
-  return names.split(';').filter((name) => name.startsWith('amz-sdk') || name.startsWith('x-amz'))
+/** The headers that the last request was signed for. */
+function signed(server: FakeServer): string[] {
+  const { authorization = '' } = server.asked.at(-1)?.headers ?? {}
+  return /SignedHeaders=([^,]+),/.exec(authorization)?.[1]?.split(';') ?? []
 }
 
-test('all but the first go without what the SDK adds', async () => {
-  await warm(async (transport) => {
-    expect(signedHeaders()).toContain('amz-sdk-request')
-    await putText(transport, 'x.narinfo', 'StorePath: ü')
-    expect(signedHeaders()).toEqual(['x-amz-content-sha256', 'x-amz-date'])
-    expect(cache.seen.at(-1)).toMatchObject({
-      path: '/cache/below/x.narinfo',
-      contentType: 'text/x-nix-narinfo',
+const urlOf = (server: FakeServer, query = '') =>
+  `s3://cache/below?region=eu-west-1&endpoint=${server.url}${query}`
+
+test('each request is signed, for its region, with its content', async () => {
+  const server = await fakeServer(good)
+  await withTransport(urlOf(server), ANYBODY, async (transport) => {
+    await putText(transport, 'x.narinfo', 'StorePath: x')
+    const { url, headers } = server.asked[0] ?? {}
+    expect(url).toBe('/cache/below/x.narinfo')
+    expect(headers?.authorization).toMatch(
+      /^AWS4-HMAC-SHA256 Credential=KEY\/\d{8}\/eu-west-1\/s3\/aws4_request, /,
+    )
+    expect(headers?.['x-amz-content-sha256']).toBe(sha256(Buffer.from('StorePath: x')))
+    expect(signed(server)).toEqual(expect.arrayContaining(['host', 'x-amz-content-sha256', 'x-amz-date']))
+    await put(transport, 'large', Buffer.alloc(3 * MIB, 1))
+    // It goes in pieces, and is in memory all the same.
+    expect(server.asked[1]?.headers['x-amz-content-sha256']).toBe(sha256(Buffer.alloc(3 * MIB, 1)))
+    await put(transport, 'stream', { ...stream(1000), atMost: 1000 })
+    expect(server.asked[2]?.headers).toMatchObject({
+      'x-amz-content-sha256': UNSIGNED,
+      'content-length': '1000',
     })
-    expect(await transport.get('x.narinfo', never)).toBe('StorePath: ü')
-    expect(signedHeaders()).toEqual(['x-amz-content-sha256', 'x-amz-date'])
   })
 })
 
 test('a storage class and a session token are signed along', async () => {
-  await warm(async (transport) => {
-    await putText(transport, 'x.narinfo')
-    expect(signedHeaders()).toEqual(['x-amz-content-sha256', 'x-amz-date', 'x-amz-storage-class'])
-  }, '&storage-class=STANDARD_IA')
-  await withTransport(url(), USER, async (transport) => {
-    process.env.AWS_SESSION_TOKEN = 'TOKEN'
-    await transport.get('nix-cache-info', never)
-    await putText(transport, 'x.narinfo')
-    expect(signedHeaders()).toEqual(['x-amz-content-sha256', 'x-amz-date', 'x-amz-security-token'])
+  const server = await fakeServer(good)
+  await withTransport(urlOf(server, '&storage-class=STANDARD_IA'), ANYBODY, (transport) =>
+    putText(transport, 'x'),
+  )
+  expect(signed(server)).toContain('x-amz-storage-class')
+  await withEnvironment({ ...environmentOf(ANYBODY), AWS_SESSION_TOKEN: 'TOKEN' }, async () => {
+    const requests = new S3Requests(parseS3Url(urlOf(server)))
+    await requests.send({ method: 'GET', name: 'x' }, 'GET x', never)
+    requests.close()
   })
+  expect(signed(server)).toContain('x-amz-security-token')
 })
-
-test('a name that a URL has to escape is left to the SDK', async () => {
-  await warm(async (transport) => {
-    await putText(transport, 'log/a+b=c.drv', 'log')
-    expect(signedHeaders()).toContain('amz-sdk-request')
-  })
-})
-
-const answer = (code: string, message: string) =>
-  `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${message}</Message></Error>`
 
 test.each([
-  [301, answer('PermanentRedirect', 'elsewhere'), { 'x-amz-bucket-region': 'eu-central-1' }],
-  [400, answer('ExpiredToken', ''), {}],
-  [400, answer('EntityTooLarge', 'a &lt;b&gt; &amp; &quot;c&quot;'), {}],
-  [403, answer('SignatureDoesNotMatch', ''), {}],
-  [403, answer('RequestTimeTooSkewed', ''), {}],
-  [403, answer('SomethingElse', 'why'), {}],
-  [404, answer('NoSuchBucket', ''), {}],
-  [404, '<html><title>Nothing here</title></html>', {}],
-  [404, '', {}],
-  [405, answer('MethodNotAllowed', ''), {}],
-  [500, answer('InternalError', ''), {}],
-  [503, answer('SlowDown', 'less'), { 'retry-after': '1' }],
-  [502, '<html>Bad gateway</html>', {}],
-])('%i %s means what it means to the first', async (status, body, headers) => {
-  const refuse = () =>
-    cache.behave({ status, body, headers: { 'content-type': 'application/xml', ...headers } })
-  const once = { flow: quickFlow({ attempts: 1, patienceMs: 100 }) }
-  for (const act of [
-    (transport: Transport) => transport.get('y.narinfo', never),
-    (transport: Transport) => putText(transport, 'y.narinfo'),
-  ]) {
-    refuse()
-    const first = await withTransport(url(), USER, (transport) => failureOf(act(transport)), once)
-    cache.calm()
-    const later = await warm((transport) => {
-      refuse()
-      return failureOf(act(transport))
-    })
-    cache.calm()
-    expect(later.verdict).toEqual(first.verdict)
-    expect(later.isOfOneFile).toBe(first.isOfOneFile)
+  ['nar/a+b=c d.nar', '/cache/below/nar/a%2Bb%3Dc%20d.nar'],
+  ["log/!'()*~_-.drv", '/cache/below/log/%21%27%28%29%2A~_-.drv'],
+  ['ü%2F?#&', '/cache/below/%C3%BC%252F%3F%23%26'],
+])('the name %s is escaped as the signature has it', async (name, path) => {
+  const server = await fakeServer(good)
+  await withTransport(urlOf(server), ANYBODY, (transport) => transport.get(name, never))
+  expect(server.asked[0]?.url).toBe(path)
+})
+
+/** Where a request goes that a proxy is to pass on. */
+async function goesTo(store: string): Promise<[string, string | undefined]> {
+  const server = await fakeServer(good)
+  const env = { ...environmentOf(ANYBODY), http_proxy: server.url, no_proxy: '' }
+  await withEnvironment(env, async () => {
+    const requests = new S3Requests(parseS3Url(store))
+    await requests.send({ method: 'GET', name: 'a', query: { uploads: '', b: '/' } }, 'GET a', never)
+    requests.close()
+  })
+  const [{ url, headers } = { url: '', headers: {} }] = server.asked
+  return [url, headers.host]
+}
+
+test.each([
+  ['s3://cache/p?scheme=http&region=eu-west-1', 'http://cache.s3.eu-west-1.amazonaws.com/p/a'],
+  ['s3://a.b?scheme=http', 'http://s3.us-east-1.amazonaws.com/a.b/a'],
+  ['s3://cache?endpoint=http://s3.invalid/of/it/', 'http://s3.invalid/of/it/cache/a'],
+  ['s3://cache?endpoint=http://s3.invalid:81&addressing-style=virtual', 'http://cache.s3.invalid:81/a'],
+])('%s is at %s', async (store, url) => {
+  expect(await goesTo(store)).toEqual([`${url}?b=%2F&uploads=`, new URL(url).host])
+})
+
+/** An S3 whose clock is ahead of ours, and who takes no request that is not signed by it. */
+const aheadBy =
+  (ms: number): Answering =>
+  ({ headers }, response) => {
+    const date = String(headers['x-amz-date']).replace(/^(....)(..)(..)T(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6Z')
+    const offBy = Date.now() + ms - Date.parse(date)
+    response.setHeader('date', new Date(Date.now() + ms).toUTCString())
+    if (Math.abs(offBy) < 15 * 60_000) return void response.writeHead(200, { etag: '"x"' }).end()
+    response.writeHead(403).end(errorXml('RequestTimeTooSkewed'))
   }
+
+test.each([HOUR_MS, -HOUR_MS])(
+  'a clock that is off by %i ms is made up for, by all that are under way',
+  async (ms) => {
+    const server = await fakeServer(aheadBy(ms))
+    await withTransport(urlOf(server), ANYBODY, async (transport) => {
+      const names = ['a', 'b', 'c', 'd']
+      await Promise.all(names.map((name) => transport.get(name, never)))
+      const before = server.asked.length
+      expect(before).toBeLessThanOrEqual(2 * names.length)
+      await putText(transport, 'e')
+      expect(server.asked).toHaveLength(before + 1)
+    })
+  },
+)
+
+test('also where the first that goes there is a stream', async () => {
+  const server = await fakeServer(aheadBy(HOUR_MS))
+  const body = { ...stream(1000), atMost: 1000 }
+  const { sent } = await withTransport(urlOf(server), ANYBODY, (transport) => put(transport, 'a', body))
+  expect(sent).toBe(1000)
+  expect(server.asked).toHaveLength(2)
 })
 
-test('after a word about our clock the SDK is asked again, which learns from that how far it is off', async () => {
-  await warm(async (transport) => {
-    const headers = { date: new Date(Date.now() + 3600_000).toUTCString() }
-    cache.behave({ status: 403, body: answer('RequestTimeTooSkewed', ''), headers })
-    expect((await failureOf(putText(transport, 'x.narinfo'))).verdict.message).toMatch(/clock/)
-    cache.calm()
-    await putText(transport, 'x.narinfo')
-    expect(signedHeaders()).toContain('amz-sdk-request')
+test('where that is not it, it is said how far the clock is off, and no more is tried', async () => {
+  const server = await fakeServer((_, response) => {
+    const date = new Date(Date.now() + HOUR_MS).toUTCString()
+    response.writeHead(403, { date }).end(errorXml('RequestTimeTooSkewed'))
+  })
+  await withTransport(urlOf(server), ANYBODY, async (transport) => {
+    const says =
+      /clock of this machine is (35[5-9]\d|3600) s behind that of S3.*timedatectl.*RequestTimeTooSkewed/
+    await expectFailure(putText(transport, 'x'), { says })
+    expect(server.asked).toHaveLength(2)
   })
 })
 
-test('what is not there is not there, and what may not be seen either', async () => {
-  await warm(async (transport) => {
-    for (const [status, code] of [
-      [404, 'NoSuchKey'],
-      [403, 'AccessDenied'],
-    ] as const) {
-      cache.behave({ status, body: answer(code, '') })
-      expect(await transport.get('z.narinfo', never)).toBeUndefined()
-    }
+test('credentials are read anew after they were refused, and not before', async () => {
+  const users: (string | undefined)[] = []
+  const server = await fakeServer(({ headers }: Asked, response) => {
+    const user = /Credential=(\w+)/.exec(headers.authorization ?? '')?.[1]
+    users.push(user)
+    if (user === 'NEW' || users.length === 1) response.writeHead(200).end()
+    else response.writeHead(403).end(errorXml('InvalidAccessKeyId'))
   })
+  await withTransport(urlOf(server), ANYBODY, async (transport) => {
+    await transport.get('a', never)
+    process.env.AWS_ACCESS_KEY_ID = 'NEW'
+    expect((await failureOf(transport.get('b', never))).verdict.message).toMatch(
+      /does not know our access key/,
+    )
+    await transport.get('c', never)
+  })
+  expect(users).toEqual(['KEY', 'KEY', 'NEW'])
 })
