@@ -34,9 +34,3 @@ export const IGNORES_HOOK: readonly Saying[] = [
   // 2.8 says it among its debugging messages only.
   ['all', /ignoring the client-specified setting post-build-hook/i],
 ]
-
-/** Of `nix store verify`: the path has no signature of the key that we asked for. */
-export const IS_UNTRUSTED: readonly Saying[] = [['all', /^path (\/.+) is untrusted/i]]
-
-/** Of `nix store copy-log`: nobody has that log. */
-export const NO_LOG: readonly Saying[] = [['all', /build log (?:for|of) .+ is not available/i]]

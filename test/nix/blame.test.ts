@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { judge } from '../../src/nix/blame.ts'
 import { RULES } from '../../src/nix/blame-rules.ts'
-import { IGNORES_HOOK, IS_UNTRUSTED, NO_LOG } from '../../src/nix/said.ts'
+import { IGNORES_HOOK } from '../../src/nix/said.ts'
 
 const LIB = '/nix/store/ql3skgg9xkklhnyr3wb8zz8i6vymhasz-lib'
 
@@ -86,7 +86,7 @@ describe('where several things went wrong', () => {
 })
 
 describe('the sentences that are looked for', () => {
-  const sayings = [...RULES.flatMap(({ says }) => says), ...IGNORES_HOOK, ...NO_LOG, ...IS_UNTRUSTED]
+  const sayings = [...RULES.flatMap(({ says }) => says), ...IGNORES_HOOK]
 
   test('say which of the tested Nixes have them', () => {
     const known = ['2.8', '2.26', '2.34', '2.35', 'Lix']
