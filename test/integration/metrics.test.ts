@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -14,7 +15,7 @@ test('the daemon writes its metrics into a file and serves them, and at its end 
   mkdirSync(directory)
   const port = await freePort()
   const args = await site.configured(`metrics-file = "${file}"\nmetrics-listen = "127.0.0.1:${port}"\n`)
-  await site.hook([await site.nix.addToStore('large', 'x'.repeat(100_000))])
+  await site.hook([await site.nix.addToStore('large', randomBytes(50_000).toString('base64'))])
   const daemon = await site.watch(args)
   await site.settle('done', 1)
   const served = async () => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
