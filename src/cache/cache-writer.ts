@@ -1,4 +1,6 @@
+import { compressionOf } from '../config/compression.ts'
 import type { Destination } from '../config/config.ts'
+import { keyFilesIn, parametersOf } from '../config/store-parameters.ts'
 import { fileOf, schemeOf } from '../config/store-url.ts'
 import { closureOf } from '../nix/closure.ts'
 import { storeDirectory } from '../nix/local-store.ts'
@@ -11,7 +13,6 @@ import { UploadFailure } from '../util/verdict.ts'
 import { ArchiveUpload } from './archive-upload.ts'
 import { ensureCacheInfo, isCache } from './cache-info.ts'
 import { ClosureUpload, type Failures } from './closure-upload.ts'
-import { compressionOf } from './compression.ts'
 import { type Found, KnownPaths } from './known-paths.ts'
 import { sendLog } from './log-upload.ts'
 import type { Packer } from './nar/packer.ts'
@@ -122,8 +123,9 @@ export class CacheWriter {
   ): Promise<Failures> {
     if (paths.length === 0) return new Map()
     const { store, transport, upstream } = this.#context
-    const { secretKeyFile, verify } = this.#destination
-    const keys = secretKeyFile === undefined ? [] : readSecretKeys(secretKeyFile)
+    const { secretKeyFile, verify, to } = this.#destination
+    const files = [...(secretKeyFile === undefined ? [] : [secretKeyFile]), ...keyFilesIn(to)]
+    const keys = files.flatMap(readSecretKeys)
     const objects = await closureOf(store, paths, signal)
     const ours = objects.filter((object) => !upstream.hasSigned(object))
     const asked = new Set(paths)
@@ -143,7 +145,7 @@ export class CacheWriter {
   #uploader(): ClosureUpload {
     if (this.#upload) return this.#upload
     const { transport, packer, onWarning } = this.#context
-    const parameters = new URL(this.#destination.to).searchParams
+    const parameters = parametersOf(this.#destination.to)
     const wantsListing = ['1', 'true'].includes(parameters.get('write-nar-listing') ?? '')
     const archives = new ArchiveUpload(transport, packer, compressionOf(parameters), wantsListing)
     this.#upload = new ClosureUpload({ transport, archives, known: this.#known, onWarning })

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import type { Compression } from './compression.ts'
+import type { Compression } from '../config/compression.ts'
 
 const versions = new Map<string, string>()
 

@@ -1,6 +1,7 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { DEFAULT_CONFIG_FILE } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
+import { refuseMissingPrograms } from '../config/missing-programs.ts'
 import { withCommon } from './options.ts'
 import { print, printable } from './print.ts'
 
@@ -19,6 +20,7 @@ export async function handler(
   const path = args.file ?? args.config ?? DEFAULT_CONFIG_FILE
   const config = await loadConfig({ config: path }, {})
   const destinations = config.destinations.map(({ name, to }) => `  ${name}: ${printable(to)}\n`)
+  refuseMissingPrograms(config.destinations)
   for (const warning of config.warnings) process.stderr.write(`${printable(warning)}\n`)
   await print(`${printable(path)} is valid. Destinations:\n${destinations.join('')}`)
 }

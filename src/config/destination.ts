@@ -2,12 +2,14 @@ import { resolve } from 'node:path'
 import { EXIT, UserError } from '../util/user-error.ts'
 import { DESTINATION_DEFAULTS, type Destination } from './config.ts'
 import type { DestinationSection } from './schema.ts'
+import { checkCompression } from './store-parameters.ts'
 import { isBinaryCache, isNetworkCache, schemeOf } from './store-url.ts'
 import { defaultVia } from './via.ts'
 
 /** A destination of which only the URL is known: `--to`, or the embedded default. */
 export function simpleDestination(to: string, secretKeyFile: string | undefined): Destination {
   const key = secretKeyFile === undefined ? {} : { secretKeyFile: resolve(secretKeyFile) }
+  checkUrl(to, (problem) => `--to: ${problem}`)
   return { name: 'default', to, via: defaultVia(to), ...key, ...DESTINATION_DEFAULTS }
 }
 
@@ -46,7 +48,19 @@ export function destinationOf(section: DestinationSection, index: number, path: 
   if (section['max-size'] !== undefined) destination.maxSize = section['max-size']
   if (section['max-rate'] !== undefined) destination.maxRate = section['max-rate']
   refuseMeaningless(destination, section, index, path)
+  if (destination.via === 'writer')
+    checkUrl(destination.to, (problem) => `${path}: destination[${index}].to: ${problem}`)
   return destination
+}
+
+/** What a URL asks for in a way that makes no sense is better said now. */
+function checkUrl(to: string, where: (problem: string) => string): void {
+  try {
+    checkCompression(to)
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    throw new UserError(where(error.message), EXIT.badConfig)
+  }
 }
 
 /** A setting that could never take effect is a mistake, and better said now. */

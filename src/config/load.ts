@@ -12,6 +12,7 @@ import { withCredentials } from './credential.ts'
 import { destinationOf, simpleDestination } from './destination.ts'
 import { retiredKeys } from './retired-keys.ts'
 import type { ConfigFile } from './schema.ts'
+import { parameterProblem } from './store-parameters.ts'
 import { storeUrlProblem, withoutPassword } from './store-url.ts'
 
 /** What the command line and the environment say about the configuration. */
@@ -124,7 +125,7 @@ function destinationsOf(
 ): Destination[] {
   const { to, secretKeyFile } = overrides
   if (to !== undefined) {
-    const problem = storeUrlProblem(to)
+    const problem = storeUrlProblem(to) ?? parameterProblem(to)
     if (problem !== undefined)
       throw new UserError(`--to: ${problem}, got "${withoutPassword(to)}"`, EXIT.usage)
     return [simpleDestination(to, secretKeyFile)]

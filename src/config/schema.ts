@@ -1,9 +1,10 @@
 import * as z from 'zod/mini'
 import { LONGEST_WAIT_MS, parseDuration } from '../util/duration.ts'
 import { parseSize } from '../util/size.ts'
-import { type KnownKeys, problemsOf } from './complaints.ts'
 import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
 import { isCredential } from './credential.ts'
+import { type KnownKeys, problemsOf } from './schema-errors.ts'
+import { parameterProblem } from './store-parameters.ts'
 import { storeUrlProblem } from './store-url.ts'
 
 /** A checked value: what is expected is said in words, for the error message. */
@@ -51,7 +52,9 @@ const storeUrl = z.pipe(
   z.unknown(),
   z.transform((value: unknown, context) => {
     const problem =
-      typeof value === 'string' ? storeUrlProblem(value) : 'expected a store URL such as "s3://my-cache"'
+      typeof value === 'string'
+        ? (storeUrlProblem(value) ?? parameterProblem(value))
+        : 'expected a store URL such as "s3://my-cache"'
     if (problem === undefined) return String(value)
     context.issues.push({ code: 'custom', message: problem, input: value })
     return z.NEVER

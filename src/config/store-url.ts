@@ -56,9 +56,25 @@ export function storeUrlProblem(url: string): string | undefined {
   if (/^https?:/.test(url) && PASSWORD.test(url)) {
     return 'a password does not belong into the URL, where every local user could read it; put it into netrc-file'
   }
+  if (scheme === 's3') {
+    const problem = bucketProblem(url)
+    if (problem !== undefined) return problem
+  }
   if (/^[^:]*:\/\/(?:[^/?#]*@)?-/.test(url)) {
     return `expected a host behind "${scheme}://" that does not begin with "-"`
   }
+  return undefined
+}
+
+/** What some S3s have beside plain names of buckets, and we can't speak to. */
+function bucketProblem(url: string): string | undefined {
+  const [, bucket = ''] = /^s3:\/\/([^/?#]*)/.exec(url) ?? []
+  if (bucket.startsWith('arn:')) return 'expected the name of a bucket behind "s3://"; ARNs are not supported'
+  if (bucket.includes(':')) {
+    return 'expected the name of a bucket behind "s3://"; "tenant:bucket" is not supported, nor is a port: an endpoint is a parameter (?endpoint=…)'
+  }
+  if (bucket.endsWith('--x-s3'))
+    return 'directory buckets (S3 Express) are not supported: use a general purpose bucket'
   return undefined
 }
 

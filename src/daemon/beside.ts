@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { refuseMissingCredentials } from '../config/credential.ts'
+import { refuseMissingPrograms } from '../config/missing-programs.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { storeDirectory } from '../nix/local-store.ts'
 import { openSpool } from '../spool/layout.ts'
@@ -28,6 +29,7 @@ export interface Beside {
  */
 export async function serveBeside(config: Config, log: Logger): Promise<Beside> {
   refuseMissingCredentials(config.destinations)
+  refuseMissingPrograms(config.destinations)
   const spool = openSpool(config.spool)
   const roots = new GcRoots(config.gcroots)
   const storeDir = await storeDirectory()

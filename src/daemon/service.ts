@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Config, embeddedDestination } from '../config/config.ts'
 import { refuseMissingCredentials } from '../config/credential.ts'
+import { refuseMissingPrograms } from '../config/missing-programs.ts'
 import { sweepCacheHomes } from '../nix/cache-home.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { storeDirectory } from '../nix/local-store.ts'
@@ -38,6 +39,7 @@ export async function serve(
   const manager = ServiceManager.ofProcess()
   refuseOddCache(config)
   refuseMissingCredentials(config.destinations)
+  refuseMissingPrograms(config.destinations)
   const spool = openSpool(config.spool)
   const roots = new GcRoots(config.gcroots)
   prepareRoots(roots, log)

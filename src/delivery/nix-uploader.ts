@@ -1,6 +1,6 @@
-import { UNCOMPRESSED } from '../cache/compression.ts'
 import type { Packer } from '../cache/nar/packer.ts'
 import { unsignedStays } from '../cache/read-back.ts'
+import { UNCOMPRESSED } from '../config/compression.ts'
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache } from '../config/store-url.ts'
 import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'

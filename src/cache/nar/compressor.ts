@@ -9,7 +9,7 @@ import {
   constants as zlib,
   zstdCompressSync,
 } from 'node:zlib'
-import type { Compression } from '../compression.ts'
+import type { Compression } from '../../config/compression.ts'
 
 /** Small buffers have reading and compressing take turns. */
 const STREAM = { chunkSize: 256 * 1024, highWaterMark: 1024 * 1024 }

@@ -1,4 +1,4 @@
-import type { Compression } from '../compression.ts'
+import type { Compression } from '../../config/compression.ts'
 import type { Listing } from './nar-blocks.ts'
 
 /** What a thread is asked to pack. */

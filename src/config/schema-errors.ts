@@ -1,5 +1,6 @@
 import type * as z from 'zod/mini'
 import { printable } from '../util/printable.ts'
+import { nearest } from '../util/spelling.ts'
 import { withoutPassword } from './store-url.ts'
 
 /** The keys that are known at the top of a file and in a `[[destination]]`, for saying what a typo meant. */
@@ -50,28 +51,13 @@ function shown(value: unknown): string {
 
 function suggestion(unknown: string, path: readonly PropertyKey[], keys: KnownKeys): string {
   const known = path[0] === 'destination' ? keys.destination : keys.top
-  const folded = unknown.toLowerCase().replaceAll('_', '-')
-  const near = known.find((key) => key === folded) ?? known.find((key) => distance(key, folded) <= 2)
+  const near = nearest(unknown, known)
   if (near) return `; did you mean "${near}"?`
   const elsewhere = path[0] === 'destination' ? keys.top : keys.destination
-  if (elsewhere.includes(folded)) {
+  if (elsewhere.includes(unknown.toLowerCase().replaceAll('_', '-'))) {
     return path[0] === 'destination'
       ? '; it belongs above the first [[destination]]'
       : '; it belongs into a [[destination]]'
   }
   return `; known here: ${known.join(', ')}`
-}
-
-/** Levenshtein's edit distance, for guessing what a typo meant. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
-  for (const [i, letter] of [...a].entries()) {
-    const next = [i + 1]
-    for (const [j, other] of [...b].entries()) {
-      const substitute = (row[j] ?? 0) + (letter === other ? 0 : 1)
-      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, substitute))
-    }
-    row = next
-  }
-  return row[b.length] ?? 0
 }

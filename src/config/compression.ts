@@ -56,12 +56,6 @@ export function compressionOf(parameters: URLSearchParams): Compression {
   const { extension, by } = method
   if (typeof by === 'string') return { name, extension, by, level }
   const { program, parallel } = by
-  if (!isOnPath(program)) {
-    throw new UserError(
-      `compression=${name} in the URL of a destination takes the program "${program}", which is not on the PATH of this ` +
-        'service: install it, or use zstd',
-    )
-  }
   const isParallel = parameters.get('parallel-compression') === 'true' && parallel !== undefined
   const args = ['-c', ...(level === undefined ? [] : [`-${level}`]), ...(isParallel ? [parallel] : [])]
   return { name, extension, by: { program, args }, level }
@@ -80,6 +74,14 @@ function levelOf(
   throw new UserError(
     `compression-level=${text} in the URL of a destination is no level of ${name}: it is from ${least} to ${most}`,
   )
+}
+
+/**
+ * The program that a compression takes and that is not there.
+ * @returns undefined where nothing is missing.
+ */
+export function missingProgram({ by }: Compression): string | undefined {
+  return typeof by === 'string' || isOnPath(by.program) ? undefined : by.program
 }
 
 function isOnPath(program: string): boolean {

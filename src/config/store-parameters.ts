@@ -1,0 +1,106 @@
+import { nearest } from '../util/spelling.ts'
+import { compressionOf } from './compression.ts'
+import { isBinaryCache, schemeOf } from './store-url.ts'
+
+/**
+ * What becomes of a parameter of a store URL:
+ * `writer`: we do as it says. `nix`: only Nix can, so `nix copy` writes the cache. `reader`: it means something to who
+ * fetches, and nothing to who uploads. A text: it can't be had, and that is what to do instead.
+ */
+type Use = 'writer' | 'nix' | 'reader' | { instead: string }
+
+const OWN_RETRIES: Use = { instead: 'retry-min and retry-max of the destination say how often it is tried' }
+
+/** Parameters of every binary cache (nix: src/libstore/include/nix/store/binary-cache-store.hh, store-api.hh). */
+const OF_CACHES: Readonly<Record<string, Use>> = {
+  compression: 'writer',
+  'compression-level': 'writer',
+  'parallel-compression': 'writer',
+  'write-nar-listing': 'writer',
+  'secret-key': 'writer',
+  'secret-keys': 'writer',
+  'index-debug-info': 'nix',
+  'local-nar-cache': 'reader',
+  'path-info-cache-size': 'reader',
+  priority: 'reader',
+  'system-features': 'reader',
+  trusted: 'reader',
+  'want-mass-query': 'reader',
+}
+
+/** Those of caches over http, of which S3 has some (http-binary-cache-store.hh, s3-binary-cache-store.hh). */
+const OVER_HTTP: Readonly<Record<string, Use>> = {
+  'narinfo-compression': 'nix',
+  'ls-compression': 'nix',
+  'log-compression': 'nix',
+  'tls-certificate': 'nix',
+  'tls-private-key': 'nix',
+  'retry-attempts': OWN_RETRIES,
+  'retry-delay': OWN_RETRIES,
+  'retry-delay-rate-limited': OWN_RETRIES,
+  'retry-max-delay': OWN_RETRIES,
+}
+
+const OF_S3: Readonly<Record<string, Use>> = {
+  'addressing-style': 'writer',
+  'buffer-size': { instead: 'multipart-chunk-size says how large the parts are' },
+  endpoint: 'writer',
+  'multipart-chunk-size': 'writer',
+  'multipart-threshold': 'writer',
+  'multipart-upload': 'writer',
+  profile: 'writer',
+  region: 'writer',
+  scheme: 'writer',
+  'storage-class': 'writer',
+}
+
+function usesOf(url: string): Readonly<Record<string, Use>> {
+  const scheme = schemeOf(url)
+  if (scheme === 'file') return OF_CACHES
+  return scheme === 's3' ? { ...OF_CACHES, ...OVER_HTTP, ...OF_S3 } : { ...OF_CACHES, ...OVER_HTTP }
+}
+
+/** The parameters of a store URL, decoded. */
+export function parametersOf(url: string): URLSearchParams {
+  const [, query = ''] = /\?([^#]*)/.exec(url) ?? []
+  return new URLSearchParams(query)
+}
+
+/**
+ * Says what is wrong with the parameters of a binary cache's URL: none of them may vanish.
+ * @returns undefined where all will do.
+ */
+export function parameterProblem(url: string): string | undefined {
+  if (!isBinaryCache(url)) return undefined
+  const uses = usesOf(url)
+  for (const name of parametersOf(url).keys()) {
+    const use = uses[name]
+    if (use === undefined) return `unknown parameter "${name}"${suggestion(name, Object.keys(uses))}`
+    if (typeof use === 'object') return `the parameter "${name}" can't be had: ${use.instead}`
+  }
+  return undefined
+}
+
+/** Whether a store URL asks for what only Nix does. */
+export function wantsNix(url: string): boolean {
+  const isOn = (value: string) => value !== '' && value !== 'false' && value !== 'none'
+  const uses = usesOf(url)
+  return [...parametersOf(url)].some(([name, value]) => uses[name] === 'nix' && isOn(value))
+}
+
+/** The files of keys that a store URL names to sign with. */
+export function keyFilesIn(url: string): string[] {
+  const parameters = parametersOf(url)
+  const many = (parameters.get('secret-keys') ?? '').split(/[\s,]+/)
+  return [parameters.get('secret-key') ?? '', ...many].filter((file) => file !== '')
+}
+
+/** @throws {UserError} where the compression that a store URL asks for makes no sense. */
+export function checkCompression(url: string): void {
+  if (isBinaryCache(url) && !wantsNix(url)) compressionOf(parametersOf(url))
+}
+
+function suggestion(unknown: string, known: readonly string[]): string {
+  const near = nearest(unknown, known)
+  return near === undefined ? `; known here: ${known.join(', ')}` : `; did you mean "${near}"?`
+}

@@ -1,0 +1,19 @@
+/** The known word that an unknown one was likely meant to be: one that differs by two letters at most. */
+export function nearest(unknown: string, known: readonly string[]): string | undefined {
+  const folded = unknown.toLowerCase().replaceAll('_', '-')
+  return known.find((word) => word === folded) ?? known.find((word) => distance(word, folded) <= 2)
+}
+
+/** Levenshtein's edit distance. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, at) => at)
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...b].entries()) {
+      const substitute = (row[j] ?? 0) + (letter === other ? 0 : 1)
+      next.push(Math.min((row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1, substitute))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,89 @@
+// Nothing in a store URL vanishes: each parameter is followed, makes Nix the writer, or is refused by name.
+
+import { describe, expect, test } from 'vitest'
+import { loadConfig } from '../../src/config/load.ts'
+import { refuseMissingPrograms } from '../../src/config/missing-programs.ts'
+import { keyFilesIn } from '../../src/config/store-parameters.ts'
+import { complaint, complaintOf } from './complaint.ts'
+
+const destination = (to: string) => `[[destination]]\nto = "${to}"\n`
+
+async function viaOf(to: string): Promise<string | undefined> {
+  return (await loadConfig({ to }, {})).destinations[0]?.via
+}
+
+describe.each(['file:///cache', 'http://cache', 's3://cache'])('in the URL of %s', (url) => {
+  test.each([
+    'compression=none',
+    'compression=gzip&compression-level=9',
+    'parallel-compression=true',
+    'write-nar-listing=1',
+    'secret-key=/key',
+    'priority=30&want-mass-query=true&trusted=1&local-nar-cache=/x&path-info-cache-size=1&system-features=kvm',
+  ])('%s is followed, or is for readers alone', async (query) => {
+    expect(await viaOf(`${url}?${query}`)).toBe('writer')
+  })
+
+  test('index-debug-info makes Nix the writer, where it is on', async () => {
+    expect(await viaOf(`${url}?index-debug-info=true`)).toBe('nix')
+    expect(await viaOf(`${url}?index-debug-info=false`)).toBe('writer')
+  })
+
+  test.each([
+    ['compresion=xz', 'unknown parameter "compresion"; did you mean "compression"?'],
+    ['write_nar_listing=1', 'unknown parameter "write_nar_listing"; did you mean "write-nar-listing"?'],
+    ['something=1', 'unknown parameter "something"; known here: compression, '],
+  ])('%s is refused with what was likely meant', async (query, problem) => {
+    expect(await complaint(destination(`${url}?${query}`))).toContain(problem)
+  })
+
+  test.each([
+    [
+      'compression=zip',
+      'compression=zip in the URL of a destination is not known here: it is one of none, zstd, ',
+    ],
+    [
+      'compression-level=23',
+      'compression-level=23 in the URL of a destination is no level of zstd: it is from 1 to 22',
+    ],
+    ['compression=xz&compression-level=fast', 'is no level of xz: it is from 0 to 9'],
+  ])('%s is refused', async (query, problem) => {
+    expect(await complaint(destination(`${url}?${query}`))).toContain(problem)
+  })
+})
+
+test.each([
+  ['http://cache?tls-certificate=/a&tls-private-key=/b', 'nix'],
+  ['https://cache?narinfo-compression=br', 'nix'],
+  ['s3://cache?region=eu-west-1&endpoint=x.example&scheme=http&profile=p&addressing-style=path', 'writer'],
+  ['s3://cache?storage-class=STANDARD_IA&multipart-upload=true&multipart-chunk-size=8MiB', 'writer'],
+])('%s goes by %s', async (to, via) => {
+  expect(await viaOf(to)).toBe(via)
+})
+
+test.each([
+  ['http://cache?region=eu', 'unknown parameter "region"'],
+  ['file:///cache?endpoint=x', 'unknown parameter "endpoint"'],
+  ['http://cache?retry-attempts=3', `the parameter "retry-attempts" can't be had: retry-min and retry-max`],
+  ['s3://tenant:bucket', '"tenant:bucket" is not supported'],
+  ['s3://arn:aws:s3:us-east-1:1:accesspoint/x', 'ARNs are not supported'],
+  ['s3://cache--use1-az4--x-s3', 'directory buckets (S3 Express) are not supported'],
+])('%s is refused by name', async (to, problem) => {
+  expect(await complaint(destination(to))).toContain(problem)
+})
+
+test('the keys of a URL are all that it names', () => {
+  expect(keyFilesIn('http://cache?secret-key=/a&secret-keys=/b,/c%20/d')).toEqual(['/a', '/b', '/c', '/d'])
+})
+
+test('a compression whose program is not there is refused by who delivers, and by check-config', async () => {
+  const { destinations } = await loadConfig({ to: 'file:///cache?compression=lzop' }, {})
+  const path = process.env.PATH
+  process.env.PATH = '/nowhere'
+  try {
+    const text = await complaintOf(async () => refuseMissingPrograms(destinations), 78)
+    expect(text).toContain('compression=lzop takes the program "lzop", which is not on the PATH here')
+  } finally {
+    process.env.PATH = path
+  }
+})
