@@ -47,6 +47,7 @@ export class Machine {
       gcroots,
       storeDir: nix.storeDir,
       hasArrived,
+      cache,
       handed: this.handed,
       foreign,
     }
@@ -74,7 +75,7 @@ export class Machine {
     await this.daemon.says('"watching"', 300_000)
   }
 
-  /** SIGKILL, now and then without what it started: that goes on uploading, to nobody's knowledge. */
+  /** SIGKILL, now and then without what it started. */
   async kill(): Promise<void> {
     if (this.pick(3) === 0) this.daemon?.kill('SIGKILL')
     else this.daemon?.killWithChildren()
@@ -203,9 +204,10 @@ export class Machine {
     }
   }
 
-  /** What `nix copy` leaves in a folder when it is killed; it is Nix's own, and this says how much. */
-  leftByNix(): string[] {
-    return readdirSync(join(this.#site.cache, 'nar')).filter((name) => name.includes('.tmp'))
+  /** Files that a killed daemon was writing into the folder; they are removed after a day. */
+  leftByKills(): string[] {
+    const { cache } = this.#site
+    return [cache, join(cache, 'nar')].flatMap((directory) => readdirSync(join(directory, '.nix-upload-tmp')))
   }
 }
 

@@ -123,7 +123,9 @@ test('builds, outages, kills, people and garbage collection together', {
   )
   evidence(`soak: the daemon before ${JSON.stringify(before)}, after ${JSON.stringify(after)}`)
   evidence(`soak: jobs that a person's mv left twice: ${machine.twice.size}`)
-  evidence(`soak: left behind ${JSON.stringify(left)}, by Nix ${machine.leftByNix().length}`)
+  evidence(
+    `soak: left behind ${JSON.stringify(left)}, in the folder by kills ${machine.leftByKills().length}`,
+  )
   expect(left).toEqual({ tmp: [], temporary: [], roots: [] })
   expect(after).toMatchObject({ watches: before.watches, children: 0 })
   expect(after.threads).toBeLessThanOrEqual(before.threads + 2)
