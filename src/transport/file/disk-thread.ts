@@ -17,7 +17,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { serveCalls } from '../../util/thread-server.ts'
-import { codeOf } from '../../util/user-error.ts'
+import { codeOf, codeOf } from '../../util/user-error.ts'
 import type { DiskCall, DiskReply } from './file-transport.ts'
 import { temporaryDirectory, temporaryFile } from './temporary-file.ts'
 
@@ -137,34 +137,27 @@ function syncPath(path: string): void {
   }
 }
 
-/** Makes a directory and the one for temporary files in it, durably, where they are missing. */
+/**
+ * Makes a directory and the one for temporary files in it, where they are missing, and has them there durably: whoever made
+ * them before may have been killed behind that.
+ */
 function prepare(path: string): void {
   const temporary = temporaryDirectory(path)
   // Someone may have emptied the destination in the meantime.
   if (prepared.has(path) && existsSync(temporary)) return
-  const first = makeDirectory(temporary)
-  for (let made = first && temporary; made !== undefined; made = made === first ? undefined : dirname(made))
-    syncPath(dirname(made))
+  const made = mkdirSync(temporary, { recursive: true }) ?? temporary
+  const highest = made.length < path.length ? made : path
+  for (let each = temporary; each.length >= highest.length; each = dirname(each)) syncName(each)
   sweep(temporary)
   prepared.add(path)
 }
 
-/**
- * Makes a directory and those above it. Node's own way of that says of a filesystem that is read-only that there is no such
- * file.
- * @returns The first one that was made.
- */
-function makeDirectory(path: string): string | undefined {
+/** A directory that may be written to, but not be read, can't be synced. */
+function syncName(path: string): void {
   try {
-    mkdirSync(path)
-    return path
+    syncPath(dirname(path))
   } catch (error) {
-    const code = codeOf(error)
-    if (code === 'EEXIST') return undefined
-    if (code !== 'ENOENT') throw error
-    const first = makeDirectory(dirname(path))
-    const made = makeDirectory(path)
-    return first ?? made
+    if (codeOf(error) !== 'EACCES') throw error
   }
 }
 

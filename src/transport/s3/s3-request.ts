@@ -1,5 +1,5 @@
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto'
-import { SignatureV4 } from '@smithy/signature-v4'
+import type { SignatureV4 } from '@smithy/signature-v4'
 import { type Agents, makeAgents } from '../http/agents.ts'
 import type { Answer } from '../http/answer.ts'
 import { exchange } from '../http/exchange.ts'
@@ -108,7 +108,10 @@ export class S3Requests {
 
   /** The providers of credentials take a tenth of a second to load, which only those pay who use them. */
   async #makeSigner(): Promise<SignatureV4> {
-    const { defaultProvider } = await import('@aws-sdk/credential-provider-node')
+    const [{ defaultProvider }, { SignatureV4 }] = await Promise.all([
+      import('@aws-sdk/credential-provider-node'),
+      import('@smithy/signature-v4'),
+    ])
     const { region, profile } = this.#place
     const credentials = defaultProvider({
       ignoreCache: true,
