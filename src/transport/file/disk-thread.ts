@@ -17,7 +17,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { serveCalls } from '../../util/thread-server.ts'
-import { codeOf, codeOf } from '../../util/user-error.ts'
+import { codeOf } from '../../util/user-error.ts'
 import type { DiskCall, DiskReply } from './file-transport.ts'
 import { temporaryDirectory, temporaryFile } from './temporary-file.ts'
 

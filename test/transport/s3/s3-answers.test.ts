@@ -10,7 +10,6 @@ import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-ca
 import { type Expected, expectFailure, makeFile, put, putText } from '../bed.ts'
 import { ANYBODY, errorXml, withTransport } from './s3-bed.ts'
 
-const _S3RVER = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
 
 let cache: MoodyCache
 let dir: string
