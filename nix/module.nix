@@ -53,7 +53,9 @@ let
     ]
   ) ([ spool ] ++ cfg.directories);
 
-  sshDestinations = lib.filterAttrs (_: d: d.sshKeyFile != null) cfg.destinations;
+  sshDestinations = lib.filterAttrs (
+    _: d: d.sshKeyFile != null && d.to != null && storeUrl.sshTarget d.to != null
+  ) cfg.destinations;
   sshSection =
     name: d:
     let

@@ -9,8 +9,9 @@
   coreutils,
   makeWrapper,
   nix,
-  # What the daemon tells systemd goes by way of systemd-notify; null where there is none.
-  systemd ? null,
+  openssh,
+  # What the daemon tells systemd goes by way of systemd-notify.
+  systemd,
 }:
 let
   lock = lib.importJSON ../package-lock.json;
@@ -107,7 +108,7 @@ stdenv.mkDerivation {
     # Behind what is on PATH: whose Nix is a matter of whose store.
     makeWrapper ${nodejs}/bin/node $out/bin/nix-upload \
       --add-flags $home/bin/nix-upload \
-      --suffix PATH : ${lib.makeBinPath ([ nix ] ++ lib.optional (systemd != null) systemd)}
+      --suffix PATH : ${lib.makeBinPath ([ nix openssh ] ++ lib.optional stdenv.hostPlatform.isLinux systemd)}
 
     # No wrapper: it would cost as much as the hook itself. It looks through PATH by itself, and here first.
     cp bin/nix-upload-hook $out/bin/
