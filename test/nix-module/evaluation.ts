@@ -41,8 +41,11 @@ const nixos = z.object({
   tmpfiles: z.array(z.string()),
   ssh: z.string(),
   services: z.record(z.string(), service),
-  paths: z.record(z.string(), section),
-  timers: z.record(z.string(), section),
+  paths: z.record(
+    z.string(),
+    z.object({ pathConfig: section, unitConfig: section, wantedBy: z.array(z.string()) }),
+  ),
+  timers: z.record(z.string(), z.object({ wantedBy: z.array(z.string()) })),
   units: z.record(z.string(), z.object({ text: z.string(), wantedBy: z.array(z.string()) })),
 })
 const darwin = z.object({
