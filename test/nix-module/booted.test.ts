@@ -191,6 +191,29 @@ test('the default configuration: a user builds, it is uploaded, and fetched from
   expect(readdirSync(join(machine.root, 'nix/var/nix/gcroots/nix-upload'))).toEqual([])
 })
 
+test('init has nothing to do there, and doctor says what to do in the words of NixOS', {
+  timeout: 90_000,
+}, async () => {
+  const program = `${nixos.default?.package}/bin/nix-upload`
+  const init = await machine.run(program, ['init', '--install'])
+  expect(init).toMatchObject({
+    exitCode: 0,
+    stdout: expect.stringMatching(/^\nservices\.nix-upload is on .* so there is nothing to do/),
+  })
+  expect(init.stderr).toBe('')
+  const well = await machine.run(program, ['doctor'])
+  expect(well.exitCode, well.stdout).toBe(0)
+  expect(well.stdout).not.toContain('timedatectl set-ntp')
+
+  await machine.do('systemctl', 'stop', 'nix-upload.service')
+  await machine.do('chown', 'root:root', '/var/spool/nix-upload-cache')
+  const { stdout } = await machine.run(program, ['doctor'])
+  expect(stdout).toMatch(/^warn +daemon: .*\n +→ Set services\.nix-upload\.enable/m)
+  expect(stdout).toMatch(/^fail +destination default: .*\n +→ .*users\.users\.nix-upload\.extraGroups/m)
+  expect(stdout).toMatch(/^warn +key of default: .*\n +→ .*destinations\.default\.secretKeyFile/m)
+  expect(stdout).not.toMatch(/systemctl (edit|enable)|\/etc\/nix\/nix\.conf/)
+})
+
 test('S3: two buckets, each with keys of its own that only root can read', { timeout: 90_000 }, async () => {
   await become('s3')
   const path = await build()

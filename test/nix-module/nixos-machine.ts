@@ -2,7 +2,7 @@
 // It is the Debian of test/systemd underneath, so a store path of nixpkgs is a directory of links to Debian's programs.
 
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'smol-toml'
@@ -51,7 +51,8 @@ export async function switchTo(machine: Machine, nixos: NixOs, isBooted: boolean
   }
   machine.write('/etc/sysusers.d/nixos.conf', 'u nix-upload - "Made by users.users" /var/lib/nix-upload\n')
   machine.write('/etc/tmpfiles.d/00-nixos.conf', `${nixos.tmpfiles.join('\n')}\n`)
-  machine.write('/etc/nix-upload/config.toml', stringify(nixos.settings))
+  machine.write('/etc/NIXOS', '')
+  installConfig(machine, nixos)
   machine.write('/etc/ssh/ssh_config', nixos.ssh)
   machine.write(
     '/etc/nix/nix.conf',
@@ -128,6 +129,13 @@ function installPackage(machine: Machine, path: string): void {
   }
 }
 
+/** A link into the store, as all that environment.etc makes. */
+function installConfig(machine: Machine, { settings, services }: NixOs): void {
+  const [file = ''] = Object.values(services).flatMap(({ restartTriggers }) => restartTriggers)
+  machine.write(file, stringify(settings))
+  link(machine, '/etc/nix-upload/config.toml', file)
+}
+
 /** The directories of a PATH in the store. */
 function installPath(machine: Machine, unit: string): void {
   const [, path = ''] = /^Environment="PATH=([^"]*)"$/m.exec(unit) ?? []
@@ -172,7 +180,6 @@ function installAwsConfig(machine: Machine, { aws, services }: NixOs): void {
 function link(machine: Machine, path: string, target: string): void {
   const real = join(machine.root, path)
   mkdirSync(dirname(real), { recursive: true })
-  if (!existsSync(dirname(real))) chmodSync(dirname(real), 0o755)
   rmSync(real, { force: true })
   symlinkSync(target, real)
 }

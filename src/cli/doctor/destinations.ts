@@ -6,6 +6,7 @@ import { failureOf } from '../../delivery/failure.ts'
 import { createTransport, hasTransport } from '../../delivery/staged/create-transport.ts'
 import { missingAt } from '../../nix/copy.ts'
 import { wordsOf } from '../../util/user-error.ts'
+import { localDirectory } from '../local-directory.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 
 /** How long a destination may take to answer. */
@@ -52,7 +53,7 @@ function program(name: string, file: string): Check {
 
 /** A cache in a directory is made by the first upload. */
 function directory(name: string, to: string, user: string): Check {
-  const path = to.replace(/^file:\/\//, '').replace(/\?.*/, '')
+  const path = localDirectory(to) ?? '/'
   const existing = nearest(path)
   try {
     rmdirSync(mkdtempSync(join(existing, '.nix-upload-doctor-')))

@@ -1,15 +1,17 @@
 import { dirname, join } from 'node:path'
 import { DEFAULTS } from '../../config/config.ts'
 import { STATES } from '../../spool/layout.ts'
+import { localDirectory } from '../local-directory.ts'
 import { hookToName } from '../own-hook.ts'
 import { configText } from './config-file.ts'
 import { installSteps } from './install.ts'
-import { localDirectory, type Settled } from './settled.ts'
+import type { Settled } from './settled.ts'
 import { directory, file, keyPair, type Step } from './step.ts'
 
 /** What init does, in this order. */
 export function stepsFor(settled: Settled): Step[] {
-  const { isNixOs, install } = settled
+  const { isNixOs, isModuleOn, install } = settled
+  if (isModuleOn) return []
   // There, everything but the key is up to the module.
   if (isNixOs) return keySteps(settled)
   return [

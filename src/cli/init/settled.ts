@@ -15,11 +15,7 @@ export interface Settled extends Site {
   user: string
   install: boolean
   isNixOs: boolean
+  /** Its configuration has services.nix-upload, so all of it is there. */
+  isModuleOn: boolean
   hasSystemd: boolean
-}
-
-/** The directory of a cache that lies on this machine; undefined for any other. */
-export function localDirectory(to: string): string | undefined {
-  const [, path] = /^file:\/\/(\/[^?#]*)/.exec(to) ?? []
-  return path
 }
