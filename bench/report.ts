@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { results, table } from './page.ts'
 import { logPlot } from './plot.ts'
-import { stagedSection } from './report-staged.ts'
+import { stagedSection } from './report-cache.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const PLOT = 'benchmarks-scale.svg'

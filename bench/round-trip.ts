@@ -9,13 +9,13 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
-import { environmentOf } from '../test/delivery/staged/s3-bed.ts'
 import { nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix } from '../test/support/private-nix.ts'
 import { must } from '../test/support/run.ts'
 import { Radosgw } from '../test/support/servers/radosgw.ts'
+import { environmentOf } from '../test/transport/s3/s3-bed.ts'
 import { median, seconds } from './figures.ts'
-import { deliver } from './staged-runs.ts'
+import { deliver } from './cache-runs.ts'
 
 const [count = 1000] = process.argv.slice(2).map(Number)
 const PORT = 7480

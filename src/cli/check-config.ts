@@ -19,5 +19,6 @@ export async function handler(
   const path = args.file ?? args.config ?? DEFAULT_CONFIG_FILE
   const config = await loadConfig({ config: path }, {})
   const destinations = config.destinations.map(({ name, to }) => `  ${name}: ${printable(to)}\n`)
+  for (const warning of config.warnings) process.stderr.write(`${printable(warning)}\n`)
   await print(`${printable(path)} is valid. Destinations:\n${destinations.join('')}`)
 }

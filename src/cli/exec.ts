@@ -75,7 +75,7 @@ function refuseVanishing({ destinations, spool }: Config): void {
 
 /** What would only be found out after an hour of building. */
 async function refuseUselessKeys({ destinations }: Config): Promise<void> {
-  const { publicKeyOf } = await import('../nix/verify.ts')
+  const { publicKeyOf } = await import('../nix/secret-key.ts')
   for (const { secretKeyFile } of destinations) {
     if (secretKeyFile === undefined || isCredential(secretKeyFile)) continue
     try {

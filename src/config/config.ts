@@ -1,4 +1,5 @@
-import type { Via } from './staging.ts'
+import { availableParallelism } from 'node:os'
+import type { Via } from './via.ts'
 
 /** A place that every job goes to. */
 export interface Destination {
@@ -34,8 +35,6 @@ export interface Destination {
   derivations: boolean
   /** Whether build logs are uploaded too. */
   logs: boolean
-  /** Whether each path's content is checked against its hash before it goes to a binary cache. */
-  checkContents: boolean
   /** Whether the destination is read back after each upload: is all there, with our signature? */
   verify: boolean
   /** How uploads get there, where there is a choice. */
@@ -78,20 +77,23 @@ export interface Config {
   metricsFile?: string
   /** Where metrics are served over HTTP. */
   metricsListen?: Address
-  /** Where uploads are packed that go by way of a stage. */
-  stage: string
-  /** How much of them there may be at a time, in bytes. */
-  stageBytes: number
+  /** How many store paths are packed side by side. */
+  packJobs: number
   /** Bytes a second that go out at most, to all destinations together. */
   maxRate?: number
   /** The file it came from, if any. */
   source?: string
+  /** What is odd about it, but no error. */
+  warnings: readonly string[]
 }
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export const DEFAULT_CONFIG_FILE = '/etc/nix-upload/config.toml'
+
+/** Each takes some megabytes of memory, whether it is at work or not. */
+const MOST_PACK_JOBS = 8
 
 /** The one place of every default; README and the manual state the same. */
 export const DEFAULTS = {
@@ -102,7 +104,7 @@ export const DEFAULTS = {
   keepDoneMs: 7 * 24 * 3600_000,
   keepDoneCount: 10_000,
   logLevel: 'info',
-  stageBytes: 4 * 1024 ** 3,
+  packJobs: Math.min(availableParallelism(), MOST_PACK_JOBS),
 } as const
 
 export const DESTINATION_DEFAULTS = {
@@ -117,16 +119,10 @@ export const DESTINATION_DEFAULTS = {
   closure: true,
   derivations: false,
   logs: false,
-  checkContents: true,
   verify: false,
   skipUpstream: [],
   presenceAgeMs: 4 * 3600_000,
 } as const
-
-/** Where uploads are packed when nobody says where: a folder in the spool, and so on its filesystem. */
-export function defaultStage(spool: string): string {
-  return `${spool}/stage`
-}
 
 /** Where uploads go when nobody says where: a binary cache in a folder beside the spool. */
 export function embeddedDestination(spool: string): string {

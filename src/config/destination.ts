@@ -2,8 +2,8 @@ import { resolve } from 'node:path'
 import { EXIT, UserError } from '../util/user-error.ts'
 import { DESTINATION_DEFAULTS, type Destination } from './config.ts'
 import type { DestinationSection } from './schema.ts'
-import { canBeStaged, defaultVia, nixOnlyParameter } from './staging.ts'
-import { isBinaryCache, schemeOf } from './store-url.ts'
+import { isBinaryCache, isNetworkCache, schemeOf } from './store-url.ts'
+import { defaultVia } from './via.ts'
 
 /** A destination of which only the URL is known: `--to`, or the embedded default. */
 export function simpleDestination(to: string, secretKeyFile: string | undefined): Destination {
@@ -35,9 +35,8 @@ export function destinationOf(section: DestinationSection, index: number, path: 
     closure: section.closure,
     derivations: section.derivations,
     logs: section.logs,
-    checkContents: section['check-contents'],
     verify: section.verify,
-    via: section.via ?? defaultVia(to ?? ''),
+    via: section.via === 'nix' ? 'nix' : defaultVia(to ?? ''),
     skipUpstream: section['skip-upstream'],
     presenceAgeMs: section['presence-age'],
   }
@@ -76,20 +75,17 @@ function refuseMeaningless(
       '"closure = false" is refused by binary caches, which must hold every dependency',
     ],
   ]
-  const isStaged = destination.via === 'stage'
-  const parameter = nixOnlyParameter(destination.to)
+  const isWritten = destination.via === 'writer'
   problems.push(
     [destination.command !== undefined && section.via !== undefined, '"via" goes with "to"'],
     [
-      isStaged && !canBeStaged(destination.to),
-      parameter === undefined
-        ? '"via = "stage"" is for http://, https:// and s3:// only'
-        : `"via = "stage"" can't be had with "${parameter}" in the URL`,
+      !isWritten && destination.skipUpstream.length > 0,
+      '"skip-upstream" is for binary caches that are not written with "via = "nix""',
     ],
-    ...(['skip-upstream', 'max-rate'] as const).map((key): [boolean, string] => [
-      !isStaged && section[key] !== undefined && String(section[key]) !== '',
-      `"${key}" goes with "via = "stage"", which is for http://, https:// and s3://`,
-    ]),
+    [
+      destination.maxRate !== undefined && !(isWritten && isNetworkCache(destination.to)),
+      '"max-rate" is for http://, https:// and s3:// without "via = "nix""',
+    ],
   )
   const found = problems.find(([isWrong]) => isWrong)
   if (found) throw new UserError(`${path}: destination[${index}]: ${found[1]}`, EXIT.badConfig)

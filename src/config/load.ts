@@ -6,11 +6,11 @@ import {
   DEFAULT_CONFIG_FILE,
   DEFAULTS,
   type Destination,
-  defaultStage,
   embeddedDestination,
 } from './config.ts'
 import { withCredentials } from './credential.ts'
 import { destinationOf, simpleDestination } from './destination.ts'
+import { retiredKeys } from './retired-keys.ts'
 import type { ConfigFile } from './schema.ts'
 import { storeUrlProblem, withoutPassword } from './store-url.ts'
 
@@ -54,10 +54,10 @@ export async function loadConfig(
     logLevel: file?.['log-level'] ?? DEFAULTS.logLevel,
     ...(file?.['metrics-file'] === undefined ? {} : { metricsFile: file['metrics-file'] }),
     ...(file?.['metrics-listen'] === undefined ? {} : { metricsListen: file['metrics-listen'] }),
-    stage: file?.stage ?? defaultStage(spool),
-    stageBytes: file?.['stage-size'] ?? DEFAULTS.stageBytes,
+    packJobs: file?.['pack-jobs'] ?? DEFAULTS.packJobs,
     ...(file?.['max-rate'] === undefined ? {} : { maxRate: file['max-rate'] }),
     ...(file ? { source: path } : {}),
+    warnings: file ? retiredKeys(file).map((warning) => `${path}: ${warning}`) : [],
   }
 }
 

@@ -4,7 +4,6 @@ import { parseSize } from '../util/size.ts'
 import { type KnownKeys, problemsOf } from './complaints.ts'
 import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
 import { isCredential } from './credential.ts'
-import { VIAS } from './staging.ts'
 import { storeUrlProblem } from './store-url.ts'
 
 /** A checked value: what is expected is said in words, for the error message. */
@@ -97,7 +96,11 @@ const rate = expected('a size per second such as "500K" or "2M"', (value) => {
   return bytes !== undefined && bytes >= 1 ? bytes : undefined
 })
 
-const via = expected('"stage" or "nix"', (value) => VIAS.find((one) => one === value))
+/** `stage` is what older versions called the way of binary caches. */
+const via = expected('"nix"', (value) => (['nix', 'stage'] as const).find((one) => one === value))
+
+/** Of keys that have no effect any more, anything is taken. */
+const retired = z.optional(z.unknown())
 
 const pathsMode = expected('"arguments" or "stdin"', (value) =>
   (['arguments', 'stdin'] as const).find((mode) => mode === value),
@@ -126,7 +129,7 @@ export const destinationSchema = z.strictObject({
   closure: z._default(trueOrFalse, DESTINATION_DEFAULTS.closure),
   derivations: z._default(trueOrFalse, DESTINATION_DEFAULTS.derivations),
   logs: z._default(trueOrFalse, DESTINATION_DEFAULTS.logs),
-  'check-contents': z._default(trueOrFalse, DESTINATION_DEFAULTS.checkContents),
+  'check-contents': retired,
   verify: z._default(trueOrFalse, DESTINATION_DEFAULTS.verify),
   'batch-size': z._default(wholeNumber(1, 5000), DESTINATION_DEFAULTS.batchSize),
   concurrency: z._default(wholeNumber(1, 64), DESTINATION_DEFAULTS.concurrency),
@@ -154,8 +157,9 @@ export const fileSchema = z.strictObject({
   ),
   'metrics-file': z.optional(metricsFile),
   'metrics-listen': z.optional(address),
-  stage: z.optional(absolutePath('a directory')),
-  'stage-size': z._default(expected('a size such as "500M" or "2GiB"', parseSize), DEFAULTS.stageBytes),
+  stage: retired,
+  'stage-size': retired,
+  'pack-jobs': z._default(wholeNumber(1, 64), DEFAULTS.packJobs),
   'max-rate': z.optional(rate),
 })
 export type ConfigFile = z.output<typeof fileSchema>

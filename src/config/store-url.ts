@@ -24,6 +24,16 @@ export function isNetworkCache(url: string): boolean {
   return NETWORK_CACHES.has(schemeOf(url))
 }
 
+/** The directory that a `file://` URL names: without its parameters, and percent-decoded, as Nix has it. */
+export function fileOf(url: string): string {
+  const path = url.replace(/^file:\/\//, '').replace(/[?#].*/, '')
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
+}
+
 /**
  * Says what is wrong with a store URL.
  * @returns undefined where it will do; otherwise what was expected, in words.

@@ -59,6 +59,16 @@ export class Claimer {
       if (this.isFull) this.scan.wet()
       else if (this.#look(name) === 'left') this.#hasLeftHeard = true
     }
+    this.#delivery.isFilling = true
+    try {
+      await this.#claimFromScan(isStopping)
+    } finally {
+      this.#delivery.isFilling = false
+    }
+    this.#hadRoom = new Set(this.#lanesWithRoom())
+  }
+
+  async #claimFromScan(isStopping: () => boolean): Promise<void> {
     for (let looks = 1, taken = 0; !this.isFull && !isStopping(); looks++) {
       const name = this.scan.next()
       if (name === undefined) break
@@ -71,7 +81,6 @@ export class Claimer {
       if (taken >= EARLY_LOOKS) await this.#context.onMany()
       await nextTurn()
     }
-    this.#hadRoom = new Set(this.#lanesWithRoom())
   }
 
   /** A job makes itself heard when it is claimed, too. */

@@ -1,4 +1,5 @@
-import { statSync } from 'node:fs'
+import { rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Config, embeddedDestination } from '../config/config.ts'
@@ -41,6 +42,7 @@ export async function serve(
   const roots = new GcRoots(config.gcroots)
   prepareRoots(roots, log)
   tidy(spool, log)
+  for (const warning of config.warnings) log.warn(warning)
   const storeDir = await storeDirectory()
   let loop: Loop | undefined
   let lost: Error | undefined
@@ -138,8 +140,10 @@ function prepareRoots(roots: GcRoots, log: Logger): void {
 function tidy(spool: Spool, log: Logger): void {
   try {
     sweepCacheHomes()
+    // Where versions before 0.2 packed what they sent.
+    rmSync(join(spool.root, 'stage'), { recursive: true, force: true })
   } catch (error) {
-    log.warn({ error: wordsOf(error) }, 'what was left of runs of Nix could not be removed')
+    log.warn({ error: wordsOf(error) }, 'what was left of an earlier run could not be removed')
   }
   const { uid } = statSync(spool.root)
   if (uid === 0 || process.geteuid?.() !== 0) return

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { Packer } from '../cache/nar/packer.ts'
 import type { Config, Destination } from '../config/config.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { StoreSession } from '../nix/store-session.ts'
@@ -6,17 +7,14 @@ import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import type { DestinationReport } from '../spool/report.ts'
+import { Rates } from '../transport/rates.ts'
 import { formatDuration } from '../util/duration.ts'
-import { wordsOf } from '../util/user-error.ts'
 import { Lane } from './lane.ts'
 import type { Observer } from './observer.ts'
 import { afterOutcome, type Outcome } from './outcome.ts'
-import { RecentlyWhole } from './recently-whole.ts'
-import { routeTo } from './routes.ts'
 import { Settlement } from './settlement.ts'
-import { Rates } from './staged/rates.ts'
-import { Stage } from './staged/stage.ts'
 import { tell } from './tell.ts'
+import { uploaderFor } from './uploaders.ts'
 
 /** At most so many jobs are claimed at once; the rest wait in `new/`, where they cost no memory. */
 export const MAX_IN_HAND = 1000
@@ -48,19 +46,18 @@ export class Delivery {
   /** Those that are not on all of their lanes yet, for want of room. */
   readonly #partly = new Set<InHand>()
   readonly #settlement: Settlement
-  readonly #stage: Stage
+  readonly #packer: Packer
   readonly #rates = new Rates()
   readonly #store = new StoreSession()
-  readonly #whole = new RecentlyWhole(this.#store)
   readonly #abort = new AbortController()
   #isStopping = false
+  /** More jobs are being claimed: a batch that ends meanwhile is not followed by one of the few that came by then. */
+  isFilling = false
 
   constructor(context: DeliveryContext) {
     this.#context = context
     this.#settlement = new Settlement(context)
-    const { stage, stageBytes, spool } = context.config
-    this.#stage = new Stage(stage, stageBytes, spool)
-    this.#emptyStage()
+    this.#packer = new Packer(context.config.packJobs)
     this.lanes = context.config.destinations.map((destination) => this.#laneTo(destination))
     this.#rates.set(context.config)
   }
@@ -69,16 +66,9 @@ export class Delivery {
     const log = this.#context.log.child({ destination: destination.name })
     // Each has a share that no other can take up: one that stands still, or is slow, keeps nothing from the others.
     const capacity = Math.max(1, Math.floor(MAX_IN_HAND / this.#context.config.destinations.length))
-    const { config } = this.#context
-    const shared = {
-      config,
-      store: this.#store,
-      stage: this.#stage,
-      rates: this.#rates,
-      whole: this.#whole,
-      log,
-    }
-    return new Lane(destination, routeTo(destination, shared), this.#store, capacity, {
+    const shared = { store: this.#store, packer: this.#packer, rates: this.#rates, log }
+    const target = { destination, uploader: uploaderFor(destination, shared), store: this.#store, log }
+    return new Lane(target, capacity, {
       onOutcome: (lane, claimed, outcome) => this.#settle(lane, claimed, outcome),
       onDown: (_lane, error, waitMs) => {
         log.warn({ error, nextAttemptIn: formatDuration(waitMs) }, 'the destination is down')
@@ -151,7 +141,7 @@ export class Delivery {
   start(): void {
     if (this.#isStopping) return
     if (this.lanes.some((lane) => lane.room > 0)) for (const entry of this.#partly) this.#offer(entry)
-    this.#start(this.lanes)
+    this.#start(this.isFilling ? this.lanes.filter((lane) => lane.hasMany) : this.lanes)
   }
 
   /** Sends the first few jobs to destinations that nothing went to yet, so that they need not wait for the claims of a whole batch. */
@@ -195,19 +185,10 @@ export class Delivery {
     // Nobody wants to know any more what could have gone out beside them.
     this.#abort.abort()
     this.releaseIdle()
+    await this.#settlement.finish()
     for (const lane of this.lanes) lane.close()
     this.#store.close()
-    this.#stage.close()
-    this.#emptyStage()
-  }
-
-  /** What is in the stage is of use to nobody once we are gone. */
-  #emptyStage(): void {
-    try {
-      this.#stage.empty()
-    } catch (error) {
-      this.#context.log.warn({ error: wordsOf(error) }, 'the stage could not be emptied')
-    }
+    this.#packer.close()
   }
 
   /** Takes the limits of another configuration over; nothing else of it. */

@@ -1,15 +1,16 @@
-import { judge, type Verdict } from '../nix/blame.ts'
+import { judge } from '../nix/blame.ts'
 import { NixFailure } from '../nix/failure.ts'
 import { NotStartedError } from '../util/run-program.ts'
 import { codeOf, UserError, wordsOf } from '../util/user-error.ts'
-import type { Outcome } from './outcome.ts'
-import { SendFailure } from './route.ts'
+import { UploadFailure, type Verdict } from '../util/verdict.ts'
 
 /** Why something could not be sent. */
 export interface Failure {
   verdict: Verdict
-  /** See `SendFailure`. */
+  /** See `UploadFailure`. */
   isOfOneFile: boolean
+  /** It is no failure of anything else, but a bug of ours. */
+  isBug?: boolean
 }
 
 /** 2.8.0, 2.26.3, 2.34.8, of a PUT. */
@@ -17,7 +18,7 @@ const REFUSED_FILE = /unable to upload '[^']*': HTTP error [45]\d\d\b/
 
 /** @returns undefined for what is no failure: it was ended because it is not wanted any more. */
 export function failureOf(error: unknown): Failure | undefined {
-  if (error instanceof SendFailure) return { verdict: error.verdict, isOfOneFile: error.isOfOneFile }
+  if (error instanceof UploadFailure) return { verdict: error.verdict, isOfOneFile: error.isOfOneFile }
   if (error instanceof NixFailure) {
     if (error.ended === 'aborted') return undefined
     if (error.ended === 'silent') return atDestination('no sign of life for too long, so it was ended')
@@ -30,16 +31,11 @@ export function failureOf(error: unknown): Failure | undefined {
     return atDestination(`${error.message}; install it or put it on the PATH of this service`)
   }
   // No file handles left, no room for temporary files: not the job's fault.
-  if (codeOf(error) !== undefined || error instanceof UserError) return atDestination(wordsOf(error))
-  throw error
+  const isOfTheSystem = codeOf(error)?.startsWith('ERR_') === false
+  if (isOfTheSystem || error instanceof UserError) return atDestination(wordsOf(error))
+  return atDestination(`nix-upload has a bug, please report it: ${wordsOf(error)}`, true)
 }
 
-/** What an error thrown while delivering means for the jobs it hit. */
-export function outcomeOf(error: unknown): Outcome {
-  const failure = failureOf(error)
-  return failure ? { kind: 'failed', verdict: failure.verdict } : { kind: 'aborted' }
-}
-
-function atDestination(message: string): Failure {
-  return { verdict: { blame: 'destination', permanent: false, message }, isOfOneFile: false }
+function atDestination(message: string, isBug = false): Failure {
+  return { verdict: { blame: 'destination', permanent: false, message }, isOfOneFile: false, isBug }
 }

@@ -1,9 +1,9 @@
-import type { Verdict } from '../nix/blame.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
+import type { UploadProgress } from '../util/upload-progress.ts'
+import { UploadFailure, type Verdict } from '../util/verdict.ts'
 import { type Failure, failureOf } from './failure.ts'
 import type { Outcome } from './outcome.ts'
-import { type Item, pathsOf } from './prepare.ts'
-import { type Progress, type Route, SendFailure } from './route.ts'
+import { type Item, pathsOf, type Target } from './prepare.ts'
 
 /**
  * Sends jobs together, and finds those that spoil it for the others: a copy that fails for a reason that may be a single
@@ -14,18 +14,15 @@ export class Isolation {
   readonly outcomes = new Map<ClaimedJob, Outcome>()
   /** How many times something was sent. */
   runs = 0
-  readonly #destination: string
-  readonly #route: Route
+  readonly #target: Target
   readonly #signal: AbortSignal
   /** Something went through, so whatever else fails, the destination is well. */
   #isProven = false
 
-  readonly #progress: Progress
+  readonly #progress: UploadProgress
 
-  /** @param destination Its name. */
-  constructor(destination: string, route: Route, signal: AbortSignal, progress: Progress) {
-    this.#destination = destination
-    this.#route = route
+  constructor(target: Target, signal: AbortSignal, progress: UploadProgress) {
+    this.#target = target
     this.#signal = signal
     this.#progress = progress
   }
@@ -61,22 +58,33 @@ export class Isolation {
     if (items.length > 0) await this.deliver(items, isNamedRest)
   }
 
-  /** Returns what went wrong, where it may be a single job's fault. */
+  /** Returns what went wrong, where it may be a single job's fault and it isn't known whose. */
   async #send(items: readonly Item[]): Promise<Failure | undefined> {
     const drvPaths = [...new Set(items.flatMap(({ claimed }) => claimed.job.drvPath ?? []))]
     this.runs++
+    let failures: ReadonlyMap<string, UploadFailure>
     try {
-      await this.#route.send(pathsOf(items), drvPaths, this.#signal, this.#progress)
+      failures = await this.#target.uploader.send(pathsOf(items), drvPaths, this.#signal, this.#progress)
     } catch (error) {
       const failure = failureOf(error)
       if (!failure || (failure.verdict.blame === 'destination' && !failure.isOfOneFile)) throw error
       return failure
     }
-    this.#isProven = true
-    for (const { claimed, note } of items) {
-      this.outcomes.set(claimed, { kind: 'delivered', ...(note === undefined ? {} : { note }) })
+    const failed: [Item, UploadFailure][] = []
+    for (const item of items) {
+      const path = item.paths.find((one) => failures.has(one))
+      const failure = path === undefined ? undefined : failures.get(path)
+      if (failure) failed.push([item, failure])
+      else this.#deliver(item)
     }
+    // Those of which it is known are decided on once it is known, too, whether anything went through.
+    for (const [item, failure] of failed) await this.#decide(item, failure)
     return undefined
+  }
+
+  #deliver({ claimed, note }: Item): void {
+    this.#isProven = true
+    this.outcomes.set(claimed, { kind: 'delivered', ...(note === undefined ? {} : { note }) })
   }
 
   /** Sends two jobs alone, the last and the first; returns the items that are still to be decided on. */
@@ -90,7 +98,7 @@ export class Isolation {
     const isInDoubt = failures.every(([, { verdict }]) => verdict.blame !== 'job')
     const [first] = failures
     if (!this.#isProven && isInDoubt && first) {
-      throw new SendFailure({ ...first[1].verdict, blame: 'destination', permanent: false })
+      throw new UploadFailure({ ...first[1].verdict, blame: 'destination', permanent: false })
     }
     for (const [item, failure] of failures) await this.#decide(item, failure)
     return items.filter(({ claimed }) => !this.outcomes.has(claimed))
@@ -107,10 +115,10 @@ export class Isolation {
   /** Of a job that nothing went out beside: the destination is asked something harmless. */
   async #isItsOwn({ claimed, paths }: Item, { blame }: Verdict): Promise<boolean> {
     // It failed by itself before, while others went through.
-    const isSuspect = (claimed.job.destinations[this.#destination]?.attempts ?? 0) > 0
+    const isSuspect = (claimed.job.destinations[this.#target.destination.name]?.attempts ?? 0) > 0
     if (blame === 'destination' && !isSuspect) return false
     try {
-      await this.#route.probe(paths, this.#signal)
+      await this.#target.uploader.probe(paths, this.#signal)
       return true
     } catch (error) {
       if (!failureOf(error)) throw error
@@ -124,8 +132,7 @@ function ownFailure({ paths }: Item, { verdict }: Failure): Verdict {
   const [path = ''] = paths
   const which = paths.length > 1 ? `${path} (or another of the ${paths.length} of this job)` : path
   if (verdict.blame === 'destination') {
-    const [, said = verdict.message] = /; ((?:Nix|the server|S3) says.*)$/.exec(verdict.message) ?? []
-    const message = `the destination takes other paths, but refuses ${which}; ${said}`
+    const message = `the destination takes other paths, but refuses ${which}; ${verdict.said ?? verdict.message}`
     return { blame: 'job', permanent: false, message }
   }
   if (paths.some((path) => verdict.message.includes(path))) return verdict

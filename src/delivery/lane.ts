@@ -1,19 +1,21 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Destination } from '../config/config.ts'
 import { relatedTo } from '../nix/related.ts'
-import type { StoreSession } from '../nix/store-session.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import type { DestinationReport, Rate } from '../spool/report.ts'
 import { waitAfter } from '../util/backoff.ts'
+import type { UploadProgress } from '../util/upload-progress.ts'
 import { deliver } from './batch.ts'
 import { Health } from './health.ts'
 import type { Outcome } from './outcome.ts'
-import type { Progress, Route } from './route.ts'
+import type { Target } from './prepare.ts'
 import { pathsIn, Underway } from './underway.ts'
 
 /** So many outcomes take some milliseconds to write; then the event loop gets its turn. */
 const SETTLED_PER_TURN = 25
+/** Fewer are no batch while more come. */
+const MANY = 100
 
 /** What a lane tells the delivery it belongs to. */
 export interface LaneEvents {
@@ -38,8 +40,7 @@ export interface BatchSummary {
 export class Lane {
   readonly destination: Destination
   readonly health: Health
-  readonly #route: Route
-  readonly #store: StoreSession
+  readonly #target: Target
   readonly #events: LaneEvents
   #waiting: ClaimedJob[] = []
   /** Jobs that failed by themselves and wait for their next attempt. */
@@ -63,19 +64,13 @@ export class Lane {
   #wake: NodeJS.Timeout | undefined
 
   /** @param capacity At most so many jobs are its own at once, in a copy or waiting for one. */
-  constructor(
-    destination: Destination,
-    route: Route,
-    store: StoreSession,
-    capacity: number,
-    events: LaneEvents,
-  ) {
+  constructor(target: Target, capacity: number, events: LaneEvents) {
+    const { destination } = target
     this.destination = destination
-    this.#store = store
+    this.#target = target
     this.#capacity = capacity
     this.#nextSize = destination.batchSize
     this.health = new Health({ minMs: destination.retryMinMs, maxMs: destination.retryMaxMs })
-    this.#route = route
     this.#events = events
   }
 
@@ -102,6 +97,11 @@ export class Lane {
   /** How the destination is, and what is on its way to it. */
   report(): DestinationReport {
     return { to: this.destination.to, ...this.health.report(), ...this.#underway.report() }
+  }
+
+  /** True while enough waits for a batch that is worth it. */
+  get hasMany(): boolean {
+    return this.#waiting.length >= Math.min(MANY, this.destination.batchSize)
   }
 
   /** True while a whole batch waits. */
@@ -165,9 +165,12 @@ export class Lane {
     const batches = this.#batchCount
     const pathsOf = (jobs: Iterable<ClaimedJob>) => [...jobs].flatMap(({ job }) => job.outPaths)
     // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
-    const held = await relatedTo(this.#store, pathsOf(this.#underway.jobs), pathsOf(asked), signal).catch(
-      () => undefined,
-    )
+    const held = await relatedTo(
+      this.#target.store,
+      pathsOf(this.#underway.jobs),
+      pathsOf(asked),
+      signal,
+    ).catch(() => undefined)
     this.#isChoosing = false
     // Something else went out meanwhile, which nobody has compared with.
     if (this.#batchCount > batches) return this.#events.onChange()
@@ -183,7 +186,7 @@ export class Lane {
 
   /** Lets go of what it keeps open. */
   close(): void {
-    this.#route.close?.()
+    this.#target.uploader.close?.()
   }
 
   /** Forgets all jobs that are not in a running copy, because they go back to `new/`. */
@@ -216,12 +219,13 @@ export class Lane {
     this.#batchCount++
     void this.#deliver(jobs, signal, this.#underway.begin(jobs))
       .then(onEnd)
+      .catch((error: unknown) => this.#target.log.error({ err: error }, 'a bug in nix-upload'))
       .finally(() => this.#events.onChange())
   }
 
-  async #deliver(jobs: ClaimedJob[], signal: AbortSignal, progress: Progress): Promise<BatchSummary> {
+  async #deliver(jobs: ClaimedJob[], signal: AbortSignal, progress: UploadProgress): Promise<BatchSummary> {
     const startedAt = performance.now()
-    const { outcomes, runs } = await deliver(jobs, this.destination.name, this.#route, signal, progress)
+    const { outcomes, runs } = await deliver(jobs, this.#target, signal, progress)
     const delivered = [...outcomes.values()].filter(({ kind }) => kind === 'delivered').length
     this.#underway.end(jobs, delivered)
     this.#isHeldUp = false

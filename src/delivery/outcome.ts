@@ -1,5 +1,5 @@
-import type { Verdict } from '../nix/blame.ts'
 import type { DeliveryRecord } from '../spool/job.ts'
+import type { Verdict } from '../util/verdict.ts'
 
 /** What a batch came to for one job. */
 export type Outcome =

@@ -1,10 +1,14 @@
-import { judge, type Verdict } from '../nix/blame.ts'
+import type { Logger } from 'pino'
+import type { Destination } from '../config/config.ts'
+import { judge } from '../nix/blame.ts'
 import { NixFailure } from '../nix/failure.ts'
-import { invalidPaths, outputsOf } from '../nix/local-store.ts'
+import { outputsOf } from '../nix/local-store.ts'
+import type { StoreSession } from '../nix/store-session.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
+import type { Verdict } from '../util/verdict.ts'
 import type { Outcome } from './outcome.ts'
-import type { Unwanted } from './policy.ts'
-import type { Route } from './route.ts'
+import { type Unwanted, unwanted } from './policy.ts'
+import type { Uploader } from './uploader.ts'
 
 /** A job in a batch, and those of its paths that go to this destination. */
 export interface Item {
@@ -18,31 +22,40 @@ const PATHS_NAMED = 5
 /** Of those that a policy leaves out. */
 const NOTES_AT_MOST = 50
 
+/** Where jobs go, and who knows of their paths. */
+export interface Target {
+  destination: Destination
+  uploader: Uploader
+  store: StoreSession
+  /** For bugs: all else is told by outcomes. */
+  log: Logger
+}
+
 interface Sorting {
-  route: Route
+  target: Target
   signal: AbortSignal
   outcomes: Map<ClaimedJob, Outcome>
 }
 
 /**
- * Sorts out which of the jobs can be sent, and what of them: looks outputs up, takes out what is gone or damaged, and
- * leaves out what the destination doesn't want.
+ * Sorts out which of the jobs can be sent, and what of them: looks outputs up, takes out what is gone, and leaves out what
+ * the destination doesn't want.
  * @param outcomes Gets the outcome of each job that there is nothing to send of.
  * @returns What is to be sent.
  */
 export async function prepare(
   jobs: readonly ClaimedJob[],
-  route: Route,
+  target: Target,
   signal: AbortSignal,
   outcomes: Map<ClaimedJob, Outcome>,
 ): Promise<Item[]> {
-  const sorting: Sorting = { route, signal, outcomes }
+  const sorting: Sorting = { target, signal, outcomes }
   await resolveOutputs(sorting, jobs)
   const known = jobs.filter((job) => !outcomes.has(job))
   if (known.length === 0) return []
-  // Nearly always all is well, and one question says so.
-  if (await route.takesAll(outPathsOf(known), signal)) return applyPolicy(sorting, known)
-  return takeOutCorrupt(sorting, await applyPolicy(sorting, await takeOutInvalid(sorting, known)))
+  const objects = await target.store.objects(outPathsOf(known), signal)
+  const valid = new Set(objects.map(({ path }) => path))
+  return applyPolicy(takeOutInvalid(sorting, known, valid), sorting, unwanted(target.destination, objects))
 }
 
 /** A hook that was given no OUT_PATHS (Nix 2.8) and could not look them up names the derivation only. */
@@ -65,49 +78,29 @@ function outputsUnknown(drvPath: string, error: NixFailure): Verdict {
   return { blame: blame === 'destination' ? 'unknown' : blame, permanent, message }
 }
 
-/** `nix copy` refuses a whole batch for one path that isn't valid, so those are looked for first. */
-async function takeOutInvalid(sorting: Sorting, jobs: ClaimedJob[]): Promise<ClaimedJob[]> {
-  const invalid = await invalidPaths(outPathsOf(jobs), sorting.signal)
-  return takeOut(sorting, jobs, invalid, 'not in the store, garbage-collected before it was uploaded?')
-}
-
-async function takeOutCorrupt(sorting: Sorting, items: Item[]): Promise<Item[]> {
-  if (items.length === 0) return []
-  const corrupt = await sorting.route.corrupt(pathsOf(items), sorting.signal)
-  const why = 'its content in the store is not what was built; `nix-store --repair-path` may mend it:'
-  const left = new Set(
-    takeOut(
-      sorting,
-      items.map(({ claimed }) => claimed),
-      corrupt,
-      why,
-    ),
-  )
-  return items.filter(({ claimed }) => left.has(claimed))
-}
-
-/** Fails the jobs that have one of the given paths, for good. Returns the others. */
-function takeOut(sorting: Sorting, jobs: ClaimedJob[], bad: ReadonlySet<string>, why: string): ClaimedJob[] {
-  if (bad.size === 0) return jobs
+/** What isn't valid (in the store, whatever may lie on the disk) fails the jobs that name it, for good. */
+function takeOutInvalid(
+  { outcomes }: Sorting,
+  jobs: readonly ClaimedJob[],
+  valid: ReadonlySet<string>,
+): ClaimedJob[] {
   return jobs.filter((claimed) => {
-    const found = claimed.job.outPaths.filter((path) => bad.has(path))
-    if (found.length === 0) return true
-    const more = found.length > PATHS_NAMED ? ` and ${found.length - PATHS_NAMED} more` : ''
-    const message = `${why} ${found.slice(0, PATHS_NAMED).join(' ')}${more}`
-    sorting.outcomes.set(claimed, { kind: 'failed', verdict: { blame: 'job', permanent: true, message } })
+    const gone = claimed.job.outPaths.filter((path) => !valid.has(path))
+    if (gone.length === 0) return true
+    const more = gone.length > PATHS_NAMED ? ` and ${gone.length - PATHS_NAMED} more` : ''
+    const message = `not in the store, garbage-collected before it was uploaded? ${gone.slice(0, PATHS_NAMED).join(' ')}${more}`
+    outcomes.set(claimed, { kind: 'failed', verdict: { blame: 'job', permanent: true, message } })
     return false
   })
 }
 
-async function applyPolicy(sorting: Sorting, jobs: ClaimedJob[]): Promise<Item[]> {
-  const paths = outPathsOf(jobs)
-  const reasons = paths.length === 0 ? new Map() : await sorting.route.unwanted(paths, sorting.signal)
+function applyPolicy(jobs: readonly ClaimedJob[], { outcomes }: Sorting, reasons: Unwanted): Item[] {
   return jobs.flatMap((claimed): Item[] => {
     const { outPaths } = claimed.job
     const wanted = outPaths.filter((path) => !reasons.has(path))
     const note = noteOf(outPaths, reasons)
     if (wanted.length > 0) return [{ claimed, paths: wanted, ...(note === undefined ? {} : { note }) }]
-    sorting.outcomes.set(claimed, { kind: 'skipped', reason: note ?? 'the derivation has no outputs' })
+    outcomes.set(claimed, { kind: 'skipped', reason: note ?? 'the derivation has no outputs' })
     return []
   })
 }

@@ -1,10 +1,22 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { type ClaimedJob, rootedPaths } from '../spool/claim.ts'
 import type { DeliveryRecord } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
-import { record, release, settleDone, settleFailed } from '../spool/settle.ts'
+import {
+  type DoneJob,
+  record,
+  release,
+  releaseDone,
+  settleDone,
+  settleFailed,
+  syncDone,
+} from '../spool/settle.ts'
 import { wordsOf } from '../util/user-error.ts'
+
+/** After so many jobs the event loop gets its turn. */
+const RELEASED_PER_TURN = 50
 
 interface SettlementContext {
   spool: Spool
@@ -19,6 +31,9 @@ export class Settlement {
   readonly #context: SettlementContext
   /** Jobs that know more than their file does. */
   readonly #unrecorded = new Set<ClaimedJob>()
+  /** Jobs in `done/` that still have their GC roots. */
+  #done: DoneJob[] = []
+  #releasing: Promise<void> | undefined
 
   constructor(context: SettlementContext) {
     this.#context = context
@@ -43,15 +58,51 @@ export class Settlement {
 
   /** Moves a job to `done/` or `failed/`, as its records say. */
   settle(claimed: ClaimedJob): void {
-    const { spool, roots, log } = this.#context
+    const { spool, log } = this.#context
     this.#unrecorded.delete(claimed)
     const hasFailed = Object.values(claimed.job.destinations).some(({ state }) => state === 'failed')
     const target = this.#write(claimed, () =>
-      hasFailed ? settleFailed(spool, claimed) : settleDone(spool, roots, claimed),
+      hasFailed ? settleFailed(spool, claimed) : settleDone(spool, claimed),
     )
     if (target === undefined)
       log.info({ job: claimed.name }, 'somebody moved the job away, so it is left where it is')
-    else if (target !== false) this.tally[hasFailed ? 'failed' : 'done']++
+    else if (target !== false) {
+      this.tally[hasFailed ? 'failed' : 'done']++
+      if (!hasFailed) this.#letGoOf({ claimed, target })
+    }
+  }
+
+  /** Waits until all that is done is so for good, and has lost its GC roots. */
+  async finish(): Promise<void> {
+    while (this.#releasing) await this.#releasing
+  }
+
+  /** A job's roots go only once a power cut can't bring it back: all jobs of a batch together. */
+  #letGoOf(done: DoneJob): void {
+    this.#done.push(done)
+    this.#releasing ??= this.#releaseAll().finally(() => {
+      this.#releasing = undefined
+    })
+  }
+
+  async #releaseAll(): Promise<void> {
+    const { spool, roots, log } = this.#context
+    while (this.#done.length > 0) {
+      await nextTurn()
+      const jobs = this.#done
+      this.#done = []
+      try {
+        await syncDone(spool, jobs)
+        for (const [at, job] of jobs.entries()) {
+          if (at % RELEASED_PER_TURN === 0) await nextTurn()
+          releaseDone(spool, roots, job)
+        }
+      } catch (error) {
+        const message =
+          'the GC roots of jobs that are done stay until the next sweep, since done/ could not be synced'
+        log.warn({ jobs: jobs.length, error: wordsOf(error) }, message)
+      }
+    }
   }
 
   /** Gives a job back to `new/`, with all that is known of it. */

@@ -1,11 +1,11 @@
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Rate, RunningBatch } from '../spool/report.ts'
-import type { Progress } from './route.ts'
+import type { UploadProgress } from '../util/upload-progress.ts'
 import { Throughput } from './throughput.ts'
 
 /** The batches that are on their way to one destination, since when and how far they are. */
 export class Underway {
-  readonly #batches = new Map<readonly ClaimedJob[], { since: string; progress: Progress }>()
+  readonly #batches = new Map<readonly ClaimedJob[], { since: string; progress: UploadProgress }>()
   /** What went out in the batches that are through. */
   #sent: Rate = { bytes: 0, jobs: 0 }
   readonly #throughput = new Throughput()
@@ -31,7 +31,7 @@ export class Underway {
   }
 
   /** @returns Where how far it is is to be written. */
-  begin(jobs: readonly ClaimedJob[]): Progress {
+  begin(jobs: readonly ClaimedJob[]): UploadProgress {
     const progress = { sentBytes: 0, expectedBytes: 0 }
     this.#batches.set(jobs, { since: new Date().toISOString(), progress })
     return progress

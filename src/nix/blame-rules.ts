@@ -1,5 +1,4 @@
-/** Whose failure it is: the job's own, the destination's (and so every job's), or not to be told. */
-export type Blame = 'job' | 'destination' | 'unknown'
+import type { Blame } from '../util/verdict.ts'
 
 /** What one text of Nix's means. */
 export interface Rule {

@@ -1,18 +1,6 @@
 import { withoutPassword } from '../config/store-url.ts'
-import { type Blame, RULES } from './blame-rules.ts'
-
-export type { Blame } from './blame-rules.ts'
-
-/** What an error of Nix means. */
-export interface Verdict {
-  blame: Blame
-  /** No use in trying again: it will not get better by itself. Only ever true of a job's own failure. */
-  permanent: boolean
-  /** What is wrong and what to do, in words, with Nix's own words behind: one line, no passwords, 500 characters. */
-  message: string
-  /** The store path Nix complains of, if it names one. */
-  path?: string
-}
+import type { Verdict } from '../util/verdict.ts'
+import { RULES } from './blame-rules.ts'
 
 /** Nix and ssh say these beside an error, and some have the very words in them that rules look for. */
 const NOISE = [

@@ -1,7 +1,6 @@
 import { resolve } from 'node:path'
-import { type RunOptions, type RunResult, run } from '../util/run-program.ts'
-import { NixFailure, unlessFailed } from './failure.ts'
-import { messagesOf } from './messages.ts'
+import { type RunOptions, run } from '../util/run-program.ts'
+import { unlessFailed } from './failure.ts'
 
 /** Queries of the local store answer in milliseconds; one that hangs (a stuck nix-daemon) must not hang us. */
 export const QUERY_TIMEOUT_MS = 120_000
@@ -40,64 +39,6 @@ export async function invalidPaths(paths: readonly string[], signal?: AbortSigna
  */
 export async function outputsOf(drvPath: string, signal?: AbortSignal): Promise<string[]> {
   return [...lines(await query(['--query', '--outputs', drvPath], signal))]
-}
-
-/**
- * The sizes of store paths as NARs, in bytes, in the order of `paths`.
- * @param paths Valid store paths.
- */
-export async function pathSizes(paths: readonly string[], signal?: AbortSignal): Promise<number[]> {
-  return (await query(['--query', '--size', ...paths], signal)).trim().split('\n').map(Number)
-}
-
-/**
- * Has Nix read store paths and compare them with what they were registered with.
- * @returns Exit code 0 where all is well, and otherwise what it says of the first ones that aren't.
- * @throws {NixFailure} where it was ended before it could tell.
- */
-export async function verifyPaths(paths: readonly string[], signal?: AbortSignal): Promise<RunResult> {
-  const result = await run('nix-store', ['--verify-path', ...paths], queryOptions(signal))
-  if (result.ended) throw new NixFailure(messagesOf(result.lines), result.ended)
-  return result
-}
-
-/**
- * Tells which store paths don't have the content that they were registered with, or none at all. A binary cache takes
- * such a path without a word, and whoever fetches it is told of a hash mismatch. Takes about a second for 150 MB.
- * One that can't be read isn't said to be corrupt, since that may pass; whoever uploads it meets the same trouble.
- * @param paths Valid store paths.
- * @throws {NixFailure} where Nix was ended before it could tell.
- */
-export async function corruptPaths(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
-  if (paths.length === 0) return new Set()
-  const { exitCode, lines } = await verifyPaths(paths, signal)
-  if (exitCode === 0) return new Set()
-  const messages = messagesOf(lines)
-  const changed = messages.flatMap((message) => MODIFIED.exec(message)?.[1] ?? [])
-  if (messages.every((message) => MODIFIED.test(message))) return new Set(changed)
-  // An error ends the run, whatever comes after the path that it is about.
-  const gone = paths.filter((path) => messages.some((message) => isGone(message, path)))
-  const found = new Set([...changed, ...gone])
-  const left = paths.filter((path) => !found.has(path))
-  if (found.size === 0 && left.length === 1) return found
-  const parts = found.size > 0 ? [left] : halves(left)
-  for (const part of parts) for (const path of await corruptPaths(part, signal)) found.add(path)
-  return found
-}
-
-/** 2.8.0, 2.26.3, 2.34.8 */
-const MODIFIED = /^path '([^']+)' was modified!/
-
-/** "getting status of 'PATH': No such file or directory" (2.8.0); "path 'PATH' does not exist" (2.26.3, 2.34.8). */
-function isGone(message: string, path: string): boolean {
-  const at = message.indexOf(path)
-  const isNamed = at !== -1 && /^['"/]/.test(message.slice(at + path.length))
-  return isNamed && /: No such file or directory$| does not exist$/.test(message)
-}
-
-function halves<T>(items: readonly T[]): [T[], T[]] {
-  const middle = Math.ceil(items.length / 2)
-  return [items.slice(0, middle), items.slice(middle)]
 }
 
 /** `nix-store`, not `nix path-info`: it says the same in every version of Nix. */

@@ -19,6 +19,11 @@ export function narHashOf(text: string): string | undefined {
   return bytes.length === 32 ? `sha256:${base32(bytes)}` : undefined
 }
 
+/** A SHA-256 as a narinfo has it: `sha256:` and base 32. */
+export function hashText(digest: Buffer): string {
+  return `sha256:${base32(digest)}`
+}
+
 /** Five bits a digit, the last ones first. */
 function base32(bytes: Buffer): string {
   let text = ''

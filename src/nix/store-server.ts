@@ -25,8 +25,10 @@ export interface StoreObject {
   references: readonly string[]
   /** `KEY-NAME:BASE64`, each: those it came with, or got here. */
   signatures: readonly string[]
-  /** True where its name is made of its content, so that nobody has to sign it. */
-  isContentAddressed: boolean
+  /** The derivation that it was built by, where that is known. */
+  deriver: string | undefined
+  /** How its name is made of its content, as a narinfo has it, so that nobody has to sign it; empty where it isn't. */
+  contentAddress: string
 }
 
 /** nix: src/libstore/serve-protocol.hh */
@@ -149,8 +151,7 @@ const END = 'end'
 function readObject(answers: WireReader): StoreObject | typeof END {
   const path = answers.text()
   if (path === '') return END
-  // The derivation that it was built by.
-  answers.text()
+  const deriver = answers.text() || undefined
   const references = answers.texts()
   // How much there is to download, which for a local store is as much as there is.
   answers.number()
@@ -160,5 +161,5 @@ function readObject(answers: WireReader): StoreObject | typeof END {
   const signatures = answers.texts()
   const narHash = narHashOf(hash)
   if (narHash === undefined) throw new NixFailure([`the hash of '${path}' is no SHA-256: ${hash}`], undefined)
-  return { path, narHash, narSize, references, signatures, isContentAddressed: contentAddress !== '' }
+  return { path, narHash, narSize, references, signatures, deriver, contentAddress }
 }

@@ -1,34 +1,9 @@
-import { readFileSync } from 'node:fs'
-import { UserError, wordsOf } from '../util/user-error.ts'
-import { userName } from '../util/user-name.ts'
 import { NIX_COMMAND, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
 
 /** `nix store verify` exits with the sum of 1 (corrupt), 2 (untrusted) and 4 (failed); 1 alone is any error. */
 const UNTRUSTED = 2
-
-/**
- * The public half of a secret key, as `trusted-public-keys` wants it.
- * @throws {UserError} where the file can't be read or holds no key.
- */
-export function publicKeyOf(secretKeyFile: string): string {
-  const [name, secret] = readKey(secretKeyFile).trim().split(':')
-  const bytes = Buffer.from(secret ?? '', 'base64')
-  // An Ed25519 secret key as libsodium keeps it: 32 bytes of seed, then the 32 bytes of the public key.
-  if (!name || bytes.length !== 64) {
-    throw new UserError(`secret-key-file: ${secretKeyFile} holds no secret key of Nix (NAME:BASE64)`)
-  }
-  return `${name}:${bytes.subarray(32).toString('base64')}`
-}
-
-function readKey(secretKeyFile: string): string {
-  try {
-    return readFileSync(secretKeyFile, 'utf8')
-  } catch (error) {
-    throw new UserError(`secret-key-file can't be read by user ${userName()}: ${wordsOf(error)}`)
-  }
-}
 
 /**
  * Reads another store back, without anything that Nix remembers of it: is the whole closure there, and trusted?

@@ -2,11 +2,20 @@ import { renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { printable } from '../util/printable.ts'
+import { syncFiles } from '../util/sync.ts'
 import { codeOf } from '../util/user-error.ts'
 import { type ClaimedJob, rootedPaths } from './claim.ts'
 import { formatJob } from './job.ts'
 import type { Spool, State } from './layout.ts'
-import { freeName, fsyncDirectory, identityOf, moveJob, unlinkIfThere, writeTemporary } from './write.ts'
+import {
+  exists,
+  freeName,
+  fsyncDirectory,
+  identityOf,
+  moveJob,
+  unlinkIfThere,
+  writeTemporary,
+} from './write.ts'
 
 /**
  * Notes in a claimed job what happened to it so far (docs/SPOOL.md, T3).
@@ -34,10 +43,11 @@ function isThere(spool: Spool, claimed: ClaimedJob): boolean {
 }
 
 /**
- * Moves a delivered job to `done/`, writes its delivery record there and removes its GC roots (T4).
+ * Moves a delivered job to `done/` and writes its delivery record there (T4). It keeps its GC roots until that is durable:
+ * see `releaseDone`.
  * @returns The name it has there, or undefined where somebody moved it away; then nothing is done.
  */
-export function settleDone(spool: Spool, roots: GcRoots, claimed: ClaimedJob): string | undefined {
+export function settleDone(spool: Spool, claimed: ClaimedJob): string | undefined {
   const temporary = tryToWrite(spool, formatJob(claimed.job))
   const isOurs = isThere(spool, claimed)
   const target = isOurs ? moveJob(join(spool.cur, claimed.name), claimed.name, spool.done) : undefined
@@ -46,9 +56,28 @@ export function settleDone(spool: Spool, roots: GcRoots, claimed: ClaimedJob): s
     return undefined
   }
   if (temporary !== undefined) renameSync(temporary, join(spool.done, target))
-  roots.release(claimed.name, rootedPaths(claimed.job))
-  if (claimed.job.drvPath !== undefined) roots.release(claimed.name, [claimed.job.drvPath])
   return target
+}
+
+/** A job that was moved to `done/`, and the name that it has there. */
+export interface DoneJob {
+  claimed: ClaimedJob
+  target: string
+}
+
+/** Makes durable that jobs are in `done/`, all at once (T4d). */
+export async function syncDone(spool: Spool, jobs: readonly DoneJob[]): Promise<void> {
+  await syncFiles(
+    spool.done,
+    jobs.map(({ target }) => target),
+  )
+}
+
+/** Removes the GC roots of a job of which it is durable that it is in `done/` (T4e), unless somebody has requeued it. */
+export function releaseDone(spool: Spool, roots: GcRoots, { claimed: { name, job }, target }: DoneJob): void {
+  if (!exists(join(spool.done, target))) return
+  roots.release(name, rootedPaths(job))
+  if (job.drvPath !== undefined) roots.release(name, [job.drvPath])
 }
 
 /** A full disk must not keep what was delivered in the queue: it is done, if without its delivery record (C10). */

@@ -13,6 +13,11 @@ export class FifoQueue<T> {
     return this.#waiting.length === 0
   }
 
+  /** What waits for its turn next. */
+  get first(): T | undefined {
+    return this.#waiting[0]?.what
+  }
+
   /**
    * Waits until it is let go. Rejects with the signal's reason, and leaves the line then.
    * @param what Handed to who lets it go.

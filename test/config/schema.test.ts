@@ -56,22 +56,14 @@ describe('a value that will not do is named with what was expected and what came
     ['[[destination]]\nname = "x"', 'destination[0]: expected either "to" or "command", got neither'],
     [`${S3}command = ["x"]`, 'destination[0]: expected either "to" or "command", got both'],
     [
-      '[[destination]]\nto = "file:///x"\nvia = "stage"',
-      'destination[0]: "via = "stage"" is for http://, https:// and s3:// only',
-    ],
-    [
-      '[[destination]]\nto = "http://x?index-debug-info=true"\nvia = "stage"',
-      'destination[0]: "via = "stage"" can\'t be had with "index-debug-info" in the URL',
-    ],
-    [
       '[[destination]]\nto = "ssh://x"\nmax-rate = "1M"',
-      'destination[0]: "max-rate" goes with "via = "stage"", which is for http://, https:// and s3://',
+      'destination[0]: "max-rate" is for http://, https:// and s3:// without "via = "nix""',
     ],
     [
       `${S3}max-rate = 0`,
       'destination[0].max-rate: expected a size per second such as "500K" or "2M", got 0',
     ],
-    [`${S3}via = "x"`, 'destination[0].via: expected "stage" or "nix", got "x"'],
+    [`${S3}via = "x"`, 'destination[0].via: expected "nix", got "x"'],
     [`${S3}paths = "stdin"`, 'destination[0]: "paths" goes with "command"'],
     [
       `${S3}closure = false`,

@@ -22,7 +22,7 @@ async function makeLoop(): Promise<Loop> {
   const config = {
     ...DEFAULTS,
     spool: spool.root,
-    stage: join(dir, 'stage'),
+    warnings: [],
     gcroots: '',
     destinations: [destination],
   }

@@ -20,9 +20,10 @@ test('the first of many jobs go out alone, and the others not in crumbs', async 
   const config = await site.configured(`${DEBUG}[[destination]]\ncommand = ["${program}"]\n`)
   const drained = await site.run(['drain', ...config])
   expect(drained).toMatchObject({ exitCode: 0 })
-  const [first = 0, ...others] = batchesIn(drained.stderr).map(({ jobs }) => jobs)
-  expect(first).toBe(100)
+  const sizes = batchesIn(drained.stderr).map(({ jobs }) => jobs)
+  expect(sizes).toContain(100)
   // What is claimed by the time that the first ones are through, and the rest.
-  expect(others.length).toBeLessThanOrEqual(2)
+  expect(sizes.length).toBeLessThanOrEqual(3)
+  expect(Math.min(...sizes)).toBeGreaterThanOrEqual(50)
   expect(site.counts()).toEqual({ new: 0, cur: 0, done: JOBS, failed: 0 })
 })

@@ -1,7 +1,5 @@
 // Several destinations: each has its own state, and none waits for another.
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../integration/daemon.ts'
@@ -101,29 +99,4 @@ test('pausing one stops that one only', async () => {
   await site.settle('done', 20, LONG)
   expect(missing(site, paths, other)).toEqual([])
   expect(one.count('PUT', /\.narinfo$/)).toBe(20)
-})
-
-test('content is read once to be checked for two destinations that take it at the same time', async () => {
-  const site = await makeSite()
-  await site.makeSpool()
-  const [one, two] = [await server(), await server()]
-  const [shim, checks] = [join(site.nix.dir, 'shim'), join(site.nix.dir, 'checks')]
-  await mkdir(shim)
-  const script = `#!/bin/sh
-case " $* " in *" --verify-path "*) echo "$#" >>'${checks}' ;; esac
-exec '${join(site.nix.version.bin, 'nix-store')}' "$@"
-`
-  await writeFile(join(shim, 'nix-store'), script, { mode: 0o755 })
-  const config = await site.configured(destination('one', one.url, '') + destination('two', two.url, ''))
-  const large = 'x'.repeat(100_000)
-  const files = Array.from({ length: 10 }, (_, at) => [`large-${at}`, `${at}${large}`])
-  const paths = await site.nix.addAllToStore(Object.fromEntries(files))
-  await handOverAll(
-    site,
-    paths.map((path) => [path]),
-  )
-  const env = { PATH: `${shim}:${site.env.PATH}` }
-  expect(await site.run(['drain', ...config], { env })).toMatchObject({ exitCode: 0 })
-  expect(await readFile(checks, 'utf8')).toBe('11\n')
-  expect([missing(site, paths, one), missing(site, paths, two)]).toEqual([[], []])
 })

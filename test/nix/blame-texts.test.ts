@@ -3,7 +3,8 @@
 
 import { STATUS_CODES } from 'node:http'
 import { describe, expect, test } from 'vitest'
-import { type Blame, judge } from '../../src/nix/blame.ts'
+import { judge } from '../../src/nix/blame.ts'
+import type { Blame } from '../../src/util/verdict.ts'
 
 const LIB = '/nix/store/ql3skgg9xkklhnyr3wb8zz8i6vymhasz-lib'
 const APP = '/nix/store/ph0j155nfcqyh638y20ym2y8a4wy33y3-app'

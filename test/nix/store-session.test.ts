@@ -51,11 +51,14 @@ describe.each(versions)('with Nix $version', (version) => {
         narSize: Number(size),
         references: [dependency],
         signatures: [expect.stringMatching(/^key-1:/)],
-        isContentAddressed: false,
+        deriver: expect.stringMatching(/-path\.drv$/),
+        contentAddress: '',
       },
     ])
     const text = await nix.addToStore('text', 'content')
-    expect(await store.objects([text], signal)).toMatchObject([{ isContentAddressed: true, signatures: [] }])
+    expect(await store.objects([text], signal)).toMatchObject([
+      { contentAddress: expect.stringMatching(/^text:sha256:|^fixed:/), signatures: [] },
+    ])
   })
 
   test('of many, those that are valid come back, each once, in the order they were asked for', async () => {

@@ -10,7 +10,7 @@ import {
   NotFound,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import { parseNarInfo } from '../../src/nix/narinfo.ts'
+import { parseNarInfo } from '../../src/cache/narinfo.ts'
 
 export class BucketReader {
   /** What narinfos told of when it wasn't there. */

@@ -50,7 +50,7 @@ describe('T2: a claim', () => {
 
   test("of a file that another one took the place of meanwhile delivers neither: it goes back as nobody's", async () => {
     const temp = tempSpool()
-    const { spool, roots } = temp
+    const { spool } = temp
     const path = put(spool, 'new', 'X.json')
     // As long as it takes a file to come here from where it was written.
     await sleep(20)
@@ -60,7 +60,7 @@ describe('T2: a claim', () => {
       return true
     })
     if (found.kind !== 'claimed') throw new Error(found.kind)
-    expect(settleDone(spool, roots, found.claimed)).toBeUndefined()
+    expect(settleDone(spool, found.claimed)).toBeUndefined()
     expect(tree(spool)).toEqual({ cur: ['X.json'] })
     expect(contentOf(spool, 'cur', 'X.json')).toBe(jobText('other'))
   })

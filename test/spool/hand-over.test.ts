@@ -114,7 +114,7 @@ describe('C1: a hand-over that fails', () => {
       import { handOver } from '${src('spool/hand-over.ts')}'
       import { spoolAt } from '${src('spool/layout.ts')}'
       import { GcRoots } from '${src('nix/gc-roots.ts')}'
-      import { wordsOf } from '${src('config/user-error.ts')}'
+      import { wordsOf } from '${src('util/user-error.ts')}'
       const [root, gcroots, jobs] = JSON.parse(process.argv[1])
       try {
         handOver(spoolAt(root), new GcRoots(gcroots), jobs)

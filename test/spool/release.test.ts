@@ -61,7 +61,7 @@ const TRANSITIONS = [
   { row: 'T3', act: ({ spool }: TempSpool, job: ClaimedJob) => record(spool, job), gone: false },
   {
     row: 'T4',
-    act: ({ spool, roots }: TempSpool, job: ClaimedJob) => settleDone(spool, roots, job),
+    act: ({ spool }: TempSpool, job: ClaimedJob) => settleDone(spool, job),
     gone: undefined,
   },
   { row: 'T5', act: ({ spool }: TempSpool, job: ClaimedJob) => settleFailed(spool, job), gone: undefined },

@@ -2,7 +2,7 @@ import { renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ClaimedJob } from '../../src/spool/claim.ts'
-import { record, settleDone, settleFailed } from '../../src/spool/settle.ts'
+import { record, releaseDone, settleDone, settleFailed, syncDone } from '../../src/spool/settle.ts'
 import {
   claimIt,
   contentOf,
@@ -39,12 +39,23 @@ test('T3: a record replaces the job in cur/ by what is known of it now', () => {
 })
 
 describe('T4: a delivered job', () => {
-  test('S4: lies in done/ with its delivery record, and its GC roots are gone', () => {
+  test('S4: lies in done/ with its delivery record, and once that is durable its GC roots go', async () => {
     const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
-    expect(settleDone(spool, roots, claimed)).toBe('X.json')
+    expect(settleDone(spool, claimed)).toBe('X.json')
     expect(tree(spool)).toEqual({ done: ['X.json'] })
     expect(destinationsIn(temp, 'done')).toEqual({ s3: DELIVERED })
+    expect(rooted(temp)).toEqual(['X.json'])
+    await syncDone(spool, [{ claimed, target: 'X.json' }])
+    releaseDone(spool, roots, { claimed, target: 'X.json' })
     expect(rooted(temp)).toEqual([])
+  })
+
+  test('keeps its roots where somebody requeues it meanwhile', () => {
+    const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
+    settleDone(spool, claimed)
+    renameSync(join(spool.done, 'X.json'), join(spool.new, 'X.json'))
+    releaseDone(spool, roots, { claimed, target: 'X.json' })
+    expect(rooted(temp)).toEqual(['X.json'])
   })
 
   test('whose outputs were looked up from its derivation gives that one’s root back too', () => {
@@ -52,7 +63,8 @@ describe('T4: a delivered job', () => {
     const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED }, JSON.stringify(drv))
     expect(rooted(temp)).toEqual(['X.json'])
     claimed.job = { ...claimed.job, outPaths: [storePath('hello')] }
-    settleDone(spool, roots, claimed)
+    settleDone(spool, claimed)
+    releaseDone(spool, roots, { claimed, target: 'X.json' })
     expect(rooted(temp)).toEqual([])
   })
 
@@ -60,21 +72,22 @@ describe('T4: a delivered job', () => {
     const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
     put(spool, 'new', 'Y.json')
     claimIt(temp, 'Y.json')
-    settleDone(spool, roots, claimed)
+    settleDone(spool, claimed)
+    releaseDone(spool, roots, { claimed, target: 'X.json' })
     expect(rooted(temp)).toEqual(['Y.json'])
   })
 
   test('does not lie over an older one of its name', () => {
-    const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
+    const { temp, spool, claimed } = withClaimed({ s3: DELIVERED })
     put(spool, 'done', 'X.json', 'older')
-    expect(settleDone(spool, roots, claimed)).toBe('X~1.json')
+    expect(settleDone(spool, claimed)).toBe('X~1.json')
     expect(contentOf(spool, 'done', 'X.json')).toBe('older')
     expect(destinationsIn(temp, 'done', 'X~1.json')).toEqual({ s3: DELIVERED })
   })
 
   test('C9: that is stopped before it is moved is in cur/ as it was, with its roots', () => {
-    const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
-    expect(() => frozen(temp, spool.done, () => settleDone(spool, roots, claimed))).toThrow('EACCES')
+    const { temp, spool, claimed } = withClaimed({ s3: DELIVERED })
+    expect(() => frozen(temp, spool.done, () => settleDone(spool, claimed))).toThrow('EACCES')
     expect(tree(spool)).toEqual({ tmp: [expect.any(String)], cur: ['X.json'] })
     expect(contentOf(spool, 'cur', 'X.json')).toBe(jobText())
     expect(rooted(temp)).toEqual(['X.json'])
@@ -131,7 +144,7 @@ describe('another job that came by the name of one in hand', () => {
     },
     {
       does: 'T4',
-      act: ({ spool, roots, claimed }: ReturnType<typeof withClaimed>) => settleDone(spool, roots, claimed),
+      act: ({ spool, claimed }: ReturnType<typeof withClaimed>) => settleDone(spool, claimed),
       is: undefined,
     },
     {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { isProgress } from '../../src/nix/messages.ts'
 import { LineFile } from '../../src/util/line-file.ts'
 import { run } from '../../src/util/run-program.ts'
 
@@ -78,7 +79,7 @@ test('one that has become large is emptied, and goes on', async () => {
 test("Nix's progress is not kept, so that it can't drown what is said between", async () => {
   const script = `echo 'error: first' >&2; yes '@nix {"action":"result","type":105}' | head -1000 >&2; echo '@nix {"action":"msg","level":0,"msg":"second"}' >&2; exit 1`
   for (const isTalkative of [false, true]) {
-    const { lines } = await run('sh', ['-c', script], { isTalkative })
+    const { lines } = await run('sh', ['-c', script], { isTalkative, isNoise: isProgress })
     expect(lines).toEqual(['error: first', '@nix {"action":"msg","level":0,"msg":"second"}'])
   }
 })

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { s3Failure } from '../../src/delivery/staged/s3-failure.ts'
 import { publicKeyOf } from '../../src/nix/verify.ts'
+import { s3Failure } from '../../src/transport/s3/s3-failure.ts'
 import { userName } from '../../src/util/user-name.ts'
 
 /** In no passwd file, as the user of many a container. Takes root. */

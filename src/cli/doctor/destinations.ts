@@ -1,18 +1,17 @@
 import { accessSync, constants, mkdtempSync, rmdirSync, statSync } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
+import { CACHE_INFO } from '../../cache/cache-info.ts'
+import { contentTypeOf } from '../../cache/content-type.ts'
 import type { Destination } from '../../config/config.ts'
-import { schemeOf } from '../../config/store-url.ts'
+import { fileOf, isNetworkCache, schemeOf } from '../../config/store-url.ts'
 import { failureOf } from '../../delivery/failure.ts'
-import { createTransport, hasTransport } from '../../delivery/staged/create-transport.ts'
 import { missingAt } from '../../nix/copy.ts'
+import { createTransport } from '../../transport/create-transport.ts'
 import { wordsOf } from '../../util/user-error.ts'
-import { localDirectory } from '../local-directory.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 
 /** How long a destination may take to answer. */
 export const PATIENCE_MS = 20_000
-
-const CACHE_INFO = 'nix-cache-info'
 
 /** Does each destination answer, know us, and take what we upload? Nothing stays there of the question. */
 export async function checkDestinations(patient: Patient): Promise<Check[]> {
@@ -29,7 +28,7 @@ async function checkOne({ storeDir, service }: Patient, destination: Destination
   try {
     if (command) return [program(name, command.argv[0])]
     if (schemeOf(to) === 'file') return [directory(name, to, user)]
-    if (hasTransport(to)) return await network(name, destination, storeDir, user)
+    if (isNetworkCache(to)) return await network(name, destination, storeDir, user)
     return [await anyStore(name, destination, storeDir, user)]
   } catch (error) {
     const message = failureOf(error)?.verdict.message ?? wordsOf(error)
@@ -53,7 +52,7 @@ function program(name: string, file: string): Check {
 
 /** A cache in a directory is made by the first upload. */
 function directory(name: string, to: string, user: string): Check {
-  const path = localDirectory(to) ?? '/'
+  const path = fileOf(to)
   const existing = nearest(path)
   try {
     rmdirSync(mkdtempSync(join(existing, '.nix-upload-doctor-')))
@@ -95,8 +94,12 @@ async function network(
         fail(name, `it is for the store ${storeThere}, and this one is ${storeDir}`, 'Upload somewhere else'),
       ]
     }
-    const text = there ?? `StoreDir: ${storeDir}\n`
-    await transport.put(CACHE_INFO, { text }, signal, () => undefined)
+    const body = Buffer.from(there ?? `StoreDir: ${storeDir}\n`)
+    await transport.put(
+      { name: CACHE_INFO, contentType: contentTypeOf(CACHE_INFO), body },
+      signal,
+      () => undefined,
+    )
     const isNew = there === undefined ? '; it was empty, and has its nix-cache-info now' : ''
     return [ok(name, `answers ${user}, and can be written to${isNew}`), ...checks]
   } catch (error) {

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from 'node:fs'
 import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { isBinaryCache } from '../../config/store-url.ts'
-import { publicKeyOf } from '../../nix/verify.ts'
+import { publicKeyOf } from '../../nix/secret-key.ts'
 import { UserError, wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 

@@ -1,4 +1,4 @@
-import { type Config, defaultStage } from '../../config/config.ts'
+import type { Config } from '../../config/config.ts'
 import { type Beside, serveBeside } from '../../daemon/beside.ts'
 import { NixFailure } from '../../nix/failure.ts'
 import { ignoresHook, withHook } from '../../nix/hook-setting.ts'
@@ -28,8 +28,7 @@ export async function build(
 ): Promise<number> {
   const nixConfig = await hookedConfig(workspace)
   const { spool, gcroots } = workspace
-  const stage = config.stage === defaultStage(config.spool) ? defaultStage(spool.root) : config.stage
-  const daemon = await serveBeside({ ...config, spool: spool.root, gcroots, stage }, wordyLog())
+  const daemon = await serveBeside({ ...config, spool: spool.root, gcroots }, wordyLog())
   const progress = new Progress(daemon, spool)
   try {
     const env = { NIX_CONFIG: nixConfig, NIX_UPLOAD_SPOOL: spool.root, NIX_UPLOAD_GCROOTS: gcroots }

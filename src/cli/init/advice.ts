@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DEFAULT_CONFIG_FILE } from '../../config/config.ts'
-import { publicKeyOf } from '../../nix/verify.ts'
+import { publicKeyOf } from '../../nix/secret-key.ts'
 import { hookOf } from './plan.ts'
 import type { Settled } from './settled.ts'
 

@@ -3,9 +3,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DEFAULTS, embeddedDestination } from '../../config/config.ts'
 import { schemeOf } from '../../config/store-url.ts'
-import { localDirectory } from '../local-directory.ts'
 import { HOOK, hookToName } from '../own-hook.ts'
-import type { Settled } from './settled.ts'
+import { localDirectory, type Settled } from './settled.ts'
 import { file, link, program, type Step } from './step.ts'
 
 const UNITS = [

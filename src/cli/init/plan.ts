@@ -1,11 +1,10 @@
 import { dirname, join } from 'node:path'
 import { DEFAULTS } from '../../config/config.ts'
 import { STATES } from '../../spool/layout.ts'
-import { localDirectory } from '../local-directory.ts'
 import { hookToName } from '../own-hook.ts'
 import { configText } from './config-file.ts'
 import { installSteps } from './install.ts'
-import type { Settled } from './settled.ts'
+import { localDirectory, type Settled } from './settled.ts'
 import { directory, file, keyPair, type Step } from './step.ts'
 
 /** What init does, in this order. */

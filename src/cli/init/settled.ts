@@ -1,3 +1,4 @@
+import { fileOf, schemeOf } from '../../config/store-url.ts'
 import type { Site } from './step.ts'
 
 /** Everything that init has to know, settled by flags, by answers, or by what is there already. */
@@ -18,4 +19,9 @@ export interface Settled extends Site {
   /** Its configuration has services.nix-upload, so all of it is there. */
   isModuleOn: boolean
   hasSystemd: boolean
+}
+
+/** The directory of a cache that lies on this machine; undefined for any other. */
+export function localDirectory(to: string): string | undefined {
+  return schemeOf(to) === 'file' ? fileOf(to) : undefined
 }

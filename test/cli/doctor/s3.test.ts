@@ -2,8 +2,8 @@
 
 import { CreateBucketCommand } from '@aws-sdk/client-s3'
 import { beforeAll, expect, test } from 'vitest'
-import { clientOf, environmentOf } from '../../delivery/staged/s3-bed.ts'
 import { type Radosgw, type S3User, startRadosgw } from '../../support/servers/radosgw.ts'
+import { clientOf, environmentOf } from '../../transport/s3/s3-bed.ts'
 import { bench, build } from '../cli.ts'
 import { findings } from './bed.ts'
 

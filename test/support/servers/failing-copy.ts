@@ -3,9 +3,10 @@
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { type Blame, judge } from '../../../src/nix/blame.ts'
+import { judge } from '../../../src/nix/blame.ts'
 import { copy } from '../../../src/nix/copy.ts'
 import { NixFailure } from '../../../src/nix/failure.ts'
+import type { Blame } from '../../../src/util/verdict.ts'
 import type { PrivateNix } from '../private-nix.ts'
 import { executable, quoted } from './remote-nix.ts'
 

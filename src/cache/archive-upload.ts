@@ -1,0 +1,179 @@
+import { createHash } from 'node:crypto'
+import type { StoreObject } from '../nix/store-server.ts'
+import type { OnBytes, Transport } from '../transport/transport.ts'
+import { Semaphore } from '../util/semaphore.ts'
+import { UploadFailure } from '../util/verdict.ts'
+import type { Compression } from './compression.ts'
+import { versionOf } from './compressor-version.ts'
+import { contentTypeOf } from './content-type.ts'
+import type { Listing } from './nar/nar-blocks.ts'
+import type { PackCall, Packed } from './nar/pack-call.ts'
+import type { Packer } from './nar/packer.ts'
+import type { Archive } from './narinfo.ts'
+
+/** Paths up to that size are packed in memory, and their archives are named by what is in them, as Nix does it. */
+const SMALL_BYTES = 4 * 1024 * 1024
+/** So many bytes of small paths are in memory at a time, before they are compressed and until they are sent. */
+const MEMORY_BYTES = 32 * 1024 * 1024
+/** Smaller archives are sent without a question whether they are there: that would take as long. */
+const ASKED_BYTES = 64 * 1024
+
+/** An archive that is at the destination now. */
+export interface Uploaded {
+  archive: Archive
+  listing: Listing | undefined
+}
+
+/** How one archive goes out. */
+interface Sending {
+  object: StoreObject
+  signal: AbortSignal
+  onBytes: OnBytes
+}
+
+/**
+ * Sends archives to a cache: one stream from the store to there, nothing in between on a disk. One that is there already
+ * is not sent again.
+ */
+export class ArchiveUpload {
+  readonly #transport: Transport
+  readonly #packer: Packer
+  readonly #compression: Compression
+  readonly #wantsListing: boolean
+  readonly #memory = new Semaphore(MEMORY_BYTES)
+  readonly #streams: Semaphore
+  /** Archives that are under way, by name: two paths with the same content share one. */
+  readonly #underway = new Map<string, Promise<Uploaded>>()
+
+  constructor(transport: Transport, packer: Packer, compression: Compression, wantsListing: boolean) {
+    this.#transport = transport
+    this.#packer = packer
+    this.#compression = compression
+    this.#wantsListing = wantsListing
+    this.#streams = new Semaphore(packer.jobs)
+  }
+
+  /**
+   * Has the archive of a path at the destination.
+   * @throws {UploadFailure} where it is not there afterwards.
+   */
+  async send(object: StoreObject, signal: AbortSignal, onBytes: OnBytes): Promise<Uploaded> {
+    const sending = { object, signal, onBytes }
+    return object.narSize <= SMALL_BYTES ? await this.#sendSmall(sending) : await this.#sendLarge(sending)
+  }
+
+  async #sendSmall(sending: Sending): Promise<Uploaded> {
+    const { object, signal } = sending
+    const giveBack = await this.#memory.take(object.narSize, signal)
+    try {
+      const packed = await this.#packer.pack(this.#call(object, 'bytes'), signal)
+      giveBack(Math.max(0, object.narSize - packed.fileSize))
+      const name = this.#name(packed.fileHash.slice('sha256:'.length))
+      return await this.#once(name, async () => {
+        const isThere = packed.fileSize > ASKED_BYTES && (await this.#has(name, packed.fileSize, signal))
+        if (!isThere) await this.#put(name, packed.fileSize, packed.bytes, sending)
+        return this.#uploaded(name, packed)
+      })
+    } finally {
+      giveBack()
+    }
+  }
+
+  /** What it comes to when it is compressed is known only at its end, so its name tells what is in it. */
+  async #sendLarge(sending: Sending): Promise<Uploaded> {
+    const { object, signal } = sending
+    const name = this.#name(`${object.narHash.slice('sha256:'.length)}${this.#tag()}`)
+    return await this.#once(name, async () => {
+      const giveBack = await this.#streams.take(1, signal)
+      try {
+        const found = await this.#transport.head(name, signal)
+        if (found) {
+          // Somebody may have been cut off in the midst of it, at a server that keeps what it got.
+          const packed = await this.#packer.pack(this.#call(object, 'nowhere'), signal)
+          if ((found.size ?? packed.fileSize) === packed.fileSize) return this.#uploaded(name, packed)
+        }
+        return this.#uploaded(name, await this.#stream(name, sending))
+      } finally {
+        giveBack()
+      }
+    })
+  }
+
+  async #stream(name: string, sending: Sending): Promise<Packed> {
+    const { object } = sending
+    const { narSize } = object
+    let packed: (() => Packed) | undefined
+    const body = {
+      size: this.#compression.by === 'nothing' ? narSize : undefined,
+      // What can't be compressed gets a little larger.
+      atMost: narSize + Math.ceil(narSize / 128) + 1024,
+      open: (signal: AbortSignal) => {
+        const stream = this.#packer.stream(this.#call(object, 'chunks'), signal)
+        packed = stream.packed
+        return stream.chunks
+      },
+    }
+    await this.#put(name, undefined, body, sending)
+    if (!packed) throw new Error(`${name} was put without being read`)
+    return packed()
+  }
+
+  /** Two that come to the same archive send it once. */
+  async #once(name: string, send: () => Promise<Uploaded>): Promise<Uploaded> {
+    const other = this.#underway.get(name)
+    // Where that fails, it may be for a reason of its own: its batch was ended, say.
+    const uploaded = await other?.catch(() => undefined)
+    if (uploaded) return uploaded
+    const sent = send()
+    this.#underway.set(name, sent)
+    try {
+      return await sent
+    } finally {
+      if (this.#underway.get(name) === sent) this.#underway.delete(name)
+    }
+  }
+
+  /** Some servers never let anybody write over what is there, and what is there is the same. */
+  async #put(
+    name: string,
+    size: number | undefined,
+    body: Parameters<Transport['put']>[0]['body'],
+    { signal, onBytes }: Sending,
+  ): Promise<void> {
+    try {
+      await this.#transport.put({ name, contentType: contentTypeOf(name), body }, signal, onBytes)
+    } catch (error) {
+      const isRefused = error instanceof UploadFailure && error.isOfOneFile && size !== undefined
+      if (!isRefused || !(await this.#has(name, size, signal).catch(() => false))) throw error
+    }
+  }
+
+  async #has(name: string, size: number, signal: AbortSignal): Promise<boolean> {
+    return (await this.#transport.head(name, signal))?.size === size
+  }
+
+  #call(object: StoreObject, to: PackCall['to']): PackCall {
+    const { path, narHash, narSize } = object
+    return { path, narHash, narSize, compression: this.#compression, wantsListing: this.#wantsListing, to }
+  }
+
+  #name(stem: string): string {
+    return `nar/${stem}.nar${this.#compression.extension}`
+  }
+
+  /**
+   * Behind the hash of the NAR stands how it was compressed: what the name says tells every byte of the archive, so what a
+   * narinfo says of it stays true whoever else uploads the same.
+   */
+  #tag(): string {
+    const { name, level, by } = this.#compression
+    if (by === 'nothing') return ''
+    const args = typeof by === 'string' ? [] : by.args
+    const text = [name, level ?? 'default', ...args, versionOf(this.#compression)].join(' ')
+    return `-${createHash('sha256').update(text).digest('hex').slice(0, 8)}`
+  }
+
+  #uploaded(name: string, { fileHash, fileSize, listing }: Packed): Uploaded {
+    return { archive: { name, compression: this.#compression.name, fileHash, fileSize }, listing }
+  }
+}

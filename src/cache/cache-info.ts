@@ -1,0 +1,47 @@
+import type { Transport } from '../transport/transport.ts'
+import { UploadFailure } from '../util/verdict.ts'
+import { contentTypeOf } from './content-type.ts'
+import { noCache } from './known-paths.ts'
+
+/** Tells that something is a binary cache, and for which store. */
+export const CACHE_INFO = 'nix-cache-info'
+
+/**
+ * Makes sure that a destination is a cache, and for this store.
+ * @returns Whether it was one before.
+ * @throws {UploadFailure} where it is for another store, is no cache, or can't be asked.
+ */
+export async function ensureCacheInfo(
+  transport: Transport,
+  storeDir: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (await isCache(transport, storeDir, signal)) return true
+  const body = Buffer.from(`StoreDir: ${storeDir}\n`)
+  await transport.put(
+    { name: CACHE_INFO, contentType: contentTypeOf(CACHE_INFO), body },
+    signal,
+    () => undefined,
+  )
+  return false
+}
+
+/**
+ * Looks whether a destination is a cache for this store.
+ * @returns False where there is no cache yet.
+ * @throws {UploadFailure} as `ensureCacheInfo`.
+ */
+export async function isCache(transport: Transport, storeDir: string, signal: AbortSignal): Promise<boolean> {
+  const text = await transport.get(CACHE_INFO, signal)
+  // Empty: made by somebody whose power was cut.
+  if (text === undefined || /^\0*$/.test(text)) return false
+  const fields = text.split('\n').filter((line) => line.trim() !== '')
+  if (!fields.every((line) => /^[A-Za-z]+:/.test(line))) {
+    throw noCache(`to ${CACHE_INFO} it answers with "${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}"`)
+  }
+  // Nix takes the store for /nix/store where it isn't said; then anybody's will do.
+  const [, theirs = storeDir] = /^StoreDir: *(.*?)[ \r]*$/m.exec(text) ?? []
+  if (theirs === storeDir) return true
+  const message = `the destination is a cache for ${theirs}, as its nix-cache-info says, and the store here is ${storeDir}`
+  throw new UploadFailure({ blame: 'destination', permanent: false, message })
+}

@@ -1,0 +1,179 @@
+import type { Destination } from '../config/config.ts'
+import { closureOf } from '../nix/closure.ts'
+import { storeDirectory } from '../nix/local-store.ts'
+import { readSecretKeys, type SecretKey } from '../nix/secret-key.ts'
+import type { StoreObject } from '../nix/store-server.ts'
+import type { StoreSession } from '../nix/store-session.ts'
+import type { Transport } from '../transport/transport.ts'
+import type { UploadProgress } from '../util/upload-progress.ts'
+import { UploadFailure } from '../util/verdict.ts'
+import { ArchiveUpload } from './archive-upload.ts'
+import { ensureCacheInfo, isCache } from './cache-info.ts'
+import { ClosureUpload, type Failures } from './closure-upload.ts'
+import { compressionOf } from './compression.ts'
+import { type Found, KnownPaths } from './known-paths.ts'
+import { sendLog } from './log-upload.ts'
+import type { Packer } from './nar/packer.ts'
+import { readBack, unsignedStays, withoutArchive } from './read-back.ts'
+import { lackingKeys, resign } from './resign.ts'
+import type { Upstream } from './upstream.ts'
+
+/** What a writer is made of. */
+export interface WriterContext {
+  store: StoreSession
+  transport: Transport
+  packer: Packer
+  upstream: Upstream
+  /** Told of what is no failure but should be mended. */
+  onWarning: (message: string, path?: string) => void
+}
+
+/** Writes a binary cache: the archives of store paths, the narinfos that tell of them, and what else is asked for. */
+export class CacheWriter {
+  readonly #destination: Destination
+  readonly #context: WriterContext
+  readonly #known: KnownPaths
+  #upload: ClosureUpload | undefined
+  /** Asking Nix takes longer than the request. */
+  #storeDir: Promise<string> | undefined
+
+  constructor(destination: Destination, context: WriterContext) {
+    this.#destination = destination
+    this.#context = context
+    this.#known = new KnownPaths(context.transport, destination.presenceAgeMs)
+  }
+
+  /**
+   * Has store paths with their closures at the destination.
+   * @param drvPaths The derivations that built them, as far as that is known.
+   * @returns Which of them failed for a reason of their own, and why; all others are there.
+   * @throws {UploadFailure} where the destination is to blame.
+   */
+  async send(
+    paths: readonly string[],
+    drvPaths: readonly string[],
+    signal: AbortSignal,
+    progress: UploadProgress,
+  ): Promise<Failures> {
+    const { derivations, logs } = this.#destination
+    const { transport, onWarning } = this.#context
+    await this.#greet(signal)
+    const failures = await this.#sendClosures(paths, signal, progress)
+    // Nothing protects a derivation from garbage collection once its outputs are built.
+    const valid = derivations ? await this.#valid(drvPaths, signal) : []
+    const ofDerivations = await this.#sendClosures(valid, signal, progress)
+    if (logs) for (const drvPath of drvPaths) await sendLog(drvPath, transport, signal, progress, onWarning)
+    // What took it all may not be the cache any more that was there before.
+    await this.#checkStill(signal)
+    return new Map([...failures, ...ofDerivations])
+  }
+
+  /** Asks the destination something harmless. */
+  async probe(signal: AbortSignal): Promise<void> {
+    await isCache(this.#context.transport, await this.#ownStoreDir(), signal)
+  }
+
+  close(): void {
+    this.#context.transport.close()
+  }
+
+  /** The file that whoever reads a cache looks at first. One that is gone takes what we know of the cache along. */
+  async #greet(signal: AbortSignal): Promise<void> {
+    const wasThere = await ensureCacheInfo(this.#context.transport, await this.#ownStoreDir(), signal)
+    if (!wasThere) this.#known.forget()
+  }
+
+  async #checkStill(signal: AbortSignal): Promise<void> {
+    if (await isCache(this.#context.transport, await this.#ownStoreDir(), signal)) return
+    this.#known.forget()
+    const message = 'the destination took the upload, and now there is no cache: its nix-cache-info is gone'
+    throw new UploadFailure({ blame: 'destination', permanent: false, message })
+  }
+
+  #ownStoreDir(): Promise<string> {
+    this.#storeDir ??= storeDirectory()
+    return this.#storeDir
+  }
+
+  async #valid(drvPaths: readonly string[], signal: AbortSignal): Promise<string[]> {
+    if (drvPaths.length === 0) return []
+    return (await this.#context.store.objects(drvPaths, signal)).map(({ path }) => path)
+  }
+
+  async #sendClosures(
+    paths: readonly string[],
+    signal: AbortSignal,
+    progress: UploadProgress,
+  ): Promise<Failures> {
+    if (paths.length === 0) return new Map()
+    const { store, transport, upstream } = this.#context
+    const { secretKeyFile, verify } = this.#destination
+    const keys = secretKeyFile === undefined ? [] : readSecretKeys(secretKeyFile)
+    const objects = await closureOf(store, paths, signal)
+    const ours = objects.filter((object) => !upstream.hasSigned(object))
+    const unsigned = await this.#look(ours, new Set(paths), keys, signal)
+    const absent = ours.filter(({ path }) => !this.#known.has(path) && !unsigned.has(path))
+    const missing = await upstream.lacking(absent, signal)
+    const failures = await this.#uploader().send(missing, keys, signal, progress)
+    if (!verify) return failures
+    const sent = missing.filter(({ path }) => !failures.has(path))
+    await readBack(this.#known, transport, sent, keys, signal)
+    const stays = [...unsigned].map(([path, why]) => [path, unsignedStays([path], why)] as const)
+    return withDependents(objects, new Map([...failures, ...stays]))
+  }
+
+  /** A URL that asks for what can't be done is a failure of the destination, to be seen when it is used. */
+  #uploader(): ClosureUpload {
+    if (this.#upload) return this.#upload
+    const { transport, packer, onWarning } = this.#context
+    const parameters = new URL(this.#destination.to).searchParams
+    const wantsListing = ['1', 'true'].includes(parameters.get('write-nar-listing') ?? '')
+    const archives = new ArchiveUpload(transport, packer, compressionOf(parameters), wantsListing)
+    this.#upload = new ClosureUpload({ transport, archives, known: this.#known, onWarning })
+    return this.#upload
+  }
+
+  /**
+   * Looks what is there, and remembers it. What lacks our signatures is signed.
+   * @param asked The paths of the jobs: they are looked for whether they are known or not.
+   * @returns With `verify`, the paths that are there without our signature, and why.
+   */
+  async #look(
+    objects: readonly StoreObject[],
+    asked: ReadonlySet<string>,
+    keys: readonly SecretKey[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, string>> {
+    const { verify } = this.#destination
+    const { transport, onWarning } = this.#context
+    const found = await this.#known.ask(objects, (path) => verify || asked.has(path), signal)
+    const without = verify ? await withoutArchive(found.values(), transport, signal) : new Set<string>()
+    const whole = [...found.values()].filter(({ object }) => !without.has(object.path))
+    const isWanting = (one: Found) =>
+      one.object.contentAddress === '' &&
+      // Others may sign for themselves what they upload, unless all is to be ours.
+      (verify || one.info.signatures.length === 0) &&
+      lackingKeys(one, keys).length > 0
+    const unsigned = await resign(whole.filter(isWanting), keys, transport, signal)
+    const stays = new Map(unsigned.map(({ path, why }) => [path, why]))
+    for (const { path, why } of unsigned) {
+      onWarning(`a path that was there before stays without our signature: ${why}`, path)
+    }
+    for (const path of without) this.#known.drop(path)
+    // What is to be signed is looked at again next time.
+    for (const { object } of whole) if (!verify || !stays.has(object.path)) this.#known.note(object.path)
+    return verify ? stays : new Map()
+  }
+}
+
+/** What refers to a path that failed has failed, too. */
+function withDependents(objects: readonly StoreObject[], failures: Failures): Failures {
+  if (failures.size === 0) return failures
+  const all = new Map(failures)
+  // References come before what refers to them.
+  for (const { path, references } of objects) {
+    const failed = references.map((reference) => all.get(reference)).find((failure) => failure !== undefined)
+    if (failed && !all.has(path)) all.set(path, failed)
+  }
+  return all
+}

@@ -1,0 +1,198 @@
+import type { SecretKey } from '../nix/secret-key.ts'
+import type { StoreObject } from '../nix/store-server.ts'
+import type { Transport } from '../transport/transport.ts'
+import { Semaphore } from '../util/semaphore.ts'
+import type { UploadProgress } from '../util/upload-progress.ts'
+import { UploadFailure } from '../util/verdict.ts'
+import type { ArchiveUpload, Uploaded } from './archive-upload.ts'
+import { contentTypeOf } from './content-type.ts'
+import type { KnownPaths } from './known-paths.ts'
+import { sendListing } from './listing.ts'
+import { isOf, narinfoName, narinfoOf, parseNarInfo } from './narinfo.ts'
+
+/** So many paths are on their way at once; those that wait for memory or for a request are among them. */
+const AT_ONCE = 512
+/** After so many files that were refused, and none that was taken, it is the destination. */
+const REFUSALS = 4
+
+/** Which paths failed, and why. */
+export type Failures = ReadonlyMap<string, UploadFailure>
+
+/** One call of `send`. */
+interface Sending {
+  signal: AbortSignal
+  keys: readonly SecretKey[]
+  progress: UploadProgress
+  /** By store path: what is to be waited for before anything that refers to it. */
+  sent: Map<string, Promise<void>>
+}
+
+interface Context {
+  transport: Transport
+  archives: ArchiveUpload
+  known: KnownPaths
+  /** Told of a file beside an archive that the destination doesn't take: nothing depends on it. */
+  onWarning: (message: string) => void
+}
+
+/**
+ * Sends paths to a binary cache: all archives at will, but a narinfo only after its own archive and after the narinfos of
+ * all that it refers to. So the cache is closed at every instant, whoever reads it and wherever this ends.
+ */
+export class ClosureUpload {
+  readonly #context: Context
+  /** Paths that are on their way; batches that run side by side may have some in common. */
+  readonly #underway = new Map<string, Promise<void>>()
+
+  constructor(context: Context) {
+    this.#context = context
+  }
+
+  /**
+   * @param objects References before what refers to them; references that are not among them are there.
+   * @returns The paths that are not there for a reason of their own, or of what they refer to. All others are.
+   * @throws {UploadFailure} where the destination is to blame.
+   */
+  async send(
+    objects: readonly StoreObject[],
+    keys: readonly SecretKey[],
+    signal: AbortSignal,
+    progress: UploadProgress,
+  ): Promise<Failures> {
+    const ended = new AbortController()
+    const either = AbortSignal.any([signal, ended.signal])
+    const sending: Sending = { signal: either, keys, progress, sent: new Map() }
+    const failures = new Map<string, UploadFailure>()
+    let isTaken = false
+    let fatal: { error: unknown } | undefined
+    const end = (error: unknown) => {
+      fatal ??= { error }
+      ended.abort(error)
+    }
+    const note = (object: StoreObject, error: unknown) => {
+      const isOwn = error instanceof UploadFailure && (error.verdict.blame === 'job' || error.isOfOneFile)
+      if (!isOwn) return end(error)
+      failures.set(object.path, error)
+      const refusals = [...failures.values()].filter(({ verdict }) => verdict.blame !== 'job')
+      if (!isTaken && new Set(refusals).size >= REFUSALS) end(error)
+    }
+    const places = new Semaphore(AT_ONCE)
+    const all: Promise<void>[] = []
+    for (const object of objects) {
+      const leave = await places.take(1, either).catch(() => undefined)
+      if (!leave) break
+      const sent = this.#sendOnce(object, sending)
+      sending.sent.set(object.path, sent)
+      all.push(
+        sent
+          .then(
+            () => {
+              isTaken = true
+            },
+            (error: unknown) => note(object, error),
+          )
+          .finally(leave),
+      )
+    }
+    await Promise.all(all)
+    signal.throwIfAborted()
+    if (fatal) throw fatal.error
+    return failures
+  }
+
+  /** Sends a path, unless another batch is at it and succeeds. */
+  async #sendOnce(object: StoreObject, sending: Sending): Promise<void> {
+    const { path } = object
+    for (let other = this.#underway.get(path); other; other = this.#underway.get(path)) {
+      await other.catch(() => undefined)
+    }
+    if (this.#context.known.has(path) && !sending.signal.aborted) return
+    const sent = this.#send(object, sending)
+    this.#underway.set(path, sent)
+    try {
+      await sent
+    } finally {
+      this.#underway.delete(path)
+    }
+  }
+
+  async #send(object: StoreObject, sending: Sending): Promise<void> {
+    const { signal, keys } = sending
+    try {
+      const uploaded = await this.#sendArchive(object, sending)
+      // One that failed says why, and so nothing that refers to it goes there.
+      const references = object.references.filter((path) => path !== object.path)
+      await Promise.all(references.map((path) => sending.sent.get(path)))
+      const { transport, onWarning } = this.#context
+      if (uploaded.listing) await sendListing(transport, object.path, uploaded.listing, signal, onWarning)
+      await this.#putNarInfo(object, narinfoOf(object, uploaded.archive, keys), sending)
+      this.#context.known.note(object.path)
+    } catch (error) {
+      throw withPath(error, object.path)
+    }
+  }
+
+  async #sendArchive(object: StoreObject, { signal, progress }: Sending): Promise<Uploaded> {
+    const estimate = new Estimate(object.narSize, progress)
+    try {
+      const uploaded = await this.#context.archives.send(object, signal, (count) => estimate.sent(count))
+      estimate.end()
+      return uploaded
+    } catch (error) {
+      estimate.end()
+      throw error
+    }
+  }
+
+  async #putNarInfo(object: StoreObject, text: string, { signal, progress }: Sending): Promise<void> {
+    const name = narinfoName(object.path)
+    const { transport } = this.#context
+    const body = Buffer.from(text)
+    try {
+      await transport.put({ name, contentType: contentTypeOf(name), body }, signal, (count) => {
+        progress.sentBytes += count
+        progress.expectedBytes += count
+      })
+    } catch (error) {
+      // It came there meanwhile, at a server that never lets anybody write over what is there.
+      if (!(error instanceof UploadFailure) || !error.isOfOneFile) throw error
+      const info = parseNarInfo((await transport.get(name, signal).catch(() => undefined)) ?? '')
+      if (!info || !isOf(info, object)) throw error
+    }
+  }
+}
+
+/** What is expected of one archive: as much as its NAR, until it is known better. */
+class Estimate {
+  readonly #progress: UploadProgress
+  #left: number
+
+  constructor(narSize: number, progress: UploadProgress) {
+    this.#progress = progress
+    this.#left = narSize
+    progress.expectedBytes += narSize
+  }
+
+  sent(count: number): void {
+    this.#progress.sentBytes += count
+    // More than was expected can only be little.
+    this.#left -= count
+    if (this.#left < 0) {
+      this.#progress.expectedBytes -= this.#left
+      this.#left = 0
+    }
+  }
+
+  end(): void {
+    this.#progress.expectedBytes -= this.#left
+    this.#left = 0
+  }
+}
+
+/** So that the job with that path is found. */
+function withPath(error: unknown, path: string): unknown {
+  if (!(error instanceof UploadFailure) || error.verdict.path !== undefined) return error
+  if (error.verdict.blame !== 'job' && !error.isOfOneFile) return error
+  const message = `${error.verdict.message} (${path})`
+  return new UploadFailure({ ...error.verdict, message, path }, error.isOfOneFile)
+}

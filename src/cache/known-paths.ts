@@ -1,0 +1,159 @@
+import type { StoreObject } from '../nix/store-server.ts'
+import type { Transport } from '../transport/transport.ts'
+import { UploadFailure } from '../util/verdict.ts'
+import { type NarInfo, narinfoName, parseNarInfo } from './narinfo.ts'
+
+/** So many paths are remembered at most: some tens of megabytes. */
+const KEPT = 200_000
+/** So many requests are handed to the transport at once; it sends as many as the server takes. */
+const AT_ONCE = 512
+
+/** A path that a cache has, as it says. */
+export interface Found {
+  object: StoreObject
+  info: NarInfo
+  /** The narinfo itself. */
+  text: string
+}
+
+interface Clock {
+  /** Does not stand still while the machine sleeps, but may be set. */
+  wall: number
+  /** Can't be set, but may stand still. */
+  monotonic: number
+}
+
+/**
+ * What a binary cache has: asked for each path once, and remembered for a while. What was remembered wrongly, because
+ * the cache was wiped, is found out by that age; or at once where it lacks something that it is asked for anew.
+ */
+export class KnownPaths {
+  readonly #transport: Transport
+  readonly #maxAgeMs: number
+  /** When each path was last seen there, the oldest first. */
+  readonly #seen = new Map<string, Clock>()
+
+  constructor(transport: Transport, maxAgeMs: number) {
+    this.#transport = transport
+    this.#maxAgeMs = maxAgeMs
+  }
+
+  has(path: string): boolean {
+    const at = this.#seen.get(path)
+    return at !== undefined && ageMs(at) <= this.#maxAgeMs
+  }
+
+  /** The path is there: it was seen, or uploaded. */
+  note(path: string): void {
+    this.#seen.delete(path)
+    this.#seen.set(path, now())
+    const [oldest] = this.#seen.keys()
+    if (this.#seen.size > KEPT && oldest !== undefined) this.#seen.delete(oldest)
+  }
+
+  /** Nothing that is remembered can be relied on. */
+  forget(): void {
+    this.#seen.clear()
+  }
+
+  /** That path is not as it should be. */
+  drop(path: string): void {
+    this.#seen.delete(path)
+  }
+
+  /**
+   * Asks for all that isn't known to be there.
+   * @param isAnew Which are asked for even if they are known.
+   * @returns What was asked for and is there, by path; none of it is remembered yet. What is neither in it nor known
+   * is not there.
+   * @throws {UploadFailure} where the cache can't be asked.
+   */
+  async ask(
+    objects: readonly StoreObject[],
+    isAnew: (path: string) => boolean,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Found>> {
+    const unknown = objects.filter(({ path }) => !this.has(path) || isAnew(path))
+    const found = await this.#askFor(unknown, signal)
+    if (!unknown.some(({ path }) => this.#seen.has(path) && !found.has(path))) return found
+    // Something that was there is gone, so other things may be, too.
+    this.forget()
+    const asked = new Set(unknown)
+    const rest = await this.#askFor(
+      objects.filter((object) => !asked.has(object)),
+      signal,
+    )
+    return new Map([...found, ...rest])
+  }
+
+  async #askFor(objects: readonly StoreObject[], signal: AbortSignal): Promise<Map<string, Found>> {
+    const found = new Map<string, Found>()
+    await forEachAtOnce(objects, signal, async (object, either) => {
+      const text = await this.#transport.get(narinfoName(object.path), either)
+      const info = text === undefined ? undefined : narinfoIn(text, object.path)
+      if (text !== undefined && info) found.set(object.path, { object, info, text })
+    })
+    return found
+  }
+}
+
+/**
+ * Does something for each of many, hundreds at a time.
+ * @throws What one of them threw; the others are ended then.
+ */
+export async function forEachAtOnce<T>(
+  items: readonly T[],
+  signal: AbortSignal,
+  act: (item: T, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const ended = new AbortController()
+  const either = AbortSignal.any([signal, ended.signal])
+  const waiting = items.values()
+  const actInTurn = async () => {
+    for (const item of waiting) {
+      either.throwIfAborted()
+      await act(item, either)
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, actInTurn))
+  } finally {
+    // Where one failed, the others are asked in vain.
+    ended.abort()
+  }
+}
+
+/**
+ * Reads the narinfo of a path.
+ * @returns undefined for one that was cut off, as a power cut leaves it: it is written anew.
+ * @throws {UploadFailure} where it is none at all.
+ */
+function narinfoIn(text: string, path: string): NarInfo | undefined {
+  const info = parseNarInfo(text)
+  if (info?.storePath === path) return info
+  if (info === undefined && isCutOff(text)) return undefined
+  const is = info
+    ? `the narinfo of ${info.storePath}`
+    : `"${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}"`
+  throw noCache(`to ${narinfoName(path)} it answers with ${is}`)
+}
+
+/** A disk that lost its power leaves files empty, cut short, or full of zeros. */
+function isCutOff(text: string): boolean {
+  return /^\0*$/.test(text) || text.startsWith('StorePath: ')
+}
+
+/** What answers there is something else: a portal, a page of an error, another service. */
+export function noCache(what: string): UploadFailure {
+  const message = `what answers there is no binary cache: ${what}; check the URL, and whether a proxy or a login page is in between`
+  return new UploadFailure({ blame: 'destination', permanent: false, message })
+}
+
+function now(): Clock {
+  return { wall: Date.now(), monotonic: performance.now() }
+}
+
+/** By the clock that has gone on further; where one was set back, that counts too. */
+function ageMs(at: Clock): number {
+  return Math.max(Math.abs(Date.now() - at.wall), performance.now() - at.monotonic)
+}

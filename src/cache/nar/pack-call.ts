@@ -1,0 +1,28 @@
+import type { Compression } from '../compression.ts'
+import type { Listing } from './nar-blocks.ts'
+
+/** What a thread is asked to pack. */
+export interface PackCall {
+  /** What lies there is packed. */
+  path: string
+  /** What it is to come to, as `narHashOf` has it. */
+  narHash: string
+  narSize: number
+  compression: Compression
+  wantsListing: boolean
+  /** Whether the archive is returned whole, sent in chunks as it is made, or only made to see what it comes to. */
+  to: 'bytes' | 'chunks' | 'nowhere'
+}
+
+/** An archive that was packed, and found to be what was registered. */
+export interface Packed {
+  /** Where it was asked for. */
+  bytes: Uint8Array<ArrayBuffer>
+  /** Of the archive as it is stored, compressed: `sha256:` and base 32. */
+  fileHash: string
+  fileSize: number
+  listing?: Listing | undefined
+}
+
+/** What is to be said where the content of a path is not what was registered. */
+export const NOT_AS_BUILT = 'NotAsBuilt'

@@ -1,0 +1,200 @@
+// A thread that packs store paths: it reads, hashes and compresses them.
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import type { Duplex } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { hashText } from '../../nix/nar-hash.ts'
+import { BufferPool } from '../../util/buffer-pool.ts'
+import { type CallContext, serveCalls } from '../../util/thread-server.ts'
+import { compressAtOnce, compressorFor } from './compressor.ts'
+import { NarBlocks } from './nar-blocks.ts'
+import { NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
+
+const BLOCK_BYTES = 512 * 1024
+/** Up to that, a path is packed without a pause. */
+const SMALL_BYTES = BLOCK_BYTES
+/** One is read while this many are compressed. */
+const BLOCKS_AHEAD = 2
+
+const pool = new BufferPool(BLOCK_BYTES)
+
+serveCalls<PackCall, Packed>((call, context) => {
+  const isAtOnce =
+    call.to === 'bytes' && call.narSize <= SMALL_BYTES && typeof call.compression.by === 'string'
+  return isAtOnce ? packAtOnce(call) : packStream(call, context)
+})
+
+/** The class of error that says so; its name is what crosses to the other thread. */
+class NotAsBuilt extends Error {
+  override name = NOT_AS_BUILT
+}
+
+function check({ path, narHash, narSize }: PackCall, size: number, hash: string): void {
+  if (size === narSize && hash === narHash) return
+  throw new NotAsBuilt(`the content of ${path} is not what was registered: ${hash} instead of ${narHash}`)
+}
+
+function packAtOnce(call: PackCall): Packed {
+  const nar = new NarBlocks(call.path, pool, call.wantsListing)
+  const hash = createHash('sha256')
+  const blocks: Buffer<ArrayBuffer>[] = []
+  const buffers: Buffer<ArrayBuffer>[] = []
+  let size = 0
+  try {
+    for (const { bytes, buffer } of nar.blocks()) {
+      hash.update(bytes)
+      size += bytes.length
+      blocks.push(bytes)
+      buffers.push(buffer)
+      // It has grown.
+      if (size > call.narSize) break
+    }
+    check(call, size, hashText(hash.digest()))
+    const [only, ...more] = blocks
+    const bytes = compressAtOnce(more.length === 0 && only ? only : Buffer.concat(blocks), call.compression)
+    const fileHash = hashText(createHash('sha256').update(bytes).digest())
+    return { bytes, fileHash, fileSize: bytes.length, listing: nar.listing }
+  } finally {
+    for (const buffer of buffers) pool.giveBack(buffer)
+  }
+}
+
+async function packStream(call: PackCall, { signal, send }: CallContext): Promise<Packed> {
+  const nar = new NarBlocks(call.path, pool, call.wantsListing)
+  const hash = createHash('sha256')
+  const output = new Output(call, send)
+  const compressor = compressorFor(call.compression)
+  const sink = compressor ? new CompressedSink(compressor, output) : new PlainSink(output)
+  let size = 0
+  try {
+    for (const { bytes, buffer } of nar.blocks()) {
+      const free = () => pool.giveBack(buffer)
+      try {
+        size += bytes.length
+        if (size > call.narSize) check(call, size, 'more than there was')
+        // The compressor is at work on the one before meanwhile.
+        hash.update(bytes)
+      } catch (error) {
+        free()
+        throw error
+      }
+      await sink.write(bytes, free)
+      await nextTurn()
+      signal.throwIfAborted()
+    }
+    // Before the archive's end is there: what is not as it was built is never whole anywhere.
+    check(call, size, hashText(hash.digest()))
+    await sink.end()
+  } catch (error) {
+    sink.destroy()
+    throw error
+  }
+  return { ...output.result(), listing: nar.listing }
+}
+
+/** Where an archive goes as it is made. */
+class Output {
+  readonly #to: PackCall['to']
+  readonly #send: CallContext['send']
+  readonly #hash = createHash('sha256')
+  readonly #kept: Buffer[] = []
+  #size = 0
+
+  constructor({ to }: PackCall, send: CallContext['send']) {
+    this.#to = to
+    this.#send = send
+  }
+
+  /** @param bytes Are copied: their memory may be used again. */
+  add(bytes: Buffer): Promise<void> | undefined {
+    this.#hash.update(bytes)
+    this.#size += bytes.length
+    if (this.#to === 'nowhere') return undefined
+    const copy = Uint8Array.from(bytes)
+    if (this.#to === 'chunks') return this.#send(copy)
+    this.#kept.push(Buffer.from(copy.buffer))
+    return undefined
+  }
+
+  result(): Packed {
+    const bytes = Uint8Array.from(Buffer.concat(this.#kept))
+    return { bytes, fileHash: hashText(this.#hash.digest()), fileSize: this.#size }
+  }
+}
+
+/** Takes the blocks of an archive. */
+interface Sink {
+  /** @param free To be called when the block is through. */
+  write(block: Buffer<ArrayBuffer>, free: () => void): Promise<void>
+  end(): Promise<void>
+  destroy(): void
+}
+
+class PlainSink implements Sink {
+  readonly #output: Output
+
+  constructor(output: Output) {
+    this.#output = output
+  }
+
+  async write(block: Buffer<ArrayBuffer>, free: () => void): Promise<void> {
+    const held = this.#output.add(block)
+    free()
+    await held
+  }
+
+  async end(): Promise<void> {}
+
+  destroy(): void {}
+}
+
+class CompressedSink implements Sink {
+  readonly #compressor: Duplex
+  readonly #ended: Promise<void>
+  #ahead = 0
+  #goOn: () => void = () => undefined
+  #error: unknown
+
+  constructor(compressor: Duplex, output: Output) {
+    this.#compressor = compressor
+    compressor.on('data', (bytes: Buffer) => {
+      const held = output.add(bytes)
+      if (!held) return
+      compressor.pause()
+      held.then(
+        () => compressor.resume(),
+        (error: unknown) => compressor.destroy(error instanceof Error ? error : new Error(String(error))),
+      )
+    })
+    this.#ended = once(compressor, 'end').then(() => undefined)
+    compressor.on('error', (error) => {
+      this.#error = error
+      this.#goOn()
+    })
+    this.#ended.catch(() => undefined)
+  }
+
+  async write(block: Buffer<ArrayBuffer>, free: () => void): Promise<void> {
+    this.#ahead++
+    this.#compressor.write(block, () => {
+      free()
+      this.#ahead--
+      this.#goOn()
+    })
+    while (this.#ahead >= BLOCKS_AHEAD && this.#error === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#goOn = resolve
+      })
+    }
+    if (this.#error !== undefined) throw this.#error
+  }
+
+  async end(): Promise<void> {
+    this.#compressor.end()
+    await this.#ended
+  }
+
+  destroy(): void {
+    this.#compressor.destroy()
+  }
+}

@@ -1,0 +1,142 @@
+import { Thread, threadFile } from '../../util/thread.ts'
+import { wordsOf } from '../../util/user-error.ts'
+import { UploadFailure } from '../../util/verdict.ts'
+import { NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
+
+/** How an archive goes out as it is made. */
+export interface PackedStream {
+  chunks: AsyncIterable<Uint8Array>
+  /** What it came to; only once the chunks have come to their end. */
+  packed: () => Packed
+}
+
+/**
+ * Packs store paths in threads of their own, several side by side. What comes out is what was registered, or nothing: each
+ * path is hashed as it is read, and one that differs fails before its archive is whole.
+ */
+export class Packer {
+  readonly #threads: readonly Thread<PackCall, Packed>[]
+  #next = 0
+
+  /** @param jobs How many threads. They are started when they are needed. */
+  constructor(jobs: number) {
+    const file = threadFile('./pack-thread', import.meta.url)
+    this.#threads = Array.from({ length: Math.max(1, jobs) }, () => new Thread<PackCall, Packed>(file))
+  }
+
+  /** How many paths are packed side by side. */
+  get jobs(): number {
+    return this.#threads.length
+  }
+
+  /**
+   * Packs a path.
+   * @param call Its `to` is `bytes`, or `nowhere` to see what the archive comes to.
+   * @throws {UploadFailure} where the path is not as it was registered, or can't be read.
+   */
+  async pack(call: PackCall, signal: AbortSignal): Promise<Packed> {
+    return await this.#thread()
+      .call(call, { signal })
+      .catch((error: unknown) => {
+        throw asFailure(error, call.path, signal)
+      })
+  }
+
+  /** Packs a path and hands over the archive as it is made. It begins at once. */
+  stream(call: Omit<PackCall, 'to'>, signal: AbortSignal): PackedStream {
+    let packed: Packed | undefined
+    const chunks = this.#chunks({ ...call, to: 'chunks' }, signal, (result) => {
+      packed = result
+    })
+    return {
+      chunks,
+      packed: () => {
+        if (!packed) throw new Error(`${call.path} is not packed yet`)
+        return packed
+      },
+    }
+  }
+
+  /** Ends the threads. */
+  close(): void {
+    for (const thread of this.#threads) thread.close()
+  }
+
+  async *#chunks(
+    call: PackCall,
+    signal: AbortSignal,
+    onPacked: (packed: Packed) => void,
+  ): AsyncGenerator<Uint8Array> {
+    const arrived: { bytes: Uint8Array; taken: () => void }[] = []
+    let wake = () => {}
+    let isOver = false
+    let failure: { error: unknown } | undefined
+    const ended = new AbortController()
+    const onChunk = (bytes: Uint8Array, taken: () => void) => {
+      arrived.push({ bytes, taken })
+      wake()
+    }
+    this.#thread()
+      .call(call, { signal: AbortSignal.any([signal, ended.signal]), onChunk })
+      .then(onPacked, (error: unknown) => {
+        failure = { error: asFailure(error, call.path, signal) }
+      })
+      .finally(() => {
+        isOver = true
+        wake()
+      })
+    try {
+      for (;;) {
+        const next = arrived.shift()
+        if (next) {
+          yield next.bytes
+          next.taken()
+        } else if (failure) throw failure.error
+        else if (isOver) return
+        else
+          await new Promise<void>((resolve) => {
+            wake = resolve
+          })
+      }
+    } finally {
+      ended.abort()
+    }
+  }
+
+  /** The one with the least to do. */
+  #thread(): Thread<PackCall, Packed> {
+    this.#next++
+    const inTurn = this.#threads.map((_, at) => this.#threads[(at + this.#next) % this.#threads.length])
+    const [first, ...rest] = inTurn.flatMap((thread) => thread ?? [])
+    if (!first) throw new Error('there is no thread to pack with')
+    return rest.reduce((best, thread) => (thread.load < best.load ? thread : best), first)
+  }
+}
+
+/** Of errors that say that something is not there, or is not what can be packed. */
+const GONE = new Set(['ENOENT', 'ENOTDIR'])
+/** Errors of this machine rather than of one path. */
+const OF_THE_MACHINE = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ERR_WORKER_OUT_OF_MEMORY'])
+
+/** What it means that a path could not be packed. */
+function asFailure(error: unknown, path: string, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason
+  if (!(error instanceof Error)) return error
+  const said = wordsOf(error)
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const own = (means: string, permanent: boolean) =>
+    new UploadFailure({ blame: 'job', permanent, message: `${means}; ${said}`, said, path })
+  if (error.name === NOT_AS_BUILT || error.name === 'NotPackable' || GONE.has(code)) {
+    return own(
+      `the content of ${path} in the store here is not what was built, so it is not uploaded: ` +
+        `\`nix-store --repair-path ${path}\` may mend it, or delete it and build it again; then requeue the job`,
+      true,
+    )
+  }
+  if (OF_THE_MACHINE.has(code)) {
+    const message = `this machine has no room or no file handles left to read ${path}; ${said}`
+    return new UploadFailure({ blame: 'destination', permanent: false, message, said })
+  }
+  if (code !== '') return own(`${path} can't be read from the store here`, false)
+  return error
+}

@@ -1,0 +1,64 @@
+import type { SecretKey } from '../nix/secret-key.ts'
+import type { StoreObject } from '../nix/store-server.ts'
+import type { Transport } from '../transport/transport.ts'
+import { UploadFailure } from '../util/verdict.ts'
+import { type Found, forEachAtOnce, type KnownPaths } from './known-paths.ts'
+import { lackingKeys } from './resign.ts'
+
+/** So many paths are named in an error. */
+const NAMED = 5
+
+/**
+ * Tells which narinfos have no archive behind them, or one of another size than they say.
+ * @returns Their store paths.
+ * @throws {UploadFailure} where the destination can't be asked.
+ */
+export async function withoutArchive(
+  found: Iterable<Found>,
+  transport: Transport,
+  signal: AbortSignal,
+): Promise<Set<string>> {
+  const without = new Set<string>()
+  await forEachAtOnce([...found], signal, async ({ info, object }, either) => {
+    const archive = await transport.head(info.url, either)
+    const isWhole =
+      archive && (archive.size === undefined || archive.size === (info.fileSize ?? archive.size))
+    if (!isWhole) without.add(object.path)
+  })
+  return without
+}
+
+/**
+ * Makes sure that what was just uploaded is there, and as it should be.
+ * @param keys What it must be signed with, if with anything.
+ * @throws {UploadFailure} where it isn't.
+ */
+export async function readBack(
+  known: KnownPaths,
+  transport: Transport,
+  objects: readonly StoreObject[],
+  keys: readonly SecretKey[],
+  signal: AbortSignal,
+): Promise<void> {
+  const found = await known.ask(objects, () => true, signal)
+  const without = await withoutArchive(found.values(), transport, signal)
+  const lost = objects.map(({ path }) => path).filter((path) => !found.has(path) || without.has(path))
+  for (const path of lost) known.drop(path)
+  if (lost.length > 0) {
+    const message = `uploaded, and the server said so, but it does not have ${lost.slice(0, NAMED).join(' ')}`
+    throw new UploadFailure({ blame: 'destination', permanent: false, message })
+  }
+  const wrong = [...found.values()].filter((one) => lackingKeys(one, keys).length > 0)
+  if (wrong.length > 0) {
+    throw unsignedStays(
+      wrong.map(({ object }) => object.path),
+      'what stands there is not what was sent',
+    )
+  }
+}
+
+/** The upload itself went through, so this is no sign of trouble at the destination. */
+export function unsignedStays(paths: readonly string[], why: string): UploadFailure {
+  const message = `uploaded, but the destination does not take our signature on ${paths.slice(0, NAMED).join(' ')}: ${why}`
+  return new UploadFailure({ blame: 'job', permanent: false, message })
+}

@@ -1,0 +1,70 @@
+import type { StoreObject } from '../nix/store-server.ts'
+import type { Transport } from '../transport/transport.ts'
+import { UploadFailure } from '../util/verdict.ts'
+import { KnownPaths } from './known-paths.ts'
+
+interface Cache {
+  url: string
+  known: KnownPaths
+}
+
+/** Caches that users of a destination have anyway: what is there need not be uploaded. */
+export class Upstream {
+  readonly #keyNames: ReadonlySet<string>
+  readonly #caches: readonly Cache[]
+  readonly #onWarning: (message: string) => void
+  /** Those that did not answer the last time. */
+  readonly #silent = new Set<Cache>()
+
+  /**
+   * @param keyNames The names of keys, such as `cache.nixos.org-1`: what is signed with one of them came from there.
+   * @param caches Those that are asked, by their URLs.
+   * @param maxAgeMs For how long their answers hold.
+   * @param onWarning Told of a cache that doesn't answer, once each time that it stops to.
+   */
+  constructor(
+    keyNames: readonly string[],
+    caches: ReadonlyMap<string, Transport>,
+    maxAgeMs: number,
+    onWarning: (message: string) => void,
+  ) {
+    this.#keyNames = new Set(keyNames)
+    this.#caches = [...caches].map(([url, transport]) => ({
+      url,
+      known: new KnownPaths(transport, maxAgeMs),
+    }))
+    this.#onWarning = onWarning
+  }
+
+  /** Whether the path came from there, as the local store knows without asking anybody. */
+  hasSigned({ signatures }: StoreObject): boolean {
+    return signatures.some((signature) => this.#keyNames.has(signature.slice(0, signature.indexOf(':'))))
+  }
+
+  /** @returns What none of the caches has; one that can't be asked has nothing, as far as we know. */
+  async lacking(objects: readonly StoreObject[], signal: AbortSignal): Promise<readonly StoreObject[]> {
+    let left = objects
+    for (const cache of this.#caches) {
+      if (left.length === 0) break
+      try {
+        const found = await cache.known.ask(left, () => false, signal)
+        for (const path of found.keys()) cache.known.note(path)
+        this.#silent.delete(cache)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (!(error instanceof UploadFailure)) throw error
+        this.#warn(cache, error)
+      }
+      left = left.filter(({ path }) => !cache.known.has(path))
+    }
+    return left
+  }
+
+  #warn(cache: Cache, { message }: Error): void {
+    if (this.#silent.has(cache)) return
+    this.#silent.add(cache)
+    this.#onWarning(
+      `${cache.url}, named by skip-upstream, can't be asked what it has, so that is uploaded too: ${message}`,
+    )
+  }
+}

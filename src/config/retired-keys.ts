@@ -1,0 +1,23 @@
+import type { ConfigFile } from './schema.ts'
+
+const STAGE = 'nothing is packed on a disk any more before it is sent'
+const BECAME = {
+  stage: `"stage" has no effect: ${STAGE}, and the directory can be removed`,
+  'stage-size': `"stage-size" has no effect: ${STAGE}`,
+  'check-contents': '"check-contents" has no effect: every path is checked as it is sent, at no cost',
+} as const
+
+/** What became of the keys of older versions that a configuration still has: one sentence each. */
+export function retiredKeys(file: ConfigFile): string[] {
+  const sections = file.destination ?? []
+  return [
+    ...(file.stage === undefined ? [] : [BECAME.stage]),
+    ...(file['stage-size'] === undefined ? [] : [BECAME['stage-size']]),
+    ...(sections.some((section) => section['check-contents'] !== undefined)
+      ? [BECAME['check-contents']]
+      : []),
+    ...(sections.some(({ via }) => via === 'stage')
+      ? [`"via = "stage"" has no effect: ${STAGE}, and binary caches are written without "via"`]
+      : []),
+  ]
+}

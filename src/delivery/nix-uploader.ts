@@ -1,0 +1,134 @@
+import { UNCOMPRESSED } from '../cache/compression.ts'
+import type { Packer } from '../cache/nar/packer.ts'
+import { unsignedStays } from '../cache/read-back.ts'
+import type { Destination } from '../config/config.ts'
+import { isBinaryCache } from '../config/store-url.ts'
+import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
+import { NixFailure } from '../nix/failure.ts'
+import { invalidPaths, nixVersion } from '../nix/local-store.ts'
+import { CopyProgress } from '../nix/progress.ts'
+import { publicKeyOf } from '../nix/secret-key.ts'
+import type { StoreObject } from '../nix/store-server.ts'
+import type { StoreSession } from '../nix/store-session.ts'
+import { signAt, untrustedAt } from '../nix/verify.ts'
+import type { UploadProgress } from '../util/upload-progress.ts'
+import { UploadFailure } from '../util/verdict.ts'
+import { failureOf } from './failure.ts'
+import type { Uploader } from './uploader.ts'
+
+/** 2.8.0, 2.26.3 */
+const NO_S3 = /don't know how to open Nix store (?:with scheme 's3'|'s3:)/
+
+/** Uploads with `nix copy`: everything that Nix has a store URL for. */
+export function nixUploader(
+  destination: Destination,
+  { store: localStore, packer }: { store: StoreSession; packer: Packer },
+): Uploader {
+  const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
+  const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
+  const send: Uploader['send'] = async (paths, drvPaths, signal, progress) => {
+    const damaged = isBinaryCache(to) ? await damagedAmong(paths, localStore, packer, signal) : new Map()
+    const whole = paths.filter((path) => !damaged.has(path))
+    try {
+      if (whole.length > 0) await upload(whole, drvPaths, signal, progress)
+    } catch (error) {
+      throw await withVersion(error)
+    }
+    return damaged
+  }
+  const upload = async (
+    paths: readonly string[],
+    drvPaths: readonly string[],
+    signal: AbortSignal,
+    progress: UploadProgress,
+  ) => {
+    // Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them.
+    if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
+    // A binary cache is signed on the way; other stores keep the signatures that the paths come with.
+    if (secretKeyFile !== undefined && !isBinaryCache(to)) {
+      await signLocally(secretKeyFile, paths, closure, silenceMs, signal)
+    }
+    await copy(store, paths, closure, signal, follow(progress))
+    const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
+    if (derivations.length > 0) await copyDerivations(store, derivations, signal)
+    if (destination.verify) await readBack(store, paths, closure, signal)
+    if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
+  }
+  return { send, probe: (paths, signal) => missingAt(store, paths, signal) }
+}
+
+/** Other stores check the content themselves when they take a path in; `nix copy` to a binary cache doesn't. */
+async function damagedAmong(
+  paths: readonly string[],
+  store: StoreSession,
+  packer: Packer,
+  signal: AbortSignal,
+): Promise<Map<string, UploadFailure>> {
+  const damaged = new Map<string, UploadFailure>()
+  const check = async ({ path, narHash, narSize }: StoreObject) => {
+    const call = {
+      path,
+      narHash,
+      narSize,
+      compression: UNCOMPRESSED,
+      wantsListing: false,
+      to: 'nowhere',
+    } as const
+    await packer.pack(call, signal).catch((error: unknown) => {
+      if (!(error instanceof UploadFailure)) throw error
+      damaged.set(path, error)
+    })
+  }
+  await Promise.all((await store.objects(paths, signal)).map(check))
+  return damaged
+}
+
+/** Adds what a copy says of its progress to what went out for the same batch before. */
+function follow(progress: UploadProgress): (line: string) => void {
+  const before = progress.sentBytes
+  const own = new CopyProgress()
+  return (line) => {
+    if (!own.read(line)) return
+    progress.sentBytes = before + own.sentBytes
+    progress.expectedBytes = before + own.expectedBytes
+  }
+}
+
+/** That a Nix can't do S3 is of use to who knows which Nix it is: a service may have another PATH than a person. */
+async function withVersion(error: unknown): Promise<unknown> {
+  if (!(error instanceof NixFailure)) return error
+  if (!error.messages.some((message) => NO_S3.test(message))) return error
+  const message =
+    `${await nixVersion()}, which this service runs, was built without S3 and can't upload there: use the Nix of nixpkgs ` +
+    `or nixos.org, or an http:// or ssh:// way to the bucket; Nix says: ${error.message}`
+  return new UploadFailure({ blame: 'destination', permanent: false, message })
+}
+
+/**
+ * Makes sure that the destination has what it was given, with our signature on all of it. What stood there unsigned
+ * before is signed in its place.
+ */
+async function readBack(
+  store: RemoteStore,
+  paths: readonly string[],
+  closure: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  const { secretKeyFile } = store
+  const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
+  const unsigned = await untrustedAt(store, paths, publicKey, closure, signal)
+  if (unsigned.length === 0 || secretKeyFile === undefined) return
+  await signAt(store, secretKeyFile, unsigned, signal).catch((error: unknown) => {
+    const failure = failureOf(error)
+    throw failure?.isOfOneFile ? unsignedStays(unsigned, failure.verdict.message) : error
+  })
+  const left = await untrustedAt(store, paths, publicKey, closure, signal)
+  if (left.length > 0) throw unsignedStays(left, 'what stands there does not change')
+}
+
+/** Nothing protects a derivation from garbage collection once its outputs are built. */
+export async function stillValid(drvPaths: readonly string[], signal: AbortSignal): Promise<string[]> {
+  if (drvPaths.length === 0) return []
+  const invalid = await invalidPaths(drvPaths, signal)
+  return drvPaths.filter((path) => !invalid.has(path))
+}

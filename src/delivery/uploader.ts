@@ -1,0 +1,24 @@
+import type { UploadProgress } from '../util/upload-progress.ts'
+import type { UploadFailure } from '../util/verdict.ts'
+
+/** Uploads store paths to one destination. */
+export interface Uploader {
+  /**
+   * Uploads store paths.
+   * @param paths Valid store paths.
+   * @param drvPaths The derivations that built them, as far as the jobs say.
+   * @param progress Kept up to date while it runs, where this way can tell.
+   * @returns Which paths failed for a reason of their own, and why, where this way can tell: the destination has all others.
+   * @throws {NixFailure | UploadFailure} where it doesn't have all of them, and this way can't tell which.
+   */
+  send(
+    paths: readonly string[],
+    drvPaths: readonly string[],
+    signal: AbortSignal,
+    progress: UploadProgress,
+  ): Promise<ReadonlyMap<string, UploadFailure>>
+  /** Asks the destination something harmless; throws as `send` does where it doesn't answer. */
+  probe(paths: readonly string[], signal: AbortSignal): Promise<unknown>
+  /** Ends idle connections, where it keeps any. */
+  close?(): void
+}

@@ -1,0 +1,67 @@
+import { createPrivateKey, type KeyObject, sign } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { UserError, wordsOf } from '../util/user-error.ts'
+import { userName } from '../util/user-name.ts'
+
+/** What an Ed25519 key in PKCS#8 begins with; its 32 bytes follow (RFC 8410). */
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex')
+
+/** A key that store paths are signed with. */
+export class SecretKey {
+  /** As `trusted-public-keys` has it: `NAME:BASE64`. */
+  readonly publicKey: string
+  readonly #name: string
+  readonly #key: KeyObject
+
+  private constructor(name: string, bytes: Buffer) {
+    this.#name = name
+    this.publicKey = `${name}:${bytes.subarray(32).toString('base64')}`
+    const der = Buffer.concat([PKCS8, bytes.subarray(0, 32)])
+    this.#key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  }
+
+  /** @returns undefined where the text is no secret key of Nix's: `NAME:BASE64` of the seed and the public key. */
+  static parse(text: string): SecretKey | undefined {
+    const [, name, secret] = /^([^:\s]+):(\S+)$/.exec(text) ?? []
+    const bytes = Buffer.from(secret ?? '', 'base64')
+    return name !== undefined && bytes.length === 64 ? new SecretKey(name, bytes) : undefined
+  }
+
+  /** @returns `NAME:BASE64`, as a narinfo has it. */
+  sign(text: string): string {
+    return `${this.#name}:${sign(null, Buffer.from(text), this.#key).toString('base64')}`
+  }
+}
+
+/**
+ * Reads the keys of a file, one a line. It is read each time: someone may have replaced it.
+ * @throws {UserError} where the file can't be read or holds no key.
+ */
+export function readSecretKeys(file: string): SecretKey[] {
+  const lines = readKeyFile(file)
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+  const keys = lines.map((line) => SecretKey.parse(line))
+  const isWhole = keys.length > 0 && keys.every((key) => key !== undefined)
+  if (!isWhole) {
+    throw new UserError(`secret-key-file: ${file} holds no secret key of Nix (NAME:BASE64, one a line)`)
+  }
+  return keys.flatMap((key) => key ?? [])
+}
+
+/**
+ * The public half of the first key in a file, as `trusted-public-keys` wants it.
+ * @throws {UserError} where the file can't be read or holds no key.
+ */
+export function publicKeyOf(file: string): string {
+  return readSecretKeys(file)[0]?.publicKey ?? ''
+}
+
+function readKeyFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new UserError(`secret-key-file can't be read by user ${userName()}: ${wordsOf(error)}`)
+  }
+}

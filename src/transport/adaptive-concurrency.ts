@@ -1,0 +1,154 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { waitAfter } from '../util/backoff.ts'
+import { FifoQueue } from '../util/fifo-queue.ts'
+import type { Layer } from './attempt.ts'
+import { TransportFailure } from './transport-failure.ts'
+
+export interface ConcurrencyOptions {
+  /** How many requests are in flight at first. */
+  start: number
+  most: number
+  /** How often a request is made at most that fails for no reason that fewer requests would mend. */
+  attempts: number
+  /** How long to wait before the second attempt; it doubles, up to `maxWaitMs`. */
+  minWaitMs: number
+  maxWaitMs: number
+  /** A destination that has taken nothing for so long is given up for now. */
+  patienceMs: number
+}
+
+const DEFAULTS: ConcurrencyOptions = {
+  start: 16,
+  most: 256,
+  attempts: 5,
+  minWaitMs: 500,
+  maxWaitMs: 8_000,
+  patienceMs: 30_000,
+}
+
+/** However well others fare, a request is not made more often than this. */
+const MOST_ATTEMPTS = 40
+
+/**
+ * How many requests to one destination are in flight, and which are made again. Their number grows with each that goes
+ * through, and is halved when the server asks for fewer; from then on it grows slowly, as TCP does it.
+ */
+export class AdaptiveConcurrency {
+  readonly #options: ConcurrencyOptions
+  #window: number
+  #isProbing = true
+  #inFlight = 0
+  readonly #waiting = new FifoQueue<undefined>()
+  /** Nothing begins before: the server wants to be left alone. All times are those of `performance.now()`. */
+  #notBefore = 0
+  #timer: NodeJS.Timeout | undefined
+  #lastSuccess = 0
+  #lastCut = 0
+
+  constructor(options: Partial<ConcurrencyOptions> = {}) {
+    this.#options = { ...DEFAULTS, ...options }
+    this.#window = this.#options.start
+  }
+
+  /** How many requests may be in flight now. */
+  get window(): number {
+    return Math.floor(this.#window)
+  }
+
+  /**
+   * Makes a request as soon as there is room for it, and again where that helps.
+   * @param request Called once for each attempt.
+   * @throws What the last attempt threw; the signal's reason where that was aborted.
+   */
+  async run<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    const began = performance.now()
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.#once(request, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        const waitMs = this.#waitAfter(error, failures, began)
+        if (waitMs === undefined) throw error
+        await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted())
+      }
+    }
+  }
+
+  async #once<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    await this.#turn(signal)
+    const began = performance.now()
+    try {
+      const result = await request()
+      this.#grow()
+      return result
+    } catch (error) {
+      if (error instanceof TransportFailure && error.retry === 'slower')
+        this.#shrink(began, error.retryAfterMs)
+      throw error
+    } finally {
+      this.#inFlight--
+      this.#letIn()
+    }
+  }
+
+  /** Waits until a request may begin, and counts it. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    const isRoom = this.#inFlight < this.window && this.#notBefore <= performance.now()
+    if (isRoom && this.#waiting.isEmpty) this.#inFlight++
+    else await this.#waiting.join(undefined, signal, () => this.#letIn())
+  }
+
+  #letIn(): void {
+    const restMs = this.#notBefore - performance.now()
+    if (restMs > 0) {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = undefined
+        this.#letIn()
+      }, restMs)
+      return
+    }
+    while (this.#inFlight < this.window) {
+      const next = this.#waiting.shift()
+      if (!next) return
+      this.#inFlight++
+      next.go()
+    }
+  }
+
+  #grow(): void {
+    this.#lastSuccess = performance.now()
+    if (this.#inFlight < this.window) return
+    this.#window = Math.min(this.#options.most, this.#window + (this.#isProbing ? 1 : 1 / this.#window))
+  }
+
+  /** @param began When the request began that the server didn't want. */
+  #shrink(began: number, retryAfterMs = 0): void {
+    const now = performance.now()
+    this.#notBefore = Math.max(this.#notBefore, now + Math.min(retryAfterMs, this.#options.patienceMs))
+    // Those that were in flight at the last cut say nothing new.
+    if (began < this.#lastCut) return
+    this.#lastCut = now
+    this.#isProbing = false
+    this.#window = Math.max(1, this.#window / 2)
+  }
+
+  /** How long to wait before a request is made again; undefined where it is not. */
+  #waitAfter(error: unknown, failures: number, began: number): number | undefined {
+    if (!(error instanceof TransportFailure) || error.retry === 'never') return undefined
+    const { attempts, minWaitMs, maxWaitMs, patienceMs } = this.#options
+    const isSlower = error.retry === 'slower'
+    if (failures >= (isSlower ? MOST_ATTEMPTS : attempts)) return undefined
+    const since = isSlower ? Math.max(began, this.#lastSuccess) : began
+    const waitMs = Math.max(
+      waitAfter(failures, { minMs: minWaitMs, maxMs: maxWaitMs }),
+      error.retryAfterMs ?? 0,
+    )
+    return performance.now() - since + waitMs > patienceMs ? undefined : waitMs
+  }
+}
+
+/** Has attempts wait for their turn, and makes those again that failed, where that helps. */
+export function retried(concurrency: AdaptiveConcurrency): Layer {
+  return (inner) => (attempt, context) => concurrency.run(() => inner(attempt, context), context.signal)
+}

@@ -1,0 +1,159 @@
+// A thread that does with the files of a directory what blocks: a slow disk holds up nobody else.
+import { spawnSync } from 'node:child_process'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { serveCalls } from '../../util/thread-server.ts'
+import type { DiskCall, DiskReply } from './file-transport.ts'
+import { temporaryDirectory, temporaryFile } from './temporary-file.ts'
+
+/** Up to so many files are synced one by one; more of them together, with all that waits for that filesystem. */
+const SYNCED_ALONE = 16
+const DAY_MS = 24 * 3_600_000
+
+/** A file that is written and waits to come in its place. */
+interface Written {
+  from: string
+  to: string
+  isSynced: boolean
+  resolve: (reply: undefined) => void
+  reject: (error: unknown) => void
+}
+
+let written: Written[] = []
+/** The directories that are there. */
+const prepared = new Set<string>()
+
+serveCalls<DiskCall, DiskReply>((call) => {
+  switch (call.kind) {
+    case 'get':
+      return get(call.path, call.maxBytes)
+    case 'head':
+      return statSync(call.path, { throwIfNoEntry: false })?.size
+    case 'prepare':
+      prepare(dirname(call.path))
+      return temporaryFile(call.path)
+    case 'put': {
+      prepare(dirname(call.path))
+      const from = temporaryFile(call.path)
+      write(from, call.bytes)
+      return place({ from, to: call.path, isSynced: false })
+    }
+    case 'adopt':
+      return place({ from: call.from, to: call.path, isSynced: true })
+  }
+})
+
+/** Brings a file in its place, durably, together with all others that are to come in theirs now. */
+function place(file: Pick<Written, 'from' | 'to' | 'isSynced'>): Promise<undefined> {
+  if (written.length === 0) setImmediate(commit)
+  return new Promise((resolve, reject) => written.push({ ...file, resolve, reject }))
+}
+
+function commit(): void {
+  const files = written
+  written = []
+  const synced = syncedTogether(files.filter(({ isSynced }) => !isSynced))
+  const placed = files.filter((file) =>
+    attempt(file, () => {
+      if (!file.isSynced && !synced.has(file)) syncPath(file.from)
+      renameSync(file.from, file.to)
+    }),
+  )
+  for (const directory of new Set(placed.map(({ to }) => dirname(to)))) {
+    const inIt = placed.filter(({ to }) => dirname(to) === directory)
+    try {
+      syncPath(directory)
+      for (const { resolve } of inIt) resolve(undefined)
+    } catch (error) {
+      for (const { reject } of inIt) reject(error)
+    }
+  }
+}
+
+/** Where there are many on one filesystem; a directory may be a link to another one. */
+function syncedTogether(files: readonly Written[]): Set<Written> {
+  const groups = Map.groupBy(files, ({ from }) => statSync(from, { throwIfNoEntry: false })?.dev)
+  const synced = [...groups.values()].filter(
+    ([first, ...rest]) => first && rest.length >= SYNCED_ALONE && syncFilesystem(first.from),
+  )
+  return new Set(synced.flat())
+}
+
+function attempt({ from, reject }: Written, act: () => void): boolean {
+  try {
+    act()
+    return true
+  } catch (error) {
+    rmSync(from, { force: true })
+    reject(error)
+    return false
+  }
+}
+
+function get(path: string, maxBytes: number): string | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  if (!stats) return undefined
+  if (stats.size <= maxBytes) return readFileSync(path, 'utf8')
+  const error = new Error(`${path} is larger than ${maxBytes} bytes`)
+  throw Object.assign(error, { code: 'EFBIG', path })
+}
+
+function write(path: string, bytes: Uint8Array): void {
+  try {
+    writeFileSync(path, bytes, { flag: 'wx', mode: 0o644 })
+  } catch (error) {
+    rmSync(path, { force: true })
+    throw error
+  }
+}
+
+/** On Linux, `sync -f` syncs one filesystem. */
+function syncFilesystem(path: string): boolean {
+  return spawnSync('sync', ['-f', path], { stdio: 'ignore' }).status === 0
+}
+
+/** A file or a directory. */
+function syncPath(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Makes a directory and the one for temporary files in it, durably, where they are missing. */
+function prepare(path: string): void {
+  const temporary = temporaryDirectory(path)
+  // Someone may have emptied the destination in the meantime.
+  if (prepared.has(path) && existsSync(temporary)) return
+  const first = mkdirSync(temporary, { recursive: true })
+  for (let made = first && temporary; made !== undefined; made = made === first ? undefined : dirname(made))
+    syncPath(dirname(made))
+  sweep(temporary)
+  prepared.add(path)
+}
+
+/** Removes what was left there by a writer that was killed. */
+function sweep(temporary: string): void {
+  for (const name of readdirSync(temporary)) {
+    const path = join(temporary, name)
+    const stats = lstatSync(path, { throwIfNoEntry: false })
+    // Somebody else may be writing into the same cache; nobody writes a file for a day.
+    if (stats?.isFile() && Date.now() - stats.mtimeMs > DAY_MS) unlinkSync(path)
+  }
+}

@@ -1,0 +1,53 @@
+import type { Readable } from 'node:stream'
+
+/** What a server answered, whole. */
+export interface Answer {
+  status: number
+  headers: Record<string, string>
+  body: Buffer
+}
+
+/** Nothing that is fetched here is larger: narinfos and the like. */
+export const MOST_BYTES = 1024 * 1024
+
+/** The headers of an answer as Node's clients give them, by their names in small letters. */
+export function headersOf(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): Answer['headers'] {
+  const flat: Answer['headers'] = {}
+  for (const [name, value] of Object.entries(headers)) {
+    // Node's own client has the first one of what there should be one of.
+    const first = Array.isArray(value) ? value[0] : value
+    if (first !== undefined) flat[name] = first
+  }
+  return flat
+}
+
+/**
+ * Reads the body of an answer: by its events, since to iterate over a stream takes longer than a small answer.
+ */
+export function collect(body: Readable): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  body.on('data', (bytes: Buffer) => {
+    size += bytes.length
+    if (size > MOST_BYTES) body.destroy(tooLarge())
+    else chunks.push(bytes)
+  })
+  return new Promise((resolve, reject) => {
+    const cut = () => {
+      if (body.readableEnded) return
+      const error = new Error('the answer was cut short')
+      reject(body.errored ?? Object.assign(error, { code: 'ECONNRESET' }))
+    }
+    body.once('end', () => resolve(Buffer.concat(chunks)))
+    body.once('error', reject)
+    body.once('close', cut)
+    // It may have been, while the body was still on its way.
+    if (body.destroyed) cut()
+  })
+}
+
+function tooLarge(): Error {
+  return Object.assign(new Error(`the answer is larger than ${MOST_BYTES} bytes`), { code: 'EMSGSIZE' })
+}

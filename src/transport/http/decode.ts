@@ -1,0 +1,36 @@
+import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib'
+import { TransportFailure } from '../transport-failure.ts'
+import { MOST_BYTES } from './answer.ts'
+
+const LIMIT = { maxOutputLength: MOST_BYTES }
+
+/** By what a header may call it, in small letters. */
+const DECODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
+  br: (bytes) => brotliDecompressSync(bytes, LIMIT),
+  gzip: (bytes) => gunzipSync(bytes, LIMIT),
+  'x-gzip': (bytes) => gunzipSync(bytes, LIMIT),
+  deflate: (bytes) => inflateSync(bytes, LIMIT),
+  zstd: (bytes) => zstdDecompressSync(bytes, LIMIT),
+}
+
+/**
+ * The text of what was fetched. Nix may have uploaded it compressed (`narinfo-compression`), and it comes like that
+ * whatever we ask for.
+ * @param encoding As the header Content-Encoding has it.
+ * @throws {TransportFailure} where it can't be read, or would be too large.
+ */
+export function decoded(body: Buffer, encoding: string | undefined, name: string): string {
+  const coding = (encoding ?? '').trim().toLowerCase()
+  if (coding === '' || coding === 'identity') return body.toString('utf8')
+  const decode = DECODERS[coding]
+  if (!decode) {
+    const means = `the destination has ${name} in an encoding that can't be read here: upload it again without narinfo-compression`
+    throw new TransportFailure({ isOfOneFile: true, means }, `it is ${encoding}`)
+  }
+  try {
+    return decode(body).toString('utf8')
+  } catch (error) {
+    const means = `the destination has ${name} in a form that can't be read: it is damaged, or far too large`
+    throw new TransportFailure({ isOfOneFile: true, means }, `${coding}: ${String(error)}`)
+  }
+}

@@ -1,0 +1,177 @@
+import { type Attempt, type AttemptContext, type Attempts, plainContext } from '../attempt.ts'
+import { revocable } from '../byte-counter.ts'
+import { isWhole, measured, type Outgoing, sending, sizeOf } from '../outgoing.ts'
+import { ReadRights } from '../read-rights.ts'
+import type { Body, OnBytes, Transport, Upload } from '../transport.ts'
+import { attemptsFor, type TransportOptions } from '../transport-options.ts'
+import { type Agents, makeAgents } from './agents.ts'
+import type { Answer } from './answer.ts'
+import { decoded } from './decode.ts'
+import { exchange } from './exchange.ts'
+import { httpFailure } from './http-failure.ts'
+import { HttpLogin } from './http-login.ts'
+import { baseOf, redirectOf, shownUrl, urlOf } from './http-url.ts'
+import { networkFailure } from './network-failure.ts'
+
+/** A body that is larger waits until the server has seen the headers: it may refuse them. */
+const EXPECT_FROM_BYTES = 1024 * 1024
+const MOST_REDIRECTS = 5
+/** What Nix takes for "not there"; 403 is what S3 behind a web server says where listing is not allowed. */
+const NOT_THERE = new Set([403, 404, 410])
+/** What a server says that has no HEAD, or not for us. */
+const NO_HEAD = new Set([400, 405, 501])
+/** What a server says that wants to know beforehand how long a body is. */
+const WANTS_LENGTH = new Set([400, 411, 501, 505])
+
+interface Asked {
+  method: 'GET' | 'HEAD' | 'PUT'
+  name: string
+  upload?: Upload
+}
+
+/** A place behind http:// or https://: files are fetched by GET and uploaded by PUT. */
+export class HttpTransport implements Transport {
+  readonly #base: URL
+  readonly #login: HttpLogin
+  readonly #rights: ReadRights
+  readonly #attempts: Attempts
+  /** Made when they are needed: what they need may be missing. */
+  #agents: Agents | undefined
+  /** False once the server has shown that it doesn't know `Expect: 100-continue`. */
+  #knowsExpect = true
+  /** True once the server has shown that it takes no body of which it isn't told the length. */
+  #wantsLength = false
+
+  constructor(options: TransportOptions) {
+    this.#base = baseOf(options.to)
+    this.#login = new HttpLogin(options.netrcFile)
+    this.#rights = new ReadRights(options.onWarning)
+    this.#attempts = attemptsFor(options)
+  }
+
+  async get(name: string, signal: AbortSignal): Promise<string | undefined> {
+    return await this.#try(signal, async (context) => {
+      const answer = await this.#request({ method: 'GET', name }, context)
+      if (answer.status === 403) this.#rights.refused()
+      if (NOT_THERE.has(answer.status)) return undefined
+      this.#check(answer, `GET ${name}`)
+      this.#rights.granted()
+      return decoded(answer.body, answer.headers['content-encoding'], name)
+    })
+  }
+
+  async head(name: string, signal: AbortSignal): Promise<{ size: number | undefined } | undefined> {
+    return await this.#try(signal, async (context) => {
+      const answer = await this.#request({ method: 'HEAD', name }, context)
+      if (NOT_THERE.has(answer.status) || NO_HEAD.has(answer.status)) return undefined
+      this.#check(answer, `HEAD ${name}`)
+      const { 'content-length': length, 'content-encoding': encoding = 'identity' } = answer.headers
+      const isExact = length !== undefined && encoding === 'identity'
+      return { size: isExact ? Number(length) : undefined }
+    })
+  }
+
+  async put(upload: Upload, signal: AbortSignal, onBytes: OnBytes): Promise<void> {
+    const { name, body } = upload
+    await this.#try(
+      signal,
+      async (context) => {
+        if (isWhole(body) || body.size !== undefined) return await this.#put(upload, context)
+        if (!this.#wantsLength && (await this.#isTakenUnmeasured(upload, context))) return
+        await this.#put({ ...upload, body: await measured(body, context) }, context)
+        this.#wantsLength = true
+      },
+      onBytes,
+    )
+    if (isWhole(body)) await this.#rights.uploaded(async () => (await this.get(name, signal)) !== undefined)
+  }
+
+  close(): void {
+    this.#agents?.close()
+    this.#agents = undefined
+  }
+
+  async #put(upload: Upload, context: AttemptContext): Promise<void> {
+    const { name } = upload
+    this.#check(await this.#request({ method: 'PUT', name, upload }, context), `PUT ${name}`)
+  }
+
+  /** Uploads a stream whose length nobody knows, unless the server wants to be told that beforehand. */
+  async #isTakenUnmeasured(upload: Upload, context: AttemptContext): Promise<boolean> {
+    const { name } = upload
+    const counting = revocable(context)
+    const answer = await this.#request({ method: 'PUT', name, upload }, counting.context)
+    if (WANTS_LENGTH.has(answer.status)) {
+      counting.takeBack()
+      return false
+    }
+    this.#check(answer, `PUT ${name}`)
+    return true
+  }
+
+  #try<R>(signal: AbortSignal, attempt: Attempt<R>, onBytes: OnBytes = () => undefined): Promise<R> {
+    return this.#attempts(attempt, plainContext(signal, onBytes))
+  }
+
+  /** One request, wherever the server sends it. */
+  async #request(asked: Asked, context: AttemptContext): Promise<Answer> {
+    let url = urlOf(this.#base, asked.name)
+    for (let redirects = 0; ; redirects++) {
+      const at = url
+      const { upload } = asked
+      // Another request may find that out while this one is under way.
+      const mayExpect = this.#knowsExpect
+      const { context: counting, takeBack } = revocable(context)
+      const answer = upload
+        ? await sending(upload.body, counting, (body) => this.#exchange(asked, at, context.signal, body))
+        : await this.#exchange(asked, at, context.signal)
+      const target = redirects < MOST_REDIRECTS ? redirectOf(answer, asked.method, url) : undefined
+      if (target) url = target
+      else if (answer.status === 417 && mayExpect) this.#knowsExpect = false
+      else return answer
+      takeBack()
+    }
+  }
+
+  async #exchange(
+    { method, upload }: Asked,
+    url: URL,
+    signal: AbortSignal,
+    body?: Outgoing,
+  ): Promise<Answer> {
+    this.#agents ??= makeAgents()
+    const headers = { ...(await this.#loginHeaders(url)), ...(upload ? this.#uploadHeaders(upload) : {}) }
+    try {
+      return await exchange({ method, url, headers, body, agents: this.#agents, signal })
+    } catch (error) {
+      throw networkFailure(error, `${method} ${shownUrl(url)}`) ?? error
+    }
+  }
+
+  /** Credentials are not for those to whom a server sends us. */
+  async #loginHeaders(url: URL): Promise<Record<string, string>> {
+    const authorization =
+      url.origin === this.#base.origin ? await this.#login.headerFor(this.#base) : undefined
+    return { 'user-agent': 'nix-upload', ...(authorization === undefined ? {} : { authorization }) }
+  }
+
+  #uploadHeaders({ contentType, body }: Upload): Record<string, string> {
+    const size = sizeOf(body)
+    const isLarge = mostBytes(body) > EXPECT_FROM_BYTES && this.#knowsExpect
+    return {
+      ...(size === undefined ? { 'transfer-encoding': 'chunked' } : { 'content-length': `${size}` }),
+      'content-type': contentType,
+      ...(isLarge ? { expect: '100-continue' } : {}),
+    }
+  }
+
+  #check(answer: Answer, what: string): void {
+    if (answer.status >= 200 && answer.status < 300) return
+    if (answer.status === 401) this.#login.forget()
+    throw httpFailure(answer, what)
+  }
+}
+
+function mostBytes(body: Body): number {
+  return isWhole(body) ? body.length : (body.size ?? body.atMost)
+}

@@ -1,0 +1,112 @@
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CONNECT_MS } from './agents.ts'
+import { type Answer, collect, headersOf } from './answer.ts'
+import type { Exchange } from './exchange.ts'
+
+/** As long as curl waits for leave to send a large body. */
+const CONTINUE_MS = 1_000
+
+/**
+ * Makes one http request with Node's own client, which knows of proxies and of `Expect: 100-continue`. Where the server
+ * answers before it has the whole body, that is the answer, unless it is a good one; where it closes the connection then,
+ * the connection goes.
+ * @throws As Node does.
+ */
+export async function nodeExchange(wanted: Exchange): Promise<Answer> {
+  const { url, method, headers, body, agents, signal } = wanted
+  signal.throwIfAborted()
+  const isSecure = url.protocol === 'https:'
+  const options = { method, headers, agent: isSecure ? agents.https : agents.http }
+  const request = isSecure ? httpsRequest(url, options) : httpRequest(url, options)
+  const abort = () => request.destroy(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  const stopTimer = limitConnecting(request)
+  try {
+    const response = await (isStream(body) ? stream(request, body) : whole(request, body))
+    const status = response.statusCode ?? 0
+    const answer = {
+      status,
+      headers: headersOf(response.headers),
+      body: await collect(response),
+    }
+    if (!request.writableFinished) request.destroy()
+    return answer
+  } catch (error) {
+    const cause = request.errored
+    request.destroy()
+    signal.throwIfAborted()
+    // What broke the connection, rather than that it is broken.
+    throw cause ?? error
+  } finally {
+    signal.removeEventListener('abort', abort)
+    stopTimer()
+  }
+}
+
+function isStream(body: Exchange['body']): body is AsyncIterable<Uint8Array> {
+  return body !== undefined && !(body instanceof Uint8Array)
+}
+
+function answerTo(request: ClientRequest): Promise<IncomingMessage> {
+  return new Promise<IncomingMessage>((resolve, reject) => {
+    request.once('response', resolve)
+    request.on('error', reject)
+  })
+}
+
+function whole(request: ClientRequest, body: Uint8Array | undefined): Promise<IncomingMessage> {
+  const answered = answerTo(request)
+  request.end(body)
+  return answered
+}
+
+/** @returns A good answer only once all was sent. */
+async function stream(request: ClientRequest, body: AsyncIterable<Uint8Array>): Promise<IncomingMessage> {
+  const answered = answerTo(request)
+  const sent = send(request, body, answered)
+  // Whoever fails first is heard; what the other says of it then is of no interest.
+  answered.catch(() => {})
+  sent.catch(() => {})
+  const response = await Promise.race([answered, sent.then(() => answered)])
+  if ((response.statusCode ?? 0) < 300) await sent
+  return response
+}
+
+async function send(
+  request: ClientRequest,
+  body: AsyncIterable<Uint8Array>,
+  answered: Promise<IncomingMessage>,
+): Promise<void> {
+  if (request.getHeader('expect') !== undefined) {
+    const told = new Promise<void>((resolve) => request.once('continue', resolve))
+    request.flushHeaders()
+    const response = await Promise.race([told, answered, sleep(CONTINUE_MS, undefined, { ref: false })])
+    if (response) return
+  }
+  // Each piece is through before the next is taken: nothing heaps up here.
+  for await (const chunk of body) await write(request, chunk)
+  request.end()
+}
+
+function write(request: ClientRequest, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    request.write(chunk, (error) => (error ? reject(error) : resolve()))
+  })
+}
+
+/** A host that doesn't answer at all would hold up a request for minutes. */
+function limitConnecting(request: ClientRequest): () => void {
+  // At once: where there is a proxy, there is no socket before that has answered.
+  const timer = setTimeout(() => {
+    const error = new Error(`no connection within ${CONNECT_MS / 1000} s`)
+    request.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
+  }, CONNECT_MS)
+  const stop = () => clearTimeout(timer)
+  request.once('socket', (socket) => {
+    if (!socket.connecting) stop()
+    else socket.once('encrypted' in socket ? 'secureConnect' : 'connect', stop)
+  })
+  return stop
+}

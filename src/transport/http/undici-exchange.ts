@@ -1,0 +1,65 @@
+import type { Dispatcher } from 'undici'
+import { codeOf } from '../../util/user-error.ts'
+import { type Answer, collect, headersOf } from './answer.ts'
+import type { Exchange } from './exchange.ts'
+
+/** A request that is sent at once. */
+interface Whole extends Omit<Exchange, 'agents'> {
+  body?: Uint8Array | undefined
+}
+
+/** The server said `100 Continue` unasked, which undici takes for the end of it. */
+export class UnaskedContinue extends Error {
+  override name = 'UnaskedContinue'
+}
+
+/**
+ * Makes one small http request with undici. It heeds the signal once there is a connection, so whoever waits doesn't rely on
+ * that (`stallTimeout`).
+ * @throws A system error, with a code that Node's own client would give it; the signal's reason where that was aborted.
+ */
+export async function undiciExchange(wanted: Whole, dispatcher: Dispatcher): Promise<Answer> {
+  const { url, method, headers, body, signal } = wanted
+  signal.throwIfAborted()
+  try {
+    const response = await dispatcher.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method,
+      headers,
+      body: body ?? null,
+      signal,
+    })
+    return {
+      status: response.statusCode,
+      headers: headersOf(response.headers),
+      body: await collect(response.body),
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw asNodeHasIt(error)
+  }
+}
+
+/** By undici's own codes. Whatever else it says of a connection is that it broke off. */
+const CODES: Readonly<Record<string, string>> = {
+  UND_ERR_CONNECT_TIMEOUT: 'ETIMEDOUT',
+  UND_ERR_HEADERS_OVERFLOW: 'HPE_HEADER_OVERFLOW',
+}
+
+function asNodeHasIt(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const code = codeOf(error) ?? ''
+  if (error.name === 'HTTPParserError') return withCode(error, isCut(error) ? 'ECONNRESET' : 'HPE_INVALID')
+  if (code === 'UND_ERR_SOCKET' && error.message === 'bad response') return new UnaskedContinue(error.message)
+  return code.startsWith('UND_ERR_') ? withCode(error, CODES[code] ?? 'ECONNRESET') : error
+}
+
+/** The connection ended within the answer. */
+function isCut({ message }: Error): boolean {
+  return message.includes('EOF')
+}
+
+function withCode(cause: Error, code: string): Error {
+  return Object.assign(new Error(cause.message, { cause }), { code })
+}

@@ -1,0 +1,190 @@
+import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto'
+import { SignatureV4 } from '@smithy/signature-v4'
+import { type Agents, makeAgents } from '../http/agents.ts'
+import type { Answer } from '../http/answer.ts'
+import { exchange } from '../http/exchange.ts'
+import { networkFailure } from '../http/network-failure.ts'
+import type { Outgoing } from '../outgoing.ts'
+import {
+  clockOffsetMs,
+  noCredentials,
+  ofClock,
+  ofCredentials,
+  type S3Failure,
+  s3Failure,
+} from './s3-failure.ts'
+import type { S3Place } from './s3-url.ts'
+
+/** A request for an object, or about one. */
+export interface S3Request {
+  method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
+  /** Of the file, below the place's prefix. */
+  name: string
+  query?: Readonly<Record<string, string>>
+  headers?: Readonly<Record<string, string>>
+  body?: Outgoing
+  /** What a body comes to that goes in pieces, where that is in memory. */
+  content?: Uint8Array | undefined
+}
+
+/** Says that the body is not covered by the signature. */
+const UNSIGNED = 'UNSIGNED-PAYLOAD'
+/** S3 wants our clock to be right within a quarter of an hour. */
+const CLOCK_TOLERANCE_MS = 60_000
+/** The content of a body that is larger is covered by TLS, where there is that. */
+const HASHED_BYTES = 1024 * 1024
+
+/** Makes requests to one bucket: signed as AWS wants it (Signature Version 4), one attempt each. */
+export class S3Requests {
+  readonly #place: S3Place
+  #agents: Agents | undefined
+  #signer: Promise<SignatureV4> | undefined
+  /** How far the clock of S3 is ahead of ours, as far as that was noticed. */
+  #clockOffsetMs = 0
+
+  constructor(place: S3Place) {
+    this.#place = place
+  }
+
+  /**
+   * @param what What is asked, in few words: `PUT nar/x`.
+   * @throws {TransportFailure} where S3 refuses (`S3Failure`) or can't be reached.
+   */
+  async send(request: S3Request, what: string, signal: AbortSignal): Promise<Answer> {
+    const { bucket } = this.#place
+    const signedWith = this.#clockOffsetMs
+    const { url, headers } = await this.#sign(request)
+    this.#agents ??= makeAgents()
+    const { method, body } = request
+    const agents = this.#agents
+    const answer = await exchange({ method, url, headers, body, agents, signal }).catch((error: unknown) => {
+      throw networkFailure(error, `${what} in ${bucket}`) ?? error
+    })
+    // "A complete request can initially return 200 with an error" (S3 API, CompleteMultipartUpload).
+    const isGood = answer.status >= 200 && answer.status < 300 && !(method === 'POST' && isError(answer))
+    if (!isGood) throw this.#learnFrom(s3Failure(answer, `${what} in ${bucket}`), signedWith)
+    return answer
+  }
+
+  close(): void {
+    this.#agents?.close()
+    this.#agents = undefined
+    this.#signer = undefined
+  }
+
+  /** @param signedWith How far S3's clock was taken to be ahead: others may have learned better in the meantime. */
+  #learnFrom(failure: S3Failure, signedWith: number): S3Failure {
+    if (ofCredentials(failure.code)) this.#signer = undefined
+    const offset = ofClock(failure.code) ? clockOffsetMs(failure.headers) : undefined
+    if (offset === undefined || Math.abs(offset - signedWith) <= CLOCK_TOLERANCE_MS) return failure
+    this.#clockOffsetMs = offset
+    return failure.toBeMadeAgain()
+  }
+
+  async #sign(request: S3Request): Promise<{ url: URL; headers: Record<string, string> }> {
+    const { method, name, query = {}, body } = request
+    const url = urlOf(this.#place, name, query)
+    const isPlain = url.protocol === 'http:'
+    const headers = {
+      host: url.host,
+      'user-agent': 'nix-upload',
+      'x-amz-content-sha256': contentHash(request.content ?? body, isPlain),
+      ...(body instanceof Uint8Array ? { 'content-length': String(body.length) } : {}),
+      ...request.headers,
+    }
+    this.#signer ??= this.#makeSigner()
+    const signer = await this.#signer
+    const signingDate = new Date(Date.now() + this.#clockOffsetMs)
+    const target = { protocol: url.protocol, hostname: url.hostname, path: url.pathname }
+    const signed = await signer
+      .sign({ ...target, method, headers, query: { ...query } }, { signingDate })
+      .catch((error: unknown) => {
+        // The files that credentials come from are read anew the next time: someone may mend them.
+        this.#signer = undefined
+        throw noCredentials(error) ?? networkFailure(error, 'asking for AWS credentials') ?? error
+      })
+    return { url, headers: signed.headers }
+  }
+
+  /** The providers of credentials take a tenth of a second to load, which only those pay who use them. */
+  async #makeSigner(): Promise<SignatureV4> {
+    const { defaultProvider } = await import('@aws-sdk/credential-provider-node')
+    const { region, profile } = this.#place
+    const credentials = defaultProvider({
+      ignoreCache: true,
+      clientConfig: { region },
+      ...(profile === undefined ? {} : { profile }),
+    })
+    return new SignatureV4({ credentials, region, service: 's3', sha256: Sha256, uriEscapePath: false })
+  }
+}
+
+function contentHash(body: Outgoing | undefined, isPlain: boolean): string {
+  if (isStream(body)) return UNSIGNED
+  if (!isPlain && body && body.length > HASHED_BYTES) return UNSIGNED
+  return createHash('sha256')
+    .update(body ?? '')
+    .digest('hex')
+}
+
+function isStream(body: Outgoing | undefined): body is AsyncIterable<Uint8Array> {
+  return body !== undefined && !(body instanceof Uint8Array)
+}
+
+function isError({ body }: Answer): boolean {
+  return body.includes('<Error>')
+}
+
+/** Where an object is. */
+function urlOf(
+  { endpoint, bucket, prefix, isPathStyle }: S3Place,
+  name: string,
+  query: Readonly<Record<string, string>>,
+): URL {
+  const url = new URL(endpoint)
+  if (!isPathStyle) url.hostname = `${bucket}.${url.hostname}`
+  const path = [...(isPathStyle ? [bucket] : []), ...(prefix + name).split('/')]
+  url.pathname = [url.pathname.replace(/\/*$/, ''), ...path.map(escaped)].join('/')
+  url.search = Object.keys(query)
+    .sort()
+    .map((key) => `${escaped(key)}=${escaped(query[key] ?? '')}`)
+    .join('&')
+  return url
+}
+
+/** As the signature has it (AWS: "UriEncode"). */
+function escaped(text: string): string {
+  return encodeURIComponent(text).replaceAll(
+    /[!'()*]/g,
+    (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+}
+
+/** What the signer hashes with. */
+class Sha256 {
+  readonly #hash: Hash | Hmac
+
+  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
+    if (secret === undefined) this.#hash = createHash('sha256')
+    else this.#hash = createHmac('sha256', typeof secret === 'string' ? secret : bytesOf(secret))
+  }
+
+  update(data: string | ArrayBuffer | ArrayBufferView): void {
+    this.#hash.update(typeof data === 'string' ? data : bytesOf(data))
+  }
+
+  async digest(): Promise<Uint8Array> {
+    return this.#hash.digest()
+  }
+
+  /** The signer makes a new one each time. */
+  reset(): void {
+    throw new Error('this hash is used once')
+  }
+}
+
+function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
+  return ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data)
+}

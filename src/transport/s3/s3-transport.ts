@@ -1,0 +1,157 @@
+import { type Attempt, type AttemptContext, type Attempts, plainContext } from '../attempt.ts'
+import { decoded } from '../http/decode.ts'
+import { isWhole, measured, sending } from '../outgoing.ts'
+import { ReadRights } from '../read-rights.ts'
+import type { OnBytes, StreamBody, Transport, Upload } from '../transport.ts'
+import { attemptsFor, type TransportOptions } from '../transport-options.ts'
+import { type PartsContext, putInParts } from './multipart.ts'
+import { S3Failure } from './s3-failure.ts'
+import { S3Requests } from './s3-request.ts'
+import { parseS3Url, type S3Place } from './s3-url.ts'
+
+/** A place and how requests are made to it. */
+export interface Bucket {
+  place: S3Place
+  requests: S3Requests
+}
+
+/** What S3-alikes say that know no uploads in parts. */
+const NO_PARTS = new Set([405, 501])
+
+/** Files in a bucket of S3, or of what speaks the same protocol. */
+export class S3Transport implements Transport {
+  readonly #options: TransportOptions
+  readonly #attempts: Attempts
+  readonly #rights: ReadRights
+  #bucket: Bucket | undefined
+  /** False once the server has shown that it knows no uploads in parts. */
+  #knowsParts = true
+
+  constructor(options: TransportOptions) {
+    this.#options = options
+    this.#attempts = attemptsFor(options)
+    this.#rights = new ReadRights(options.onWarning)
+  }
+
+  /**
+   * Without the right to list a bucket, S3 says AccessDenied of what is not there. Nix takes that for "not there" too;
+   * where we really may do nothing, the upload that follows says so.
+   */
+  async get(name: string, signal: AbortSignal): Promise<string | undefined> {
+    return await this.#try(signal, async ({ signal: either }) => {
+      try {
+        const { body, headers } = await this.#open().requests.send(
+          { method: 'GET', name },
+          `GET ${name}`,
+          either,
+        )
+        this.#rights.granted()
+        return decoded(body, headers['content-encoding'], name)
+      } catch (error) {
+        if (isRefused(error)) this.#rights.refused()
+        if (isAbsent(error) || isRefused(error)) return undefined
+        throw error
+      }
+    })
+  }
+
+  async head(name: string, signal: AbortSignal): Promise<{ size: number | undefined } | undefined> {
+    return await this.#try(signal, async ({ signal: either }) => {
+      try {
+        const { headers } = await this.#open().requests.send({ method: 'HEAD', name }, `HEAD ${name}`, either)
+        const length = headers['content-length']
+        return { size: length === undefined ? undefined : Number(length) }
+      } catch (error) {
+        // The answer to a HEAD has no body, and so no code.
+        if (isAbsent(error) || (error instanceof S3Failure && error.status === 403)) return undefined
+        throw error
+      }
+    })
+  }
+
+  async put(upload: Upload, signal: AbortSignal, onBytes: OnBytes): Promise<void> {
+    const { body, name } = upload
+    if (isWhole(body)) {
+      await this.#try(signal, (context) => this.#putWhole(upload, body.length, context), onBytes)
+      await this.#rights.uploaded(async () => (await this.get(name, signal)) !== undefined)
+    } else if (!this.#knowsParts || body.atMost <= this.#open().place.wholeUpToBytes) {
+      await this.#putMeasured(upload, body, signal, onBytes)
+    } else await this.#putInParts(upload, body, signal, onBytes)
+  }
+
+  close(): void {
+    this.#bucket?.requests.close()
+    this.#bucket = undefined
+  }
+
+  async #putInParts(upload: Upload, body: StreamBody, signal: AbortSignal, onBytes: OnBytes): Promise<void> {
+    const attempts: PartsContext['attempts'] = (attempt, either, onSent) => this.#try(either, attempt, onSent)
+    try {
+      await putInParts({ ...this.#open(), attempts }, { ...upload, body }, signal, onBytes)
+    } catch (error) {
+      const isUnknown = error instanceof S3Failure && NO_PARTS.has(error.status ?? 0)
+      if (!isUnknown) throw error
+      this.#knowsParts = false
+      await this.#putMeasured(upload, body, signal, onBytes)
+    }
+  }
+
+  /** S3 wants to know beforehand how long a body is. */
+  async #putMeasured(upload: Upload, body: StreamBody, signal: AbortSignal, onBytes: OnBytes): Promise<void> {
+    await this.#try(
+      signal,
+      async (context) => {
+        const sized = body.size === undefined ? await measured(body, context) : body
+        await this.#putWhole({ ...upload, body: sized }, sized.size ?? 0, context)
+      },
+      onBytes,
+    )
+  }
+
+  async #putWhole(upload: Upload, size: number, context: AttemptContext): Promise<void> {
+    const { place, requests } = this.#open()
+    const headers = { ...headersOf(upload, place), 'content-length': String(size) }
+    const { name } = upload
+    const content = isWhole(upload.body) ? upload.body : undefined
+    await sending(upload.body, context, (body) =>
+      requests.send({ method: 'PUT', name, headers, body, content }, `PUT ${name}`, context.signal),
+    )
+  }
+
+  #try<R>(signal: AbortSignal, attempt: Attempt<R>, onBytes: OnBytes = () => undefined): Promise<R> {
+    return this.#attempts(attempt, plainContext(signal, onBytes))
+  }
+
+  /** A URL that makes no sense is a failure of the destination, to be seen when it is used. */
+  #open(): Bucket {
+    if (!this.#bucket) {
+      const place = parseS3Url(this.#options.to)
+      this.#bucket = { place, requests: new S3Requests(place) }
+    }
+    return this.#bucket
+  }
+}
+
+/** What an object is stored with. */
+export function headersOf(
+  { contentType }: Pick<Upload, 'contentType'>,
+  { storageClass }: S3Place,
+): Record<string, string> {
+  return {
+    'content-type': contentType,
+    ...(storageClass === undefined ? {} : { 'x-amz-storage-class': storageClass }),
+  }
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof S3Failure && error.status === 404 && error.code !== 'NoSuchBucket'
+}
+
+/** It says no more than that we may not. */
+function isRefused(error: unknown): boolean {
+  return (
+    error instanceof S3Failure &&
+    error.status === 403 &&
+    ['', 'AccessDenied', 'Forbidden'].includes(error.code)
+  )
+}

@@ -1,0 +1,109 @@
+import { parseSize } from '../../util/size.ts'
+import { UserError } from '../../util/user-error.ts'
+
+/** A place in S3, and how to upload there. */
+export interface S3Place {
+  bucket: string
+  /** Before each name: empty, or with a slash at its end. */
+  prefix: string
+  region: string
+  /** The URL that requests go to, but for the bucket. */
+  endpoint: string
+  profile: string | undefined
+  /** Whether the bucket stands in the path rather than in the host name. */
+  isPathStyle: boolean
+  storageClass: string | undefined
+  /** Files up to that many bytes go as a whole; larger ones in parts. */
+  wholeUpToBytes: number
+  partBytes: number
+}
+
+const MIB = 1024 * 1024
+/** What S3 takes. */
+const LEAST_PART = 5 * MIB
+const MOST_PART = 5 * 1024 * MIB
+/** Two or three of them are in memory for each file that is under way. */
+const DEFAULT_PART = 8 * MIB
+
+/**
+ * Reads a store URL of Nix's, `s3://bucket/prefix?region=…`, with the settings that Nix gives these stores. What Nix
+ * leaves off unless asked, uploading in parts, is on unless it is turned off: without it no file may be over 5 GiB.
+ * @throws {UserError} where it makes no sense.
+ */
+export function parseS3Url(to: string): S3Place {
+  const url = new URL(to)
+  const parameters = url.searchParams
+  const endpoint = endpointOf(parameters)
+  const region = parameters.get('region') || 'us-east-1'
+  const bucket = url.hostname
+  const prefix = decodeURIComponent(url.pathname).replaceAll(/^\/+|\/+$/g, '')
+  const isInParts = !['false', '0'].includes(parameters.get('multipart-upload') ?? '')
+  const partBytes = sizeOf(parameters, 'multipart-chunk-size', DEFAULT_PART)
+  if (partBytes < LEAST_PART || partBytes > MOST_PART) {
+    throw new UserError('multipart-chunk-size in the URL of a destination must be from 5 MiB to 5 GiB')
+  }
+  return {
+    bucket,
+    prefix: prefix === '' ? '' : `${prefix}/`,
+    region,
+    endpoint: endpoint ?? amazon(region, parameters.get('scheme') || 'https'),
+    profile: parameters.get('profile') || undefined,
+    isPathStyle: isPathStyle(parameters, endpoint, bucket),
+    storageClass: storageClassOf(parameters),
+    wholeUpToBytes: isInParts
+      ? sizeOf(parameters, 'multipart-threshold', partBytes)
+      : Number.POSITIVE_INFINITY,
+    partBytes,
+  }
+}
+
+/** Where the regions are that are not of the main partition (AWS: "partitions.json"). */
+const DOMAINS: readonly (readonly [RegExp, string])[] = [
+  [/^cn-/, 'amazonaws.com.cn'],
+  [/^us-iso-/, 'c2s.ic.gov'],
+  [/^us-isob-/, 'sc2s.sgov.gov'],
+  [/^us-isof-/, 'csp.hci.ic.gov'],
+  [/^eu-isoe-/, 'cloud.adc-e.uk'],
+  [/^eusc-/, 'amazonaws.eu'],
+]
+
+function amazon(region: string, scheme: string): string {
+  const domain = DOMAINS.find(([pattern]) => pattern.test(region))?.[1] ?? 'amazonaws.com'
+  return `${scheme}://s3.${region}.${domain}`
+}
+
+/** With a scheme, or without one, as Nix takes both. */
+function endpointOf(parameters: URLSearchParams): string | undefined {
+  const endpoint = parameters.get('endpoint')
+  if (!endpoint) return undefined
+  const scheme = parameters.get('scheme') || 'https'
+  const whole = /^https?:\/\//.test(endpoint) ? endpoint : `${scheme}://${endpoint}`
+  if (!URL.canParse(whole))
+    throw new UserError(`endpoint in the URL of a destination is no address: ${endpoint}`)
+  return whole
+}
+
+/** Other servers than Amazon's seldom have a host name for each bucket, and no certificate covers a name with dots. */
+function isPathStyle(parameters: URLSearchParams, endpoint: string | undefined, bucket: string): boolean {
+  const style = parameters.get('addressing-style') ?? 'auto'
+  if (style === 'path') return true
+  if (style === 'virtual') return false
+  if (style === 'auto') return endpoint !== undefined || bucket.includes('.')
+  throw new UserError(`addressing-style in the URL of a destination is auto, path or virtual, not ${style}`)
+}
+
+/** Others than Amazon have classes of their own, so it is left to the server which there are. */
+function storageClassOf(parameters: URLSearchParams): string | undefined {
+  const name = parameters.get('storage-class')
+  if (!name) return undefined
+  if (/^[A-Z][A-Z0-9_]*$/.test(name)) return name
+  throw new UserError(`storage-class in the URL of a destination is such as STANDARD_IA, not ${name}`)
+}
+
+function sizeOf(parameters: URLSearchParams, name: string, otherwise: number): number {
+  const value = parameters.get(name)
+  if (value === null) return otherwise
+  const size = parseSize(value)
+  if (size === undefined) throw new UserError(`${name} in the URL of a destination is no size: ${value}`)
+  return size
+}

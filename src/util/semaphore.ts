@@ -1,0 +1,56 @@
+import { FifoQueue } from './fifo-queue.ts'
+
+/** Lets in as many as there is room for, in the order they came; each may need more room than another. */
+export class Semaphore {
+  readonly #room: number
+  #taken = 0
+  readonly #waiting = new FifoQueue<number>()
+
+  constructor(room: number) {
+    this.#room = room
+  }
+
+  /**
+   * Waits for room. What needs more than there is at all gets it once all is free.
+   * @returns Gives back some of the room, or all that is left of it. May be called more than once.
+   * @throws The signal's reason, once that is aborted.
+   */
+  async take(room: number, signal: AbortSignal): Promise<(some?: number) => void> {
+    if (this.#waiting.isEmpty && this.#fits(room)) {
+      signal.throwIfAborted()
+      this.#taken += room
+    } else await this.#join(room, signal)
+    let left = room
+    return (some = left) => {
+      const given = Math.min(some, left)
+      left -= given
+      this.#taken -= given
+      this.#letIn()
+    }
+  }
+
+  async #join(room: number, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#waiting.join(room, signal, () => this.#letIn())
+    } catch (error) {
+      // Who stood behind may need less.
+      this.#letIn()
+      throw error
+    }
+  }
+
+  #fits(room: number): boolean {
+    return this.#taken === 0 || this.#taken + room <= this.#room
+  }
+
+  #letIn(): void {
+    for (
+      let first = this.#waiting.first;
+      first !== undefined && this.#fits(first);
+      first = this.#waiting.first
+    ) {
+      this.#taken += first
+      this.#waiting.shift()?.go()
+    }
+  }
+}

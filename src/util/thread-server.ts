@@ -1,0 +1,100 @@
+import { parentPort } from 'node:worker_threads'
+import { type FromThread, packError, type ToThread } from './thread-messages.ts'
+
+/** At most so many bytes of a stream are on their way to who reads it. */
+const WINDOW_BYTES = 2 * 1024 * 1024
+
+/** What a call is answered with. */
+export interface CallContext {
+  /** Aborted when nobody wants the answer any more. */
+  signal: AbortSignal
+  /**
+   * Hands over a chunk of a stream, whose memory is gone then.
+   * @returns A promise where the next chunk has to wait.
+   */
+  send: (bytes: Uint8Array<ArrayBuffer>) => Promise<void> | undefined
+}
+
+/**
+ * Answers the calls of a `Thread`, in a thread. Answers of one turn of the event loop go back in one message.
+ * @param handle Answers at once, or later; what it throws is thrown by the call.
+ */
+export function serveCalls<Call, Reply>(
+  handle: (call: Call, context: CallContext) => Reply | Promise<Reply>,
+): void {
+  const running = new Map<number, RunningCall>()
+  let outbox: FromThread<Reply>[] = []
+  const flush = () => {
+    const messages = outbox
+    outbox = []
+    parentPort?.postMessage(messages)
+  }
+  const post = (message: FromThread<Reply>) => {
+    if (outbox.length === 0) setImmediate(flush)
+    outbox.push(message)
+  }
+  const start = (id: number, call: Call) => {
+    const context = new RunningCall((bytes) => {
+      const message: FromThread<Reply> = { kind: 'chunk', id, bytes }
+      parentPort?.postMessage([message], [bytes.buffer])
+    })
+    const fail = (error: unknown) => {
+      running.delete(id)
+      post({ kind: 'error', id, error: packError(error) })
+    }
+    const reply = (answer: Reply) => {
+      running.delete(id)
+      post({ kind: 'reply', id, reply: answer })
+    }
+    running.set(id, context)
+    try {
+      const answer = handle(call, context)
+      if (answer instanceof Promise) answer.then(reply, fail)
+      else reply(answer)
+    } catch (error) {
+      fail(error)
+    }
+  }
+  parentPort?.on('message', (messages: readonly ToThread<Call>[]) => {
+    for (const message of messages) {
+      if (message.kind === 'call') start(message.id, message.call)
+      else if (message.kind === 'taken') running.get(message.id)?.taken(message.bytes)
+      else running.get(message.id)?.cancel()
+    }
+  })
+}
+
+class RunningCall implements CallContext {
+  readonly #ended = new AbortController()
+  readonly #post: (bytes: Uint8Array<ArrayBuffer>) => void
+  #ahead = 0
+  #goOn: () => void = () => undefined
+
+  constructor(post: (bytes: Uint8Array<ArrayBuffer>) => void) {
+    this.#post = post
+  }
+
+  get signal(): AbortSignal {
+    return this.#ended.signal
+  }
+
+  readonly send = (bytes: Uint8Array<ArrayBuffer>): Promise<void> | undefined => {
+    this.signal.throwIfAborted()
+    this.#ahead += bytes.byteLength
+    this.#post(bytes)
+    if (this.#ahead < WINDOW_BYTES) return undefined
+    return new Promise<void>((resolve) => {
+      this.#goOn = resolve
+    }).then(() => this.signal.throwIfAborted())
+  }
+
+  taken(bytes: number): void {
+    this.#ahead -= bytes
+    if (this.#ahead < WINDOW_BYTES) this.#goOn()
+  }
+
+  cancel(): void {
+    this.#ended.abort()
+    this.#goOn()
+  }
+}

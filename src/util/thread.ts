@@ -1,0 +1,125 @@
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { onAbort } from './on-abort.ts'
+import { type FromThread, type ToThread, unpackError } from './thread-messages.ts'
+
+/** The file of a thread beside the file that starts it: TypeScript in a checkout, JavaScript in what is built of it. */
+export function threadFile(name: string, base: string): URL {
+  return new URL(`${name}${extname(new URL(base).pathname)}`, base)
+}
+
+interface Pending<Reply> {
+  resolve: (reply: Reply) => void
+  reject: (error: Error) => void
+  onChunk: ((bytes: Uint8Array<ArrayBuffer>) => void) | undefined
+}
+
+/** How a call goes. */
+export interface CallOptions {
+  signal?: AbortSignal
+  /** Gets the chunks of a stream; each is to be acknowledged with `taken`, or no more come after some megabytes. */
+  onChunk?: (bytes: Uint8Array<ArrayBuffer>, taken: () => void) => void
+}
+
+/**
+ * A thread that answers calls (`serveCalls`). Those of one turn of the event loop go there in one message: many small ones
+ * cost little. It is started when it is needed, and keeps no process running while nobody waits for it.
+ */
+export class Thread<Call, Reply> {
+  readonly #file: URL
+  readonly #pending = new Map<number, Pending<Reply>>()
+  #worker: Worker | undefined
+  #next = 0
+  #outbox: ToThread<Call>[] = []
+
+  constructor(file: URL) {
+    this.#file = file
+  }
+
+  /** How many calls are not answered yet. */
+  get load(): number {
+    return this.#pending.size
+  }
+
+  /** @throws What it threw there; the signal's reason; or that the thread ended. */
+  call(call: Call, { signal, onChunk }: CallOptions = {}): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted()
+      this.#worker ??= this.#start()
+      this.#worker.ref()
+      const id = this.#next++
+      const cancel = () => {
+        this.#post({ kind: 'cancel', id })
+        this.#forget(id)
+        reject(signal?.reason)
+      }
+      const stop = signal && onAbort(signal, cancel)
+      const settle =
+        <T>(act: (value: T) => void) =>
+        (value: T) => {
+          stop?.()
+          act(value)
+        }
+      const take = (bytes: Uint8Array<ArrayBuffer>) => {
+        const size = bytes.byteLength
+        onChunk?.(bytes, () => this.#post({ kind: 'taken', id, bytes: size }))
+      }
+      this.#pending.set(id, { resolve: settle(resolve), reject: settle(reject), onChunk: take })
+      this.#post({ kind: 'call', id, call })
+    })
+  }
+
+  /** Ends the thread; it is started again where it is called again. */
+  close(): void {
+    void this.#worker?.terminate()
+    this.#lose(new Error('the thread was ended'))
+  }
+
+  #post(message: ToThread<Call>): void {
+    if (this.#outbox.length === 0) setImmediate(() => this.#flush())
+    this.#outbox.push(message)
+  }
+
+  #flush(): void {
+    const messages = this.#outbox
+    this.#outbox = []
+    if (messages.length > 0) this.#worker?.postMessage(messages)
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#file)
+    worker.on('message', (messages: readonly FromThread<Reply>[]) => {
+      for (const message of messages) this.#take(message)
+    })
+    const lose = (error: Error) => {
+      if (this.#worker === worker) this.#lose(error)
+    }
+    worker.on('error', lose)
+    worker.on('exit', () => lose(new Error('the thread ended')))
+    return worker
+  }
+
+  #take(message: FromThread<Reply>): void {
+    const pending = this.#pending.get(message.id)
+    if (message.kind === 'chunk') {
+      pending?.onChunk?.(message.bytes)
+      return
+    }
+    this.#forget(message.id)
+    if (message.kind === 'reply') pending?.resolve(message.reply)
+    else pending?.reject(unpackError(message.error))
+  }
+
+  #forget(id: number): void {
+    this.#pending.delete(id)
+    if (this.#pending.size === 0) this.#worker?.unref()
+  }
+
+  #lose(error: Error): void {
+    this.#worker = undefined
+    this.#outbox = []
+    const pending = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const { reject } of pending) reject(error)
+  }
+}

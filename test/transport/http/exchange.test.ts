@@ -1,0 +1,187 @@
+// Small requests go by undici and others by Node's own client: whatever a server does, both say the same of it.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { plainContext } from '../../../src/transport/attempt.ts'
+import { type Agents, makeAgents } from '../../../src/transport/http/agents.ts'
+import { type Exchange, exchange } from '../../../src/transport/http/exchange.ts'
+import { networkFailure } from '../../../src/transport/http/network-failure.ts'
+import { nodeExchange } from '../../../src/transport/http/node-exchange.ts'
+import { stallTimeout } from '../../../src/transport/stall-timeout.ts'
+
+const NO_PROXY = { PATH: process.env.PATH }
+
+function agents(): Agents {
+  const made = makeAgents(NO_PROXY)
+  onTestFinished(() => made.close())
+  return made
+}
+
+/** A server that says something whatever it is asked, and then closes the connection, or not. */
+async function saying(text: string, act: (socket: Socket) => void = (socket) => socket.end()): Promise<URL> {
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.once('data', () => socket.write(text, () => act(socket)))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('The server has no port')
+  return new URL(`http://127.0.0.1:${address.port}/x?y=z`)
+}
+
+/** As those who ask do it. */
+const patiently = (wanted: Exchange) =>
+  stallTimeout(60_000)((attempt, context) => attempt(context))(
+    ({ signal }) => exchange({ ...wanted, signal }),
+    plainContext(wanted.signal, () => undefined),
+  )
+
+const CLIENTS = { undici: patiently, node: nodeExchange }
+const stays = () => undefined
+const CUT = { code: 'ECONNRESET', retry: 'soon', means: /broke off/ } as const
+
+describe.each(Object.entries(CLIENTS))('by %s', (_, client) => {
+  const ask = (url: URL, more: { signal?: AbortSignal; agents?: Agents; body?: string } = {}) => {
+    const body = more.body === undefined ? undefined : Buffer.from(more.body)
+    return client({
+      method: more.body === undefined ? 'GET' : 'PUT',
+      url,
+      headers: { 'content-length': String(more.body?.length ?? 0) },
+      agents: agents(),
+      signal: new AbortController().signal,
+      ...more,
+      body,
+    })
+  }
+
+  test.each<[string, string, { code: string; retry?: 'soon'; means: RegExp }]>([
+    ['something else', 'SSH-2.0-OpenSSH_9.2\r\n', { code: 'HPE_', means: /does not speak the protocol/ }],
+    ['nothing', '', CUT],
+    ['half a head', 'HTTP/1.1 200 OK\r\nContent-', CUT],
+    ['half of what it says is its length', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf', CUT],
+    [
+      'half of that on a connection that was to end',
+      'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 100\r\n\r\nhalf',
+      CUT,
+    ],
+    ['chunks without an end', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n', CUT],
+    [
+      'chunks without an end on a connection that was to end',
+      'HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
+      CUT,
+    ],
+    [
+      'a head without an end',
+      `HTTP/1.1 200 OK\r\n${'x: y\r\n'.repeat(10_000)}`,
+      { code: 'HPE_HEADER_OVERFLOW', means: /does not speak the protocol/ },
+    ],
+    [
+      'more than anybody asked for',
+      `HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n${'x'.repeat(17 << 20)}`,
+      { code: 'EMSGSIZE', means: /does not speak the protocol/ },
+    ],
+  ])('a server that says %s', async (_, text, { code, retry, means }) => {
+    const error: unknown = await ask(await saying(text)).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: expect.stringMatching(new RegExp(`^${code}`)) })
+    const failure = networkFailure(error, 'GET x')
+    expect(failure?.verdict.message).toMatch(means)
+    expect(failure?.retry).toBe(retry ?? 'never')
+  })
+
+  test.each([
+    ['an answer', '', 200],
+    ['one that it announces unasked', 'HTTP/1.1 100 Continue\r\n\r\n', 200],
+    ['one that it is still working on', 'HTTP/1.1 102 Processing\r\n\r\n', 200],
+  ])('%s is heard out', async (_, before, status) => {
+    const head = 'HTTP/1.1 200 OK\r\nLocation: one\r\nLocation: two\r\nX-Y: z\r\nContent-Length: 4\r\n\r\n'
+    const url = await saying(`${before}${head}text`, stays)
+    for (const body of [undefined, 'body']) {
+      const answer = await ask(url, body === undefined ? {} : { body })
+      expect(answer).toMatchObject({ status, headers: { location: 'one', 'x-y': 'z' } })
+      expect(answer.body.toString()).toBe('text')
+    }
+  })
+
+  test('no longer wanted, it ends at once, whether there is a connection yet or not', async () => {
+    for (const url of [await saying('', stays), await behindSilence()]) {
+      const ended = new AbortController()
+      const asked = ask(url, { signal: ended.signal }).catch((reason: unknown) => reason)
+      setTimeout(() => ended.abort(new Error('no more')), 100)
+      const began = performance.now()
+      expect(await asked).toMatchObject({ message: 'no more' })
+      expect(performance.now() - began).toBeLessThan(5_000)
+      await expect(ask(url, { signal: ended.signal })).rejects.toThrow('no more')
+    }
+  })
+})
+
+test('nothing is left of connections that were being made when it is over', async () => {
+  const made = makeAgents(NO_PROXY)
+  const url = await behindSilence()
+  const ended = new AbortController()
+  const { signal } = ended
+  const asked = patiently({ method: 'GET', url, headers: {}, agents: made, signal })
+  const failed = asked.catch((reason: unknown) => reason)
+  await expect.poll(() => connecting(url)).toBe(1)
+  ended.abort(new Error('no more'))
+  await failed
+  made.close()
+  await expect.poll(() => connecting(url)).toBe(0)
+})
+
+test('a body that is read is sent by the client that can wait for leave to send it', async () => {
+  const url = await saying('HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n', stays)
+  const body = Readable.from([Buffer.from('body')])
+  const headers = { 'content-length': '4' }
+  const signal = new AbortController().signal
+  expect(await exchange({ method: 'PUT', url, headers, body, agents: agents(), signal })).toEqual({
+    status: 201,
+    headers: { 'content-length': '0' },
+    body: Buffer.alloc(0),
+  })
+  expect(body.destroyed).toBe(true)
+})
+
+test('undici is not asked where there is a proxy', async () => {
+  for (const name of ['http_proxy', 'HTTPS_PROXY']) {
+    const made = makeAgents({ [name]: 'http://127.0.0.1:1' })
+    onTestFinished(() => made.close())
+    expect(await made.dispatcher()).toBeUndefined()
+  }
+  expect(await agents().dispatcher()).toBeDefined()
+})
+
+/** How many connections to a port of this machine are being made (proc_net_tcp(5): state 2, SYN_SENT). */
+function connecting({ port }: URL): number {
+  const to = `:${Number(port).toString(16).toUpperCase().padStart(4, '0')}`
+  const rows = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+  return rows.filter(([, , remote, state]) => remote?.endsWith(to) && state === '02').length
+}
+
+/** A port that nobody accepts connections at, and whose line is full. */
+async function behindSilence(): Promise<URL> {
+  const script = `
+    use Socket;
+    socket(S, PF_INET, SOCK_STREAM, 0);
+    bind(S, sockaddr_in(0, INADDR_LOOPBACK));
+    listen(S, 0);
+    $| = 1;
+    print +(sockaddr_in(getsockname S))[0], "\\n";
+    sleep 1000;`
+  const server = spawn('perl', ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  onTestFinished(() => void server.kill('SIGKILL'))
+  const [line] = await once(server.stdout, 'data')
+  const port = Number(String(line))
+  const filler = connect(port, '127.0.0.1')
+  filler.on('error', () => undefined)
+  onTestFinished(() => void filler.destroy())
+  await once(filler, 'connect')
+  return new URL(`http://127.0.0.1:${port}/`)
+}

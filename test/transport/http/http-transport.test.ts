@@ -1,0 +1,155 @@
+// Uploads to a real nginx, and to a server that misbehaves when told to.
+
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { HttpTransport } from '../../../src/transport/http/http-transport.ts'
+import type { Transport } from '../../../src/transport/transport.ts'
+import type { TransportOptions } from '../../../src/transport/transport-options.ts'
+import { withEnvironment } from '../../support/servers/failing-copy.ts'
+import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
+import { type NginxOptions, startNginx } from '../../support/servers/nginx.ts'
+import { digestOf, expectFailure, makeFile, never, put, putText, quickConcurrency } from '../bed.ts'
+
+let dir: string
+let cache: MoodyCache
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'nix-upload-http-'))
+  cache = await startMoodyCache()
+  return async () => {
+    await cache.cleanup()
+    await rm(dir, { recursive: true })
+  }
+})
+
+const opened: Transport[] = []
+
+function transportTo(to: string, options: Partial<TransportOptions> = {}): Transport {
+  const transport = new HttpTransport({
+    to,
+    progressTimeoutMs: 20_000,
+    requests: quickConcurrency(),
+    ...options,
+  })
+  opened.push(transport)
+  return transport
+}
+
+afterEach(() => {
+  for (const transport of opened.splice(0)) transport.close()
+  cache.calm()
+})
+
+describe('nginx', () => {
+  async function withNginx(options: NginxOptions, use: (url: string, root: string) => Promise<unknown>) {
+    const nginx = await startNginx(options)
+    try {
+      await use(nginx.url, nginx.root)
+    } finally {
+      await nginx.stop()
+    }
+  }
+
+  test('gets a file as it is, and gives a text back', async () => {
+    const { body, digest } = await makeFile(join(dir, 'nar'), 30_000_000)
+    await withNginx({}, async (url, root) => {
+      const transport = transportTo(`${url}/some/place/?compression=zstd&priority=10`)
+      expect(await put(transport, 'nar/big.nar.zst', body)).toMatchObject({ sent: body.size })
+      expect(await digestOf(join(root, 'some/place/nar/big.nar.zst'))).toBe(digest)
+      expect(await transport.get('x.narinfo', never)).toBeUndefined()
+      await putText(transport, 'x.narinfo', 'StorePath: ü\n')
+      await putText(transport, 'x.narinfo', 'StorePath: ö\n')
+      expect(await transport.get('x.narinfo', never)).toBe('StorePath: ö\n')
+      const odd = 'log/abc-what?+is=this 100%.drv'
+      await putText(transport, odd, 'odd')
+      expect(await readFile(join(root, 'some/place', odd), 'utf8')).toBe('odd')
+    })
+  })
+
+  test('gives what was uploaded compressed as it was before', async () => {
+    await withNginx({ location: 'add_header Content-Encoding gzip;' }, async (url, root) => {
+      await writeFile(join(root, 'z.narinfo'), gzipSync('StorePath: z'))
+      expect(await transportTo(url).get('z.narinfo', never)).toBe('StorePath: z')
+    })
+  })
+
+  test('blames the job for a file larger than nginx takes, having sent none of it', async () => {
+    const { body } = await makeFile(join(dir, 'large'), 20_000_000)
+    await withNginx({ maxBody: '1m' }, async (url) => {
+      const counts: number[] = []
+      const upload = { name: 'nar/large', contentType: 'x/y', body }
+      const uploading = transportTo(url).put(upload, never, (count) => counts.push(count))
+      const expected = {
+        blame: 'job',
+        permanent: true,
+        isOfOneFile: true,
+        says: /client_max_body_size.*413/,
+      } as const
+      await expectFailure(uploading, expected)
+      expect(counts).toEqual([])
+    })
+  })
+
+  test('says what to do where nginx takes no PUT', async () => {
+    await withNginx({ location: '' }, async (url) => {
+      await expectFailure(putText(transportTo(url), 'x.narinfo'), { says: /dav_methods PUT.*405/ })
+    })
+  })
+
+  test('logs in with a netrc file, or with a user name in the URL and a password there', async () => {
+    const users = join(dir, 'users')
+    await writeFile(users, 'builder:{PLAIN}secret\n', { mode: 0o644 })
+    const location = `auth_basic cache; auth_basic_user_file ${users}; dav_methods PUT; create_full_put_path on;`
+    await withNginx({ location }, async (url) => {
+      const netrcFile = join(dir, 'netrc')
+      const transport = transportTo(url, { netrcFile })
+      await writeFile(netrcFile, 'machine 127.0.0.1 login builder password wrong')
+      const message = await expectFailure(putText(transport, 'x.narinfo'), { says: /netrc-file.*401/ })
+      expect(message).not.toContain('wrong')
+      await writeFile(
+        netrcFile,
+        'machine 127.0.0.1 login other password x\nmachine 127.0.0.1 login builder password secret',
+      )
+      await expectFailure(putText(transport, 'x.narinfo'), { says: /401/ })
+      await putText(transportTo(url.replace('//', '//builder@'), { netrcFile }), 'x.narinfo')
+      await putText(transportTo(url.replace('//', '//builder:secret@')), 'x.narinfo')
+      // The file was mended while the first transport goes on.
+      await writeFile(netrcFile, 'machine 127.0.0.1 login builder password secret')
+      await putText(transport, 'x.narinfo')
+    })
+  })
+})
+
+test('looks for the netrc file of Nix once, and again when it is asked who it is', async () => {
+  const confDir = await mkdtemp(join(dir, 'conf-'))
+  await withEnvironment({ NIX_CONF_DIR: confDir }, async () => {
+    const transport = transportTo(cache.url)
+    await putText(transport, 'a.narinfo')
+    await writeFile(join(confDir, 'netrc'), 'machine 127.0.0.1 login builder password secret')
+    await putText(transport, 'b.narinfo')
+    cache.behave({ status: 401 }, { path: /c\.narinfo/, times: 1 })
+    await expectFailure(putText(transport, 'c.narinfo'), { says: /401/ })
+    await putText(transport, 'c.narinfo')
+  })
+  const isKnown = cache.seen.map(({ authorization }) => authorization !== undefined)
+  expect(isKnown).toEqual([false, false, false, true])
+})
+
+test('tells the type of a file, as it was told', async () => {
+  await putText(transportTo(`${cache.url}/p?x=y`), 'nix-cache-info')
+  expect(cache.seen).toMatchObject([{ path: '/p/nix-cache-info', contentType: 'x/y' }])
+})
+
+test('a server that takes uploads and refuses to give them back is warned of once', async () => {
+  cache.behave({ status: 403 }, { method: 'GET' })
+  const warnings: string[] = []
+  const transport = transportTo(cache.url, { onWarning: (message) => warnings.push(message) })
+  for (const name of ['a.narinfo', 'b.narinfo']) {
+    expect(await transport.get(name, never)).toBeUndefined()
+    await putText(transport, name)
+  }
+  expect(warnings).toEqual([expect.stringMatching(/not read.*403/)])
+})

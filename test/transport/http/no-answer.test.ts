@@ -1,0 +1,86 @@
+// No answer at all: nobody listens, or not to us.
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { HttpTransport } from '../../../src/transport/http/http-transport.ts'
+import type { Transport } from '../../../src/transport/transport.ts'
+import type { TransportOptions } from '../../../src/transport/transport-options.ts'
+import { withEnvironment } from '../../support/servers/failing-copy.ts'
+import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
+import { freePort } from '../../support/servers/server-process.ts'
+import { expectFailure, putText, quickConcurrency } from '../bed.ts'
+
+let dir: string
+let cache: MoodyCache
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'nix-upload-http-'))
+  cache = await startMoodyCache()
+  return async () => {
+    await cache.cleanup()
+    await rm(dir, { recursive: true })
+  }
+})
+
+const opened: Transport[] = []
+
+function transportTo(to: string, options: Partial<TransportOptions> = {}): Transport {
+  const transport = new HttpTransport({
+    to,
+    progressTimeoutMs: 20_000,
+    requests: quickConcurrency(),
+    ...options,
+  })
+  opened.push(transport)
+  return transport
+}
+
+afterEach(() => {
+  for (const transport of opened.splice(0)) transport.close()
+  cache.calm()
+})
+
+test('goes through the proxy of the environment, unless the host is one of no_proxy', async () => {
+  const to = 'http://cache.invalid/place'
+  await withEnvironment({ http_proxy: cache.url, no_proxy: '' }, () => putText(transportTo(to), 'x.narinfo'))
+  expect(cache.seen.map(({ path }) => path)).toEqual([`${to}/x.narinfo`])
+  await withEnvironment({ http_proxy: cache.url, no_proxy: 'cache.invalid' }, async () => {
+    await expectFailure(putText(transportTo(to), 'x.narinfo'), { says: /can't be resolved/ })
+  })
+})
+
+describe('no answer at all', () => {
+  test('nobody listens', async () => {
+    const to = `http://127.0.0.1:${await freePort()}`
+    await expectFailure(putText(transportTo(to), 'x'), { says: /does not accept connections.*ECONNREFUSED/ })
+  })
+
+  test('there is no such host', async () => {
+    const action = putText(transportTo('http://no-such-host.invalid'), 'x')
+    await expectFailure(action, { says: /can't be resolved: check its spelling/ })
+  })
+
+  test('it speaks http, not https', async () => {
+    const action = putText(transportTo(cache.url.replace('http', 'https')), 'x')
+    await expectFailure(action, { says: /is it http:\/\/ rather than https/ })
+  })
+
+  test('its certificate is not trusted, unless NIX_SSL_CERT_FILE or SSL_CERT_FILE says so', async () => {
+    const secure = await startMoodyCache({ tls: true })
+    await expectFailure(putText(transportTo(secure.url), 'x'), { says: /certificate.*not trusted/ })
+    const file = join(import.meta.dirname, '../../support/servers/self-signed.pem')
+    for (const [nix, others] of [
+      [file, '/nowhere'],
+      ['', file],
+    ] as const) {
+      const env = { NIX_SSL_CERT_FILE: nix, SSL_CERT_FILE: others }
+      await withEnvironment(env, () => putText(transportTo(secure.url), 'x'))
+    }
+    await withEnvironment({ NIX_SSL_CERT_FILE: '/nowhere' }, async () => {
+      await expect(putText(transportTo(secure.url), 'x')).rejects.toThrow(/CA certificates.*\/nowhere/)
+    })
+    await secure.cleanup()
+  })
+})

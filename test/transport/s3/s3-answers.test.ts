@@ -1,0 +1,168 @@
+// What S3 answers when it is in trouble, or far away: said by a server of ours that answers as Amazon does.
+
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import S3rver from 's3rver'
+import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { RateLimit } from '../../../src/transport/rate-limit.ts'
+import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
+import {
+  digestOf,
+  type Expected,
+  expectFailure,
+  makeFile,
+  never,
+  put,
+  putText,
+  quickConcurrency,
+  sha256,
+  unsized,
+} from '../bed.ts'
+import { ANYBODY, errorXml, withTransport } from './s3-bed.ts'
+
+const S3RVER = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
+
+let cache: MoodyCache
+let dir: string
+
+beforeAll(async () => {
+  cache = await startMoodyCache()
+  dir = await mkdtemp(join(tmpdir(), 'nix-upload-answers-'))
+  return async () => {
+    await cache.cleanup()
+    await rm(dir, { recursive: true })
+  }
+})
+
+afterEach(() => cache.calm())
+
+const url = (query = '') => `s3://cache?endpoint=${cache.url}${query}`
+
+function says(status: number, code: string, headers: Record<string, string> = {}, message = '') {
+  const body = errorXml(code, message)
+  return { status, headers: { 'content-type': 'application/xml', ...headers }, body, early: true }
+}
+
+const region = { 'x-amz-bucket-region': 'eu-central-1' }
+const ANSWERS: [number, string, Record<string, string>, Expected][] = [
+  [301, 'PermanentRedirect', region, { says: /another region.*correct region=.*it is in eu-central-1.*301/ }],
+  [400, 'AuthorizationHeaderMalformed', region, { says: /another region.*eu-central-1/ }],
+  [400, 'ExpiredToken', {}, { says: /session token has run out/ }],
+  [
+    400,
+    'EntityTooLarge',
+    {},
+    { says: /file of this size/, blame: 'job', permanent: true, isOfOneFile: true },
+  ],
+  [400, 'InvalidStorageClass', {}, { says: /storage-class/ }],
+  [403, 'QuotaExceeded', {}, { says: /may hold no more/ }],
+  [403, 'SomethingElse', {}, { says: /S3 refuses.*403 SomethingElse \(why <b> & "c"\)/, isOfOneFile: true }],
+  [404, 'NoSuchBucket', {}, { says: /no such bucket/ }],
+  [405, 'MethodNotAllowed', {}, { says: /no S3: check endpoint=/ }],
+  [500, 'InternalError', {}, { says: /trouble of its own/, isOfOneFile: true }],
+]
+
+test.each(ANSWERS)('%i %s', async (status, code, headers, expected) => {
+  cache.behave(says(status, code, headers, 'why &lt;b&gt; &amp; &quot;c&quot;'))
+  const { body } = await makeFile(join(dir, 'refused'), 5_000_000)
+  await withTransport(url(), ANYBODY, (transport) => {
+    return expectFailure(put(transport, 'nar/x', body), expected)
+  })
+  expect(cache.seen).toHaveLength(status === 500 ? 5 : 1)
+})
+
+test('a page of a web server is no S3', async () => {
+  cache.behave({ status: 404, body: '<html><title>Nothing here</title></html>' })
+  await withTransport(url(), ANYBODY, async (transport) => {
+    await expectFailure(putText(transport, 'x'), { says: /no S3: check endpoint=/ })
+  })
+})
+
+describe('a storm of 503 SlowDown', () => {
+  test('is sat out with fewer requests at a time, and no file is given up', async () => {
+    const { headers, body } = says(503, 'SlowDown')
+    cache.behave({ mostAtOnce: 4, delayMs: 5, headers, body })
+    const requests = quickConcurrency()
+    await withTransport(
+      url(),
+      ANYBODY,
+      async (transport) => {
+        const names = Array.from({ length: 200 }, (_, at) => `${at}.narinfo`)
+        await Promise.all(names.map((name) => putText(transport, name)))
+      },
+      { requests },
+    )
+    expect(cache.seen.filter(({ status }) => status === 201)).toHaveLength(200)
+    expect(cache.seen.filter(({ status }) => status === 503).length).toBeGreaterThan(0)
+    expect(requests.window).toBeLessThan(10)
+  })
+})
+
+test('a server that stalls is left alone after a while', async () => {
+  cache.behave({ stallAfter: 100_000 })
+  const { body } = await makeFile(join(dir, 'stalled'), 30_000_000)
+  const options = { progressTimeoutMs: 300, requests: quickConcurrency({ attempts: 1 }) }
+  await withTransport(
+    url('&multipart-upload=false'),
+    ANYBODY,
+    async (transport) => {
+      await expectFailure(put(transport, 'nar/x', body), { says: /nothing moved for/ })
+      await expect.poll(() => cache.connections()).toBe(0)
+    },
+    options,
+  )
+})
+
+test('a rate limit holds', async () => {
+  const { body } = await makeFile(join(dir, 'limited'), 6_000_000)
+  const began = performance.now()
+  await withTransport(url(), ANYBODY, (transport) => put(transport, 'nar/x', body), {
+    limits: [new RateLimit(4_000_000)],
+  })
+  expect(performance.now() - began).toBeGreaterThan(1_400)
+  expect(await digestOf(join(cache.dir, 'cache/nar/x'))).toBe(await digestOf(body.file))
+})
+
+test('what reads credentials is not loaded before it is used: it would slow down every command', () => {
+  const program = `
+    const { createTransport } = await import(process.argv[1])
+    createTransport({ to: 's3://cache', progressTimeoutMs: 1000 })
+    const { createRequire } = await import('node:module')
+    console.log(Object.keys(createRequire('/').cache).filter((file) => file.includes('@aws-sdk')).length)
+    await import('@aws-sdk/credential-provider-node')
+    console.log(Object.keys(createRequire('/').cache).filter((file) => file.includes('@aws-sdk')).length > 0)`
+  const file = createRequire(import.meta.url).resolve('../../../src/transport/create-transport.ts')
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program, file], {
+    encoding: 'utf8',
+  })
+  expect(stderr).toBe('')
+  expect(stdout).toBe('0\ntrue\n')
+})
+
+test('s3rver takes files whole and in parts', async () => {
+  const server = new S3rver({
+    port: 0,
+    address: '127.0.0.1',
+    silent: true,
+    directory: dir,
+    configureBuckets: [{ name: 'cache', configs: [] }],
+  })
+  const { port } = await server.run()
+  const { body, digest } = await makeFile(join(dir, 'parts'), 12_000_000)
+  const to = `s3://cache?endpoint=127.0.0.1:${port}&scheme=http&multipart-threshold=6M&multipart-chunk-size=5Mi`
+  await withTransport(to, S3RVER, async (transport) => {
+    expect(await transport.get('x.narinfo', never)).toBeUndefined()
+    await putText(transport, 'x.narinfo', 'StorePath: x')
+    expect(await transport.get('x.narinfo', never)).toBe('StorePath: x')
+    await put(transport, 'nar/x', body)
+    await put(transport, 'nar/y', unsized(body))
+  })
+  for (const name of ['x', 'y']) {
+    const stored = await fetch(`http://127.0.0.1:${port}/cache/nar/${name}`)
+    expect(sha256(await stored.bytes())).toBe(digest)
+  }
+  await server.close()
+})

@@ -1,0 +1,157 @@
+// Requests that we sign ourselves. Whether the signatures are right, a real S3 says (s3-transport.test.ts).
+
+import { expect, test } from 'vitest'
+import { S3Requests } from '../../../src/transport/s3/s3-request.ts'
+import { parseS3Url } from '../../../src/transport/s3/s3-url.ts'
+import { withEnvironment } from '../../support/servers/failing-copy.ts'
+import { expectFailure, failureOf, MIB, never, put, putText, sha256, stream } from '../bed.ts'
+import { type Answering, type Asked, type FakeServer, fakeServer } from '../fake-server.ts'
+import { ANYBODY, environmentOf, errorXml, withTransport } from './s3-bed.ts'
+
+const HOUR_MS = 3_600_000
+const UNSIGNED = 'UNSIGNED-PAYLOAD'
+
+const good: Answering = (_, response) => void response.writeHead(200, { etag: '"x"' }).end()
+
+/** The headers that the last request was signed for. */
+function signed(server: FakeServer): string[] {
+  const { authorization = '' } = server.asked.at(-1)?.headers ?? {}
+  return /SignedHeaders=([^,]+),/.exec(authorization)?.[1]?.split(';') ?? []
+}
+
+const urlOf = (server: FakeServer, query = '') =>
+  `s3://cache/below?region=eu-west-1&endpoint=${server.url}${query}`
+
+test('each request is signed, for its region, with its content', async () => {
+  const server = await fakeServer(good)
+  await withTransport(urlOf(server), ANYBODY, async (transport) => {
+    await putText(transport, 'x.narinfo', 'StorePath: x')
+    const { url, headers } = server.asked[0] ?? {}
+    expect(url).toBe('/cache/below/x.narinfo')
+    expect(headers?.authorization).toMatch(
+      /^AWS4-HMAC-SHA256 Credential=KEY\/\d{8}\/eu-west-1\/s3\/aws4_request, /,
+    )
+    expect(headers?.['x-amz-content-sha256']).toBe(sha256(Buffer.from('StorePath: x')))
+    expect(signed(server)).toEqual(expect.arrayContaining(['host', 'x-amz-content-sha256', 'x-amz-date']))
+    await put(transport, 'large', Buffer.alloc(3 * MIB, 1))
+    // It goes in pieces, and is in memory all the same.
+    expect(server.asked[1]?.headers['x-amz-content-sha256']).toBe(sha256(Buffer.alloc(3 * MIB, 1)))
+    await put(transport, 'stream', { ...stream(1000), atMost: 1000 })
+    expect(server.asked[2]?.headers).toMatchObject({
+      'x-amz-content-sha256': UNSIGNED,
+      'content-length': '1000',
+    })
+  })
+})
+
+test('a storage class and a session token are signed along', async () => {
+  const server = await fakeServer(good)
+  await withTransport(urlOf(server, '&storage-class=STANDARD_IA'), ANYBODY, (transport) =>
+    putText(transport, 'x'),
+  )
+  expect(signed(server)).toContain('x-amz-storage-class')
+  await withEnvironment({ ...environmentOf(ANYBODY), AWS_SESSION_TOKEN: 'TOKEN' }, async () => {
+    const requests = new S3Requests(parseS3Url(urlOf(server)))
+    await requests.send({ method: 'GET', name: 'x' }, 'GET x', never)
+    requests.close()
+  })
+  expect(signed(server)).toContain('x-amz-security-token')
+})
+
+test.each([
+  ['nar/a+b=c d.nar', '/cache/below/nar/a%2Bb%3Dc%20d.nar'],
+  ["log/!'()*~_-.drv", '/cache/below/log/%21%27%28%29%2A~_-.drv'],
+  ['ü%2F?#&', '/cache/below/%C3%BC%252F%3F%23%26'],
+])('the name %s is escaped as the signature has it', async (name, path) => {
+  const server = await fakeServer(good)
+  await withTransport(urlOf(server), ANYBODY, (transport) => transport.get(name, never))
+  expect(server.asked[0]?.url).toBe(path)
+})
+
+/** Where a request goes that a proxy is to pass on. */
+async function goesTo(store: string): Promise<[string, string | undefined]> {
+  const server = await fakeServer(good)
+  const env = { ...environmentOf(ANYBODY), http_proxy: server.url, no_proxy: '' }
+  await withEnvironment(env, async () => {
+    const requests = new S3Requests(parseS3Url(store))
+    await requests.send({ method: 'GET', name: 'a', query: { uploads: '', b: '/' } }, 'GET a', never)
+    requests.close()
+  })
+  const [{ url, headers } = { url: '', headers: {} }] = server.asked
+  return [url, headers.host]
+}
+
+test.each([
+  ['s3://cache/p?scheme=http&region=eu-west-1', 'http://cache.s3.eu-west-1.amazonaws.com/p/a'],
+  ['s3://a.b?scheme=http', 'http://s3.us-east-1.amazonaws.com/a.b/a'],
+  ['s3://cache?endpoint=http://s3.invalid/of/it/', 'http://s3.invalid/of/it/cache/a'],
+  ['s3://cache?endpoint=http://s3.invalid:81&addressing-style=virtual', 'http://cache.s3.invalid:81/a'],
+])('%s is at %s', async (store, url) => {
+  expect(await goesTo(store)).toEqual([`${url}?b=%2F&uploads=`, new URL(url).host])
+})
+
+/** An S3 whose clock is ahead of ours, and who takes no request that is not signed by it. */
+const aheadBy =
+  (ms: number): Answering =>
+  ({ headers }, response) => {
+    const date = String(headers['x-amz-date']).replace(/^(....)(..)(..)T(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6Z')
+    const offBy = Date.now() + ms - Date.parse(date)
+    response.setHeader('date', new Date(Date.now() + ms).toUTCString())
+    if (Math.abs(offBy) < 15 * 60_000) return void response.writeHead(200, { etag: '"x"' }).end()
+    response.writeHead(403).end(errorXml('RequestTimeTooSkewed'))
+  }
+
+test.each([HOUR_MS, -HOUR_MS])(
+  'a clock that is off by %i ms is made up for, by all that are under way',
+  async (ms) => {
+    const server = await fakeServer(aheadBy(ms))
+    await withTransport(urlOf(server), ANYBODY, async (transport) => {
+      const names = ['a', 'b', 'c', 'd']
+      await Promise.all(names.map((name) => transport.get(name, never)))
+      const before = server.asked.length
+      expect(before).toBeLessThanOrEqual(2 * names.length)
+      await putText(transport, 'e')
+      expect(server.asked).toHaveLength(before + 1)
+    })
+  },
+)
+
+test('also where the first that goes there is a stream', async () => {
+  const server = await fakeServer(aheadBy(HOUR_MS))
+  const body = { ...stream(1000), atMost: 1000 }
+  const { sent } = await withTransport(urlOf(server), ANYBODY, (transport) => put(transport, 'a', body))
+  expect(sent).toBe(1000)
+  expect(server.asked).toHaveLength(2)
+})
+
+test('where that is not it, it is said how far the clock is off, and no more is tried', async () => {
+  const server = await fakeServer((_, response) => {
+    const date = new Date(Date.now() + HOUR_MS).toUTCString()
+    response.writeHead(403, { date }).end(errorXml('RequestTimeTooSkewed'))
+  })
+  await withTransport(urlOf(server), ANYBODY, async (transport) => {
+    const says =
+      /clock of this machine is (35[5-9]\d|3600) s behind that of S3.*timedatectl.*RequestTimeTooSkewed/
+    await expectFailure(putText(transport, 'x'), { says })
+    expect(server.asked).toHaveLength(2)
+  })
+})
+
+test('credentials are read anew after they were refused, and not before', async () => {
+  const users: (string | undefined)[] = []
+  const server = await fakeServer(({ headers }: Asked, response) => {
+    const user = /Credential=(\w+)/.exec(headers.authorization ?? '')?.[1]
+    users.push(user)
+    if (user === 'NEW' || users.length === 1) response.writeHead(200).end()
+    else response.writeHead(403).end(errorXml('InvalidAccessKeyId'))
+  })
+  await withTransport(urlOf(server), ANYBODY, async (transport) => {
+    await transport.get('a', never)
+    process.env.AWS_ACCESS_KEY_ID = 'NEW'
+    expect((await failureOf(transport.get('b', never))).verdict.message).toMatch(
+      /does not know our access key/,
+    )
+    await transport.get('c', never)
+  })
+  expect(users).toEqual(['KEY', 'KEY', 'NEW'])
+})
