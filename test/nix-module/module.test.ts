@@ -153,8 +153,24 @@ const BAD_WITH_NIXOS: typeof BAD = {
   ],
 }
 
+/** Secrets as sops-nix and agenix have them, as far as the examples ask. */
+const SECRETS = `
+  options = lib.genAttrs [ "sops" "age" ] (_: lib.mkOption { type = lib.types.anything; });
+  config.sops.secrets = lib.genAttrs [ "cache-key" "aws" "aws-ours" "aws-theirs" "upload-ssh-key" "attic-token" "client-key" ] (name: { path = "/run/secrets/\${name}"; });
+  config.age.secrets.netrc = { file = pkgs.writeText "netrc.age" ""; path = "/run/agenix/netrc"; };
+`
+/** The examples in docs/NIXOS.md, each as a module. */
+const EXAMPLES = Object.fromEntries(
+  [...readFileSync(file('../../docs/NIXOS.md'), 'utf8').matchAll(/^```nix\n(?!# flake)([^`]*)^```$/gm)].map(
+    ([, text = ''], at) => [
+      `example ${at + 1} of docs/NIXOS.md`,
+      `{ pkgs, lib, config, ... }: { imports = [ ({ lib, pkgs, ... }: { ${SECRETS} }) { services.nix-upload.enable = true; } ]; ${text} }`,
+    ],
+  ),
+)
 /** What only the real one can tell. */
 const WITH_NIXPKGS = {
+  ...EXAMPLES,
   'a forced hook': enabled('', 'nix.settings.post-build-hook = lib.mkForce "/etc/nix/hook.sh";'),
   Lix: enabled('', 'nix.package = pkgs.lix;'),
 }
@@ -427,6 +443,11 @@ if (NIXPKGS !== '') {
     const twice = enabled('', 'nix.settings.post-build-hook = "/etc/nix/hook.sh";')
     const { stderr } = await instantiate({ twice }, 'nixos')
     expect(stderr).toMatch(/nix\.settings\.post-build-hook' .*conflicting definition/s)
+  })
+
+  test.each(Object.keys(EXAMPLES))('%s evaluates, and its configuration file is valid', async (name) => {
+    expect(machines[name]?.failed).toEqual([])
+    expect(await complaints(machines[name]?.settings ?? {})).toBe('')
   })
 
   test('Lix is the Nix that the service uses, where it is the machine’s', () => {
