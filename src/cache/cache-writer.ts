@@ -1,4 +1,5 @@
 import type { Destination } from '../config/config.ts'
+import { fileOf, schemeOf } from '../config/store-url.ts'
 import { closureOf } from '../nix/closure.ts'
 import { storeDirectory } from '../nix/local-store.ts'
 import { readSecretKeys, type SecretKey } from '../nix/secret-key.ts'
@@ -28,6 +29,12 @@ export interface WriterContext {
   onWarning: (message: string, path?: string) => void
 }
 
+/** What is known of the upload beside its paths: see `UploadHints` in delivery/. */
+interface Hints {
+  isRequeued?: boolean
+  wasThere?: boolean
+}
+
 /** Writes a binary cache: the archives of store paths, the narinfos that tell of them, and what else is asked for. */
 export class CacheWriter {
   readonly #destination: Destination
@@ -54,14 +61,15 @@ export class CacheWriter {
     drvPaths: readonly string[],
     signal: AbortSignal,
     progress: UploadProgress,
+    hints: Hints = {},
   ): Promise<Failures> {
     const { derivations, logs } = this.#destination
     const { transport, onWarning } = this.#context
-    await this.#greet(signal)
-    const failures = await this.#sendClosures(paths, signal, progress)
+    await this.#greet(hints, signal)
+    const failures = await this.#sendClosures(paths, hints, signal, progress)
     // Nothing protects a derivation from garbage collection once its outputs are built.
     const valid = derivations ? await this.#valid(drvPaths, signal) : []
-    const ofDerivations = await this.#sendClosures(valid, signal, progress)
+    const ofDerivations = await this.#sendClosures(valid, hints, signal, progress)
     if (logs) for (const drvPath of drvPaths) await sendLog(drvPath, transport, signal, progress, onWarning)
     // What took it all may not be the cache any more that was there before.
     await this.#checkStill(signal)
@@ -78,9 +86,15 @@ export class CacheWriter {
   }
 
   /** The file that whoever reads a cache looks at first. One that is gone takes what we know of the cache along. */
-  async #greet(signal: AbortSignal): Promise<void> {
-    const wasThere = await ensureCacheInfo(this.#context.transport, await this.#ownStoreDir(), signal)
-    if (!wasThere) this.#known.forget()
+  async #greet({ wasThere = false }: Hints, signal: AbortSignal): Promise<void> {
+    const { transport } = this.#context
+    const { to } = this.#destination
+    const storeDir = await this.#ownStoreDir()
+    // A new cache on the mount point of one that is not mounted would be nobody's.
+    if (wasThere && schemeOf(to) === 'file' && !(await isCache(transport, storeDir, signal))) {
+      throw notMounted(fileOf(to), storeDir)
+    }
+    if (!(await ensureCacheInfo(transport, storeDir, signal))) this.#known.forget()
   }
 
   async #checkStill(signal: AbortSignal): Promise<void> {
@@ -102,6 +116,7 @@ export class CacheWriter {
 
   async #sendClosures(
     paths: readonly string[],
+    { isRequeued = false }: Hints,
     signal: AbortSignal,
     progress: UploadProgress,
   ): Promise<Failures> {
@@ -111,7 +126,9 @@ export class CacheWriter {
     const keys = secretKeyFile === undefined ? [] : readSecretKeys(secretKeyFile)
     const objects = await closureOf(store, paths, signal)
     const ours = objects.filter((object) => !upstream.hasSigned(object))
-    const unsigned = await this.#look(ours, new Set(paths), keys, signal)
+    const asked = new Set(paths)
+    const isAnew = (path: string) => isRequeued || verify || asked.has(path)
+    const unsigned = await this.#look(ours, { isAnew, withArchives: isRequeued || verify }, keys, signal)
     const absent = ours.filter(({ path }) => !this.#known.has(path) && !unsigned.has(path))
     const missing = await upstream.lacking(absent, signal)
     const failures = await this.#uploader().send(missing, keys, signal, progress)
@@ -135,19 +152,19 @@ export class CacheWriter {
 
   /**
    * Looks what is there, and remembers it. What lacks our signatures is signed.
-   * @param asked The paths of the jobs: they are looked for whether they are known or not.
+   * @param how Which paths are asked for whether they are known or not, and whether their archives are looked for, too.
    * @returns With `verify`, the paths that are there without our signature, and why.
    */
   async #look(
     objects: readonly StoreObject[],
-    asked: ReadonlySet<string>,
+    { isAnew, withArchives }: { isAnew: (path: string) => boolean; withArchives: boolean },
     keys: readonly SecretKey[],
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, string>> {
     const { verify } = this.#destination
     const { transport, onWarning } = this.#context
-    const found = await this.#known.ask(objects, (path) => verify || asked.has(path), signal)
-    const without = verify ? await withoutArchive(found.values(), transport, signal) : new Set<string>()
+    const found = await this.#known.ask(objects, isAnew, signal)
+    const without = withArchives ? await withoutArchive(found.values(), transport, signal) : new Set<string>()
     const whole = [...found.values()].filter(({ object }) => !without.has(object.path))
     const isWanting = (one: Found) =>
       one.object.contentAddress === '' &&
@@ -164,6 +181,13 @@ export class CacheWriter {
     for (const { object } of whole) if (!verify || !stays.has(object.path)) this.#known.note(object.path)
     return verify ? stays : new Map()
   }
+}
+
+function notMounted(directory: string, storeDir: string): UploadFailure {
+  const message =
+    `there was a binary cache in ${directory}, and now there is none: is something not mounted? Where it is gone on purpose, ` +
+    `begin a new one: mkdir -p ${directory} && echo 'StoreDir: ${storeDir}' > ${directory}/nix-cache-info`
+  return new UploadFailure({ blame: 'destination', permanent: false, message })
 }
 
 /** What refers to a path that failed has failed, too. */

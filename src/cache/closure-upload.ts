@@ -194,5 +194,5 @@ function withPath(error: unknown, path: string): unknown {
   if (!(error instanceof UploadFailure) || error.verdict.path !== undefined) return error
   if (error.verdict.blame !== 'job' && !error.isOfOneFile) return error
   const message = `${error.verdict.message} (${path})`
-  return new UploadFailure({ ...error.verdict, message, path }, error.isOfOneFile)
+  return new UploadFailure({ ...error.verdict, message, path }, error)
 }

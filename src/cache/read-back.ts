@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { SecretKey } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { Transport } from '../transport/transport.ts'
@@ -7,6 +8,8 @@ import { lackingKeys } from './resign.ts'
 
 /** So many paths are named in an error. */
 const NAMED = 5
+/** How long to wait before what isn't there is asked for again. */
+const WAITS_MS = [500, 2_000, 5_000]
 
 /**
  * Tells which narinfos have no archive behind them, or one of another size than they say.
@@ -40,12 +43,21 @@ export async function readBack(
   keys: readonly SecretKey[],
   signal: AbortSignal,
 ): Promise<void> {
-  const found = await known.ask(objects, () => true, signal)
-  const without = await withoutArchive(found.values(), transport, signal)
-  const lost = objects.map(({ path }) => path).filter((path) => !found.has(path) || without.has(path))
-  for (const path of lost) known.drop(path)
+  const found = new Map<string, Found>()
+  let lost: readonly StoreObject[] = objects
+  // What stands between may remember for some seconds that there was nothing.
+  for (const waitMs of [0, ...WAITS_MS]) {
+    if (lost.length === 0) break
+    await sleep(waitMs, undefined, { signal })
+    const there = await known.ask(lost, () => true, signal)
+    const without = await withoutArchive(there.values(), transport, signal)
+    for (const [path, one] of there) if (!without.has(path)) found.set(path, one)
+    lost = lost.filter(({ path }) => !found.has(path))
+  }
+  for (const { path } of lost) known.drop(path)
   if (lost.length > 0) {
-    const message = `uploaded, and the server said so, but it does not have ${lost.slice(0, NAMED).join(' ')}`
+    const names = lost.slice(0, NAMED).map(({ path }) => path)
+    const message = `uploaded, and the server said so, but it does not have ${names.join(' ')}`
     throw new UploadFailure({ blame: 'destination', permanent: false, message })
   }
   const wrong = [...found.values()].filter((one) => lackingKeys(one, keys).length > 0)

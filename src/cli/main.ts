@@ -7,6 +7,7 @@ import * as doctor from './doctor.ts'
 import * as drain from './drain.ts'
 import * as enqueue from './enqueue.ts'
 import * as exec from './exec.ts'
+import * as forget from './forget.ts'
 import * as init from './init.ts'
 import * as list from './list.ts'
 import { STDIN } from './options.ts'
@@ -52,6 +53,7 @@ export function parser(args: readonly string[]) {
     .command(list)
     .command(show)
     .command(requeue)
+    .command(forget)
     .command(wait)
     .command(exec)
     .command(backfill)

@@ -1,7 +1,9 @@
 import type { Config } from '../config/config.ts'
+import { withoutPassword } from '../config/store-url.ts'
 import { lifeOf } from '../daemon/identity.ts'
 import { AGE_BOUNDS, type Ages } from '../spool/ages.ts'
 import { type Failures, failures } from '../spool/failures.ts'
+import type { Place } from '../spool/job.ts'
 import { type Spool, STATES, type State, spoolAt, spoolIfThere } from '../spool/layout.ts'
 import { isPaused } from '../spool/pause.ts'
 import { type DestinationReport, type Report, readReport } from '../spool/report.ts'
@@ -24,6 +26,8 @@ export interface Snapshot {
 export interface DestinationStatus {
   name: string
   to: string
+  /** False where jobs wait for it, and nothing is delivered there. */
+  isConfigured: boolean
   paused: boolean
   waiting: Waiting
   /** What the daemon said of it last; what is under way only as long as the daemon lives. */
@@ -31,7 +35,7 @@ export interface DestinationStatus {
 }
 
 const NOTHING: Ages = { jobs: 0, oldest: undefined, columns: [...AGE_BOUNDS.map(() => 0), 0] }
-const NOTHING_WAITS: Waiting = { ...NOTHING, isEstimate: false, retrying: { jobs: 0 } }
+const NOTHING_WAITS = { ...NOTHING, isEstimate: false, retrying: { jobs: 0 } }
 
 /**
  * Looks at a spool.
@@ -44,12 +48,11 @@ export function snapshot(config: Config): Snapshot {
   const life = report ? lifeOf(report) : 'dead'
   const daemon = life === 'alive' ? 'running' : life === 'dead' ? 'not running' : 'unknown'
   const known = destinationsOf(config, report, daemon === 'running')
-  const shape = exists
-    ? survey(
-        spool,
-        known.map(({ name }) => name),
-      )
-    : undefined
+  const places = known.map(({ name, to }) => ({ name, to: withoutPassword(to) }))
+  const shape = exists ? survey(spool, places) : undefined
+  const waits = (place: Place) => shape?.waiting.get(place.name) ?? { ...NOTHING_WAITS, place }
+  const names = new Set(known.map(({ name }) => name))
+  const strangers = [...(shape?.waiting.values() ?? [])].filter(({ place }) => !names.has(place.name))
   return {
     spool,
     exists,
@@ -58,13 +61,27 @@ export function snapshot(config: Config): Snapshot {
     daemon,
     states: shape?.states ?? { new: NOTHING, cur: NOTHING, done: NOTHING, failed: NOTHING },
     failures: exists ? failures(spool) : { reasons: [], read: 0 },
-    destinations: known.map(({ name, to }) => ({
-      name,
-      to,
-      paused: isPaused(spool, name),
-      waiting: shape?.waiting.get(name) ?? NOTHING_WAITS,
-      report: reportOn(name, to, report, daemon !== 'not running'),
-    })),
+    destinations: [
+      ...known.map(({ name, to }) => ({
+        name,
+        to,
+        isConfigured: true,
+        paused: isPaused(spool, name),
+        waiting: waits({ name, to }),
+        report: reportOn(name, to, report, daemon !== 'not running'),
+      })),
+      ...strangers.map((waiting): DestinationStatus => {
+        const { name, to } = waiting.place
+        return {
+          name,
+          to,
+          isConfigured: false,
+          paused: false,
+          waiting,
+          report: { to, state: 'unknown', failures: 0 },
+        }
+      }),
+    ],
   }
 }
 
@@ -95,9 +112,10 @@ export function asJson({ spool, paused, daemon, report, states, failures, destin
       cur: ageSeconds(states.cur),
       failed: ageSeconds(states.failed),
     },
-    destinations: destinations.map(({ name, to, paused, waiting, report }) => ({
+    destinations: destinations.map(({ name, to, isConfigured, paused, waiting, report }) => ({
       name,
       to,
+      configured: isConfigured,
       state: report.state,
       lastError: report.lastError ?? null,
       nextAttemptAt: report.nextAttemptAt ?? null,

@@ -60,7 +60,11 @@ function alignRight(rows: readonly (readonly string[])[]): string {
   return table(rows.map((row) => row.map((cell, at) => (at === 0 ? cell : cell.padStart(widths[at] ?? 0)))))
 }
 
-function destinationRow({ name, to, paused, waiting, report }: DestinationStatus): string[] {
+function destinationRow({ name, to, isConfigured, paused, waiting, report }: DestinationStatus): string[] {
+  if (!isConfigured) {
+    const what = `not configured: put it back, or \`nix-upload forget ${printable(name)}\` gives it up`
+    return [printable(name), colour('yellow', 'none   '), printable(to), what]
+  }
   const { state, lastError, nextAttemptAt, lastSuccessAt, rate } = report
   const style = state === 'ok' ? 'green' : state === 'down' ? 'red' : 'dim'
   const { jobs, error } = waiting.retrying

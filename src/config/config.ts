@@ -66,6 +66,8 @@ export interface Config {
   /** The GC-root directory; empty turns roots off. */
   gcroots: string
   destinations: Destination[]
+  /** Destinations of the configuration that `--to` stands in for: jobs go on waiting for them. */
+  others: readonly Destination[]
   /** How often `new/` is read in case the file watcher missed something. */
   rescanMs: number
   /** How long a running copy may go on after SIGTERM. */

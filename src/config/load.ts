@@ -41,12 +41,16 @@ export async function loadConfig(
   const text = readConfigFile(path, overrides.config !== undefined)
   const file = text === undefined ? undefined : await parseFile(text, path)
   const spool = resolve(overrides.spool ?? (env.NIX_UPLOAD_SPOOL || file?.spool || DEFAULTS.spool))
+  const configured = (which: Overrides) =>
+    destinationsOf(which, file, spool, path).map((destination) =>
+      withCredentials(destination, env.CREDENTIALS_DIRECTORY),
+    )
+  const { to, secretKeyFile: _, ...withoutTo } = overrides
   return {
     spool,
     gcroots: env.NIX_UPLOAD_GCROOTS ?? file?.gcroots ?? DEFAULTS.gcroots,
-    destinations: destinationsOf(overrides, file, spool, path).map((destination) =>
-      withCredentials(destination, env.CREDENTIALS_DIRECTORY),
-    ),
+    destinations: configured(overrides),
+    others: to === undefined || !file?.destination ? [] : configured(withoutTo),
     rescanMs: file?.['rescan-interval'] ?? DEFAULTS.rescanMs,
     stopGraceMs: file?.['stop-grace'] ?? DEFAULTS.stopGraceMs,
     keepDoneMs: file?.['keep-done'] ?? DEFAULTS.keepDoneMs,

@@ -4,7 +4,9 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
+import { withoutPassword } from '../config/store-url.ts'
 import type { Observer } from '../delivery/observer.ts'
+import type { Place } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import { isPaused } from '../spool/pause.ts'
 import { type Shape, surveying } from '../spool/waiting.ts'
@@ -33,7 +35,8 @@ export class Exporter {
   readonly observer: Observer
   readonly #context: ExporterContext
   readonly #metrics: Metrics
-  readonly #destinations: readonly string[]
+  readonly #destinations: readonly Place[]
+  readonly #names: readonly string[]
   #loop: Loop | undefined
   #timer: NodeJS.Timeout | undefined
   #server: Server | undefined
@@ -43,8 +46,12 @@ export class Exporter {
 
   constructor(context: ExporterContext) {
     this.#context = context
-    this.#destinations = context.config.destinations.map(({ name }) => name)
-    this.#metrics = new Metrics(version(), this.#destinations)
+    this.#destinations = context.config.destinations.map(({ name, to }) => ({
+      name,
+      to: withoutPassword(to),
+    }))
+    this.#names = this.#destinations.map(({ name }) => name)
+    this.#metrics = new Metrics(version(), this.#names)
     this.observer = this.#metrics
   }
 
@@ -104,7 +111,7 @@ export class Exporter {
     const shape = await this.#count()
     const standing = this.#loop?.standing()
     if (!standing) return ''
-    const paused = new Set(this.#destinations.filter((name) => isPaused(spool, name)))
+    const paused = new Set(this.#names.filter((name) => isPaused(spool, name)))
     const sentBytes = this.#loop?.sentBytes() ?? {}
     return await this.#metrics.text({ mode, isRunning, standing, paused, sentBytes, shape })
   }

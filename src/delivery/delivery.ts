@@ -4,12 +4,12 @@ import type { Config, Destination } from '../config/config.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { StoreSession } from '../nix/store-session.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
-import type { Job } from '../spool/job.ts'
+import { isPendingAt, type Job, strangersOf } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import type { DestinationReport } from '../spool/report.ts'
 import { Rates } from '../transport/rates.ts'
 import { formatDuration } from '../util/duration.ts'
-import { Lane } from './lane.ts'
+import { Lane, placeOf } from './lane.ts'
 import type { Observer } from './observer.ts'
 import { afterOutcome, type Outcome } from './outcome.ts'
 import { Settlement } from './settlement.ts'
@@ -46,6 +46,8 @@ export class Delivery {
   /** Those that are not on all of their lanes yet, for want of room. */
   readonly #partly = new Set<InHand>()
   readonly #settlement: Settlement
+  /** Of the destinations that are configured. */
+  readonly #names: ReadonlySet<string>
   readonly #packer: Packer
   readonly #rates = new Rates()
   readonly #store = new StoreSession()
@@ -57,6 +59,7 @@ export class Delivery {
   constructor(context: DeliveryContext) {
     this.#context = context
     this.#settlement = new Settlement(context)
+    this.#names = new Set(context.config.destinations.map(({ name }) => name))
     this.#packer = new Packer(context.config.packJobs)
     this.lanes = context.config.destinations.map((destination) => this.#laneTo(destination))
     this.#rates.set(context.config)
@@ -106,8 +109,7 @@ export class Delivery {
   /** True where some destination that a job still has to go to has room for it. */
   wants(job: Job): boolean {
     const pending = this.#pendingLanes(job)
-    // A job for nobody (its destinations were taken out of the configuration) is claimed, to be settled.
-    return pending.length === 0 || pending.some((lane) => lane.room > 0)
+    return pending.length > 0 ? pending.some((lane) => lane.room > 0) : !this.#waitsElsewhere(job)
   }
 
   isOurs(name: string): boolean {
@@ -213,16 +215,21 @@ export class Delivery {
     const entry = this.#inHand.get(claimed.name)
     if (!entry) return
     const { name, maxAttempts } = lane.destination
-    const before = claimed.job.destinations[name]
-    const { record, next } = afterOutcome(before, outcome, maxAttempts, new Date())
+    const { to } = lane.place
+    const last = claimed.job.destinations[name]
+    // What was so at another place by that name says nothing of this one.
+    const before = last && (last.to ?? to) === to ? last : undefined
+    const { record: after, next } = afterOutcome(before, outcome, maxAttempts, new Date())
+    const record = { ...after, to }
     tell(this.#context, claimed, name, record, next)
     // A destination that stays down says the same at every probe; that is written once, for who reads the job.
     if (next !== 'wait' || record.error !== before?.error) this.#settlement.update(claimed, name, record)
     // While a destination is down each probe takes another job, and not all of them need to be in hand.
-    const isStaying = !this.#isStopping && (next === 'retry' || (next === 'wait' && !lane.isFull))
+    const isDelayed = next === 'retry' || next === 'hold'
+    const isStaying = !this.#isStopping && (isDelayed || (next === 'wait' && !lane.isFull))
     if (isStaying) {
       this.#settlement.record(claimed)
-      if (next === 'retry') lane.delay(claimed, record.attempts)
+      if (isDelayed) lane.delay(claimed)
       else lane.add(claimed)
       return
     }
@@ -234,26 +241,24 @@ export class Delivery {
       this.#settlement.record(claimed)
   }
 
-  /** Moves a job on that no lane has any more: settled, or back to `new/` where a destination still lacks it. */
+  /**
+   * Moves a job on that no lane has any more: settled, or back to `new/` where a destination still lacks it, be it one that
+   * isn't delivered to now.
+   */
   #finish(claimed: ClaimedJob): void {
-    if (this.#pendingLanes(claimed.job).length > 0) {
+    if (this.#pendingLanes(claimed.job).length > 0 || this.#waitsElsewhere(claimed.job)) {
       this.#release(claimed)
       return
     }
     this.#letGo(claimed)
-    this.#forgetRemoved(claimed)
     this.#settlement.settle(claimed)
   }
 
-  /** A destination that was taken out of the configuration is waited for no more, and the job says so. */
-  #forgetRemoved(claimed: ClaimedJob): void {
-    const isConfigured = (name: string) => this.lanes.some(({ destination }) => destination.name === name)
-    const settledAt = new Date().toISOString()
-    const note = 'this destination is not configured any more'
-    for (const [name, record] of Object.entries(claimed.job.destinations)) {
-      if (record.state !== 'waiting' || isConfigured(name)) continue
-      this.#settlement.update(claimed, name, { ...record, state: 'skipped', settledAt, note })
-    }
+  /** Whether a job waits for a destination that is not configured now, or that `--to` stands in for. */
+  #waitsElsewhere(job: Job): boolean {
+    const { others } = this.#context.config
+    if (others.some((other) => isPendingAt(job, placeOf(other)))) return true
+    return strangersOf(job, this.#names).length > 0
   }
 
   #letGo({ name }: ClaimedJob): void {
@@ -271,9 +276,11 @@ export class Delivery {
   /** In `new/`, a job with no record but settled ones is a requeued job, so it says what it still waits for. */
   #noteWaiting(claimed: ClaimedJob): void {
     if (Object.keys(claimed.job.destinations).length === 0) return
-    for (const { destination } of this.#pendingLanes(claimed.job)) {
-      if (claimed.job.destinations[destination.name] !== undefined) continue
-      this.#settlement.update(claimed, destination.name, { state: 'waiting', attempts: 0 })
+    const { config } = this.#context
+    for (const place of [...config.destinations, ...config.others].map(placeOf)) {
+      const isNoted = claimed.job.destinations[place.name]?.state === 'waiting'
+      if (isNoted || !isPendingAt(claimed.job, place)) continue
+      this.#settlement.update(claimed, place.name, { state: 'waiting', attempts: 0, to: place.to })
     }
   }
 }

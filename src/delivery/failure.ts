@@ -9,6 +9,8 @@ export interface Failure {
   verdict: Verdict
   /** See `UploadFailure`. */
   isOfOneFile: boolean
+  /** See `UploadFailure`. */
+  isTrouble?: boolean
   /** It is no failure of anything else, but a bug of ours. */
   isBug?: boolean
 }
@@ -16,15 +18,18 @@ export interface Failure {
 /** 2.8.0, 2.26.3, 2.34.8, of a PUT. */
 const REFUSED_FILE = /unable to upload '[^']*': HTTP error [45]\d\d\b/
 
+const SERVER_TROUBLE = /unable to upload '[^']*': HTTP error 5\d\d\b/
+
 /** @returns undefined for what is no failure: it was ended because it is not wanted any more. */
 export function failureOf(error: unknown): Failure | undefined {
-  if (error instanceof UploadFailure) return { verdict: error.verdict, isOfOneFile: error.isOfOneFile }
+  if (error instanceof UploadFailure) return error
   if (error instanceof NixFailure) {
     if (error.ended === 'aborted') return undefined
     if (error.ended === 'silent') return atDestination('no sign of life for too long, so it was ended')
     const verdict = judge(error.messages)
     const isOfOneFile = error.messages.some((message) => REFUSED_FILE.test(message))
-    return { verdict, isOfOneFile: isOfOneFile && verdict.blame === 'destination' }
+    const isTrouble = error.messages.some((message) => SERVER_TROUBLE.test(message))
+    return { verdict, isOfOneFile: isOfOneFile && verdict.blame === 'destination', isTrouble }
   }
   if (error instanceof Error && error.name === 'AbortError') return undefined
   if (error instanceof NotStartedError) {

@@ -22,6 +22,11 @@ export class Health {
     return this.#state === 'down'
   }
 
+  /** Whether a copy ever went through, in the time of an earlier daemon too. */
+  get hasSucceeded(): boolean {
+    return this.#lastSuccessAt !== undefined
+  }
+
   /** How long until the destination may be tried; 0 when it may now. */
   get waitMs(): number {
     return Math.max(0, this.#nextAttempt - this.#now())

@@ -64,7 +64,10 @@ export class Isolation {
     this.runs++
     let failures: ReadonlyMap<string, UploadFailure>
     try {
-      failures = await this.#target.uploader.send(pathsOf(items), drvPaths, this.#signal, this.#progress)
+      const isRequeued = items.some(({ claimed }) => claimed.job.history.length > 0)
+      const hints = { isRequeued, wasThere: this.#target.wasThere() }
+      const { uploader } = this.#target
+      failures = await uploader.send(pathsOf(items), drvPaths, this.#signal, this.#progress, hints)
     } catch (error) {
       const failure = failureOf(error)
       if (!failure || (failure.verdict.blame === 'destination' && !failure.isOfOneFile)) throw error
@@ -108,8 +111,9 @@ export class Isolation {
   async #decide(item: Item, failure: Failure): Promise<void> {
     const { verdict } = failure
     const isItsOwn = verdict.blame === 'job' || this.#isProven || (await this.#isItsOwn(item, verdict))
+    const kind = isItsOwn && failure.isTrouble ? 'held' : 'failed'
     const outcome = isItsOwn ? ownFailure(item, failure) : { ...verdict, blame: 'destination' as const }
-    this.outcomes.set(item.claimed, { kind: 'failed', verdict: outcome })
+    this.outcomes.set(item.claimed, { kind, verdict: outcome })
   }
 
   /** Of a job that nothing went out beside: the destination is asked something harmless. */

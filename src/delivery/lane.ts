@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Destination } from '../config/config.ts'
+import { withoutPassword } from '../config/store-url.ts'
 import { relatedTo } from '../nix/related.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
-import type { Job } from '../spool/job.ts'
+import { isPendingAt, type Job, type Place } from '../spool/job.ts'
 import type { DestinationReport, Rate } from '../spool/report.ts'
 import { waitAfter } from '../util/backoff.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
@@ -16,6 +17,11 @@ import { pathsIn, Underway } from './underway.ts'
 const SETTLED_PER_TURN = 25
 /** Fewer are no batch while more come. */
 const MANY = 100
+
+/** A destination as jobs' records know it. */
+export function placeOf({ name, to }: Destination): Place {
+  return { name, to: withoutPassword(to) }
+}
 
 /** What a lane tells the delivery it belongs to. */
 export interface LaneEvents {
@@ -45,6 +51,8 @@ export class Lane {
   #waiting: ClaimedJob[] = []
   /** Jobs that failed by themselves and wait for their next attempt. */
   readonly #delayed = new Map<ClaimedJob, NodeJS.Timeout>()
+  /** How often each of them was put aside: they wait longer and longer. */
+  readonly #delays = new WeakMap<ClaimedJob, number>()
   readonly #underway = new Underway()
   /** Jobs that a batch is through with, and whose outcome is still to be written. */
   readonly #settling = new Set<ClaimedJob>()
@@ -56,6 +64,8 @@ export class Lane {
   #nextSize: number
   /** Somebody paused it: it takes nothing on and starts nothing. */
   isPaused = false
+  /** A job is on its way to see whether the destination is back. */
+  #isProbing = false
   /** How many batches were sent since the start. */
   #batchCount = 0
   #isChoosing = false
@@ -64,20 +74,24 @@ export class Lane {
   #wake: NodeJS.Timeout | undefined
 
   /** @param capacity At most so many jobs are its own at once, in a copy or waiting for one. */
-  constructor(target: Target, capacity: number, events: LaneEvents) {
+  constructor(target: Omit<Target, 'wasThere'>, capacity: number, events: LaneEvents) {
     const { destination } = target
     this.destination = destination
-    this.#target = target
+    this.#target = { ...target, wasThere: () => this.health.hasSucceeded }
     this.#capacity = capacity
     this.#nextSize = destination.batchSize
     this.health = new Health({ minMs: destination.retryMinMs, maxMs: destination.retryMaxMs })
     this.#events = events
   }
 
+  /** The destination as jobs' records know it. */
+  get place(): Place {
+    return placeOf(this.destination)
+  }
+
   /** True where the job still has to go to this destination. */
   isFor(job: Job): boolean {
-    const state = job.destinations[this.destination.name]?.state
-    return state === undefined || state === 'waiting'
+    return isPendingAt(job, this.place)
   }
 
   /** Nothing was sent since the start. */
@@ -130,15 +144,17 @@ export class Lane {
   }
 
   /** Puts a job aside that failed by itself, until its next attempt. */
-  delay(claimed: ClaimedJob, attempts: number): void {
+  delay(claimed: ClaimedJob): void {
     const { retryMinMs, retryMaxMs } = this.destination
+    const delays = (this.#delays.get(claimed) ?? 0) + 1
+    this.#delays.set(claimed, delays)
     const timer = setTimeout(
       () => {
         this.#delayed.delete(claimed)
         this.add(claimed)
         this.#events.onChange()
       },
-      waitAfter(attempts, { minMs: retryMinMs, maxMs: retryMaxMs }),
+      waitAfter(delays, { minMs: retryMinMs, maxMs: retryMaxMs }),
     )
     this.#delayed.set(claimed, timer)
   }
@@ -146,12 +162,23 @@ export class Lane {
   /** Starts the next batch if there is one and the destination may be tried. */
   start(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
     if (this.isPaused || this.#waiting.length === 0 || this.health.waitMs > 0 || signal.aborted) return
-    if (this.#underway.size === 0) {
-      const probe = this.health.isDown ? this.#nextProbe() : undefined
-      this.#send(this.#nextBatch(probe ? [probe] : this.#waiting), signal, onEnd)
-    } else if (!this.health.isDown && this.#underway.size < this.destination.concurrency) {
+    if (this.health.isDown) this.#probe(signal, onEnd)
+    else if (this.#underway.size === 0) this.#send(this.#nextBatch(this.#waiting), signal, onEnd)
+    else if (this.#underway.size < this.destination.concurrency) {
       void this.#startBeside(signal, onEnd)
     }
+  }
+
+  /** Tries a destination that is down with one job, beside what may still be under way from before: that can take hours. */
+  #probe(signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
+    if (this.#isProbing) return
+    const probe = this.#nextProbe() ?? this.#waiting[0]
+    if (!probe) return
+    this.#isProbing = true
+    this.#send(this.#nextBatch([probe]), signal, (summary) => {
+      this.#isProbing = false
+      onEnd(summary)
+    })
   }
 
   /**
@@ -218,8 +245,10 @@ export class Lane {
   #send(jobs: ClaimedJob[], signal: AbortSignal, onEnd: (summary: BatchSummary) => void): void {
     this.#batchCount++
     void this.#deliver(jobs, signal, this.#underway.begin(jobs))
-      .then(onEnd)
-      .catch((error: unknown) => this.#target.log.error({ err: error }, 'a bug in nix-upload'))
+      .then(onEnd, (error: unknown) => {
+        this.#isProbing = false
+        this.#target.log.error({ err: error }, 'a bug in nix-upload')
+      })
       .finally(() => this.#events.onChange())
   }
 

@@ -7,10 +7,15 @@ export type Outcome =
   | { kind: 'delivered'; note?: string }
   | { kind: 'skipped'; reason: string }
   | { kind: 'failed'; verdict: Verdict }
+  /** The destination takes others, but has trouble with this one: it waits by itself, and costs no attempt. */
+  | { kind: 'held'; verdict: Verdict }
   | { kind: 'aborted' }
 
-/** Where a job goes after an outcome: it is through here, is tried again later by itself, or with the destination. */
-export type Next = 'settled' | 'retry' | 'wait' | 'give back'
+/**
+ * Where a job goes after an outcome: it is through here, is tried again later by itself (after a failure of its own, or of
+ * the destination's with this one alone), or with the destination.
+ */
+export type Next = 'settled' | 'retry' | 'hold' | 'wait' | 'give back'
 
 /**
  * Turns an outcome into what the job's record says next. Only a failure of the job's own costs an attempt; what the
@@ -35,6 +40,8 @@ export function afterOutcome(
       const note = outcome.note === undefined ? {} : { note: outcome.note }
       return { record: { ...rest, state: 'done', settledAt: at, ...note }, next: 'settled' }
     }
+    case 'held':
+      return { record: { ...record, error: outcome.verdict.message, lastAttemptAt: at }, next: 'hold' }
     case 'failed': {
       const { blame, permanent, message: error } = outcome.verdict
       if (blame === 'destination') return { record: { ...record, error, lastAttemptAt: at }, next: 'wait' }

@@ -27,6 +27,8 @@ export interface Target {
   destination: Destination
   uploader: Uploader
   store: StoreSession
+  /** Whether anything ever went there. */
+  wasThere: () => boolean
   /** For bugs: all else is told by outcomes. */
   log: Logger
 }

@@ -28,6 +28,8 @@ function tellLog(
   next: Next,
 ): void {
   const about = { job: claimed.name, destination }
+  if (next === 'hold')
+    log.warn({ ...about, error }, 'the destination has trouble with this job alone; it waits by itself')
   if (next === 'retry') log.warn({ ...about, attempts, error }, 'failed, will be tried again')
   if (next !== 'settled') return
   const paths = claimed.job.outPaths.length
@@ -36,7 +38,7 @@ function tellLog(
 }
 
 function resultOf({ state }: DeliveryRecord, next: Next): Result | undefined {
-  if (next === 'wait') return 'deferred'
+  if (next === 'wait' || next === 'hold') return 'deferred'
   if (next === 'retry') return 'retried'
   if (next !== 'settled' || state === 'waiting') return undefined
   return state === 'done' ? 'delivered' : state

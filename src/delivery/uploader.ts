@@ -1,6 +1,14 @@
 import type { UploadProgress } from '../util/upload-progress.ts'
 import type { UploadFailure } from '../util/verdict.ts'
 
+/** What whoever uploads should know of the destination. */
+export interface UploadHints {
+  /** Somebody queued one of the paths again: nothing that is remembered is relied on. */
+  isRequeued: boolean
+  /** Something went there before, so it should be there. */
+  wasThere: boolean
+}
+
 /** Uploads store paths to one destination. */
 export interface Uploader {
   /**
@@ -16,6 +24,7 @@ export interface Uploader {
     drvPaths: readonly string[],
     signal: AbortSignal,
     progress: UploadProgress,
+    hints: UploadHints,
   ): Promise<ReadonlyMap<string, UploadFailure>>
   /** Asks the destination something harmless; throws as `send` does where it doesn't answer. */
   probe(paths: readonly string[], signal: AbortSignal): Promise<unknown>

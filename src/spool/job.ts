@@ -16,6 +16,8 @@ export interface DeliveryRecord {
   error?: string
   /** What the destination's policy left out, and why. */
   note?: string
+  /** Where it went: the URL, without its password. By the same name another place is another destination. */
+  to?: string
 }
 
 /** What an earlier round came to, before the job was requeued. */
@@ -124,6 +126,26 @@ function contentOf(job: Job, rounds: number): object {
   }
 }
 
+/** A destination as a job's records know it. */
+export interface Place {
+  name: string
+  /** Its URL, without a password. */
+  to: string
+}
+
+/** True where a job still has to go to a destination. */
+export function isPendingAt({ destinations }: Job, { name, to }: Place): boolean {
+  const record = destinations[name]
+  return record === undefined || record.state === 'waiting' || (record.to ?? to) !== to
+}
+
+/** The destinations that a job waits for and that are none of these. */
+export function strangersOf({ destinations }: Job, known: ReadonlySet<string>): string[] {
+  return Object.entries(destinations).flatMap(([name, { state }]) =>
+    state === 'waiting' && !known.has(name) ? [name] : [],
+  )
+}
+
 /** True when nothing is left to do for the job at any destination in it: in `new/` that means requeued. */
 export function isSettled(job: Job): boolean {
   const records = Object.values(job.destinations)
@@ -189,7 +211,7 @@ function recordOf(value: unknown): DeliveryRecord | undefined {
   if (!isObject(value) || !isDeliveryState(value.state)) return undefined
   const attempts = Number.isSafeInteger(value.attempts) ? Math.max(0, Number(value.attempts)) : 0
   const record: DeliveryRecord = { state: value.state, attempts }
-  for (const key of ['lastAttemptAt', 'settledAt', 'error', 'note'] as const) {
+  for (const key of ['lastAttemptAt', 'settledAt', 'error', 'note', 'to'] as const) {
     const text = value[key]
     if (typeof text === 'string') record[key] = text
   }

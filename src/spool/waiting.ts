@@ -2,13 +2,22 @@ import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
 import { AgeCount, type Ages, queuedAt } from './ages.ts'
 import { fingerprint } from './fingerprint.ts'
-import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
+import {
+  isPendingAt,
+  isSettled,
+  type Job,
+  NotAJobError,
+  type Place,
+  startAfresh,
+  strangersOf,
+} from './job.ts'
 import { type Spool, STATES, type State } from './layout.ts'
 import { readJob } from './read.ts'
 import { namesIn } from './survey.ts'
 
 /** The jobs that wait for one destination, under way or not. */
 export interface Waiting extends Ages {
+  place: Place
   /** True where there were too many to read each, so that the figures were made from a part. */
   isEstimate: boolean
   /** Of these, the claimed ones that failed by themselves and will be tried again, and the error of one of them. */
@@ -26,15 +35,15 @@ const READ_PER_COLUMN = 40
 const NAMES_PER_STEP = 2000
 
 /**
- * Surveys a spool: the names of all jobs, and the content of those that can't be told by name. With one destination
- * all of `new/` waits for it. With several, jobs in `new/` may have been delivered to some of them already; as only
- * reading tells, that is done for at most 40 of each age.
- * @param destinations The names of those that are configured.
+ * Surveys a spool: the names of all jobs, and the content of some. Jobs in `new/` may have been delivered to some of
+ * the destinations already, or wait for one that isn't configured; as only reading tells, that is done for at most 40 of
+ * each age.
+ * @param destinations Those that are configured. Others that a job waits for are in the result, too.
  * @returns Yields now and then, for others to have their turn, and returns the result.
  */
 export function* surveying(
   spool: Spool,
-  destinations: readonly string[],
+  destinations: readonly Place[],
   now = Date.now(),
 ): Generator<undefined, Shape> {
   const states = {
@@ -43,7 +52,8 @@ export function* surveying(
     done: new AgeCount(now),
     failed: new AgeCount(now),
   }
-  const waiting = new Map(destinations.map((name) => [name, new Tally()]))
+  const waiting = new Map(destinations.map((place) => [place.name, new Tally(place)]))
+  const known = new Set(waiting.keys())
   const samples = new Map<number, Sample>()
   let seen = 0
   for (const state of STATES) {
@@ -51,20 +61,19 @@ export function* surveying(
       const path = () => join(spool[state], name)
       const column = states[state].add(name, path)
       if (state === 'cur') countClaimed(waiting, name, path(), column)
-      if (state === 'new' && destinations.length > 1) sampleOf(samples, column).offer(name)
+      if (state === 'new') sampleOf(samples, column).offer(name)
       if (++seen % NAMES_PER_STEP === 0) yield
     }
   }
-  if (destinations.length === 1) for (const tally of waiting.values()) tally.addAll(states.new)
   for (const [column, sample] of samples) {
-    countSample(waiting, spool.new, sample, column)
+    countSample(waiting, known, spool.new, sample, column)
     yield
   }
   return { states, waiting }
 }
 
 /** Surveys a spool at one go. */
-export function survey(spool: Spool, destinations: readonly string[]): Shape {
+export function survey(spool: Spool, destinations: readonly Place[]): Shape {
   const steps = surveying(spool, destinations)
   for (;;) {
     const { done, value } = steps.next()
@@ -105,20 +114,21 @@ function sampleOf(samples: Map<number, Sample>, column: number): Sample {
 
 /** What waits for one destination, as it is being counted. */
 class Tally implements Waiting {
+  readonly place: Place
   jobs = 0
   oldest: Date | undefined
   readonly columns = new AgeCount(0).columns
   isEstimate = false
   readonly retrying: Waiting['retrying'] = { jobs: 0 }
 
+  constructor(place: Place) {
+    this.place = place
+  }
+
   add(column: number, jobs: number, oldest: Date | undefined): void {
     this.jobs += jobs
     this.columns[column] = (this.columns[column] ?? 0) + jobs
     if (oldest && (!this.oldest || oldest < this.oldest)) this.oldest = oldest
-  }
-
-  addAll({ columns, oldest }: Ages): void {
-    for (const [column, jobs] of columns.entries()) this.add(column, jobs, oldest)
   }
 }
 
@@ -127,7 +137,7 @@ function countClaimed(waiting: ReadonlyMap<string, Tally>, name: string, path: s
   const job = look(path)
   if (!job) return
   for (const [destination, tally] of waiting) {
-    if (!isPending(job, destination)) continue
+    if (!isPendingAt(job, tally.place)) continue
     tally.add(column, 1, queuedAt(name, path))
     const { attempts = 0, error } = job.destinations[destination] ?? {}
     if (attempts === 0) continue
@@ -138,7 +148,8 @@ function countClaimed(waiting: ReadonlyMap<string, Tally>, name: string, path: s
 
 /** Jobs in `new/` of one age, of which some are read in place of all. */
 function countSample(
-  waiting: ReadonlyMap<string, Tally>,
+  waiting: Map<string, Tally>,
+  known: ReadonlySet<string>,
   directory: string,
   { names, count }: Sample,
   column: number,
@@ -147,19 +158,24 @@ function countSample(
     const job = look(join(directory, name))
     return { name, job: job && isSettled(job) ? startAfresh(job, new Date()) : job }
   })
-  for (const [destination, tally] of waiting) {
-    const pending = found.filter(({ job }) => job === undefined || isPending(job, destination))
+  for (const { job } of found) {
+    for (const name of job ? strangersOf(job, known) : []) {
+      const tally = new Tally({ name, to: job?.destinations[name]?.to ?? '' })
+      if (!waiting.has(name)) waiting.set(name, tally)
+    }
+  }
+  for (const [name, tally] of waiting) {
+    const isFor = (job: Job) =>
+      known.has(name) ? isPendingAt(job, tally.place) : strangersOf(job, known).includes(name)
+    const pending = found.filter(({ job }) => (job === undefined ? known.has(name) : isFor(job)))
     if (pending.length === 0) continue
     const times = pending.flatMap(({ name }) => queuedAt(name, join(directory, name)) ?? [])
     const oldest = times.sort((a, b) => a.getTime() - b.getTime())[0]
     tally.add(column, Math.round((count * pending.length) / names.length), oldest)
-    if (count > names.length) tally.isEstimate = true
+    // All of those that were read, and there is nobody else to wait for: so it is with the others.
+    const isSure = known.size === 1 && pending.length === names.length
+    if (count > names.length && !isSure) tally.isEstimate = true
   }
-}
-
-function isPending({ destinations }: Job, destination: string): boolean {
-  const state = destinations[destination]?.state
-  return state === undefined || state === 'waiting'
 }
 
 /** Undefined where it is gone or no valid job, which the daemon will find out. */

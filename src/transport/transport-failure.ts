@@ -9,6 +9,7 @@ export interface Meaning {
   blame?: Exclude<Blame, 'unknown'>
   permanent?: true
   isOfOneFile?: boolean
+  isTrouble?: true
   retry?: Retry
   /** What is wrong, and what to check or to do. */
   means: string
@@ -29,8 +30,18 @@ export class TransportFailure extends UploadFailure {
     said: string,
     { retryAfterMs, status }: { retryAfterMs?: number | undefined; status?: number | undefined } = {},
   ) {
-    const { blame = 'destination', permanent = false, isOfOneFile = false, retry = 'never', means } = meaning
-    super({ blame, permanent, message: sentence(means, said), said: oneLine(said) }, isOfOneFile)
+    const {
+      blame = 'destination',
+      permanent = false,
+      isOfOneFile,
+      isTrouble,
+      retry = 'never',
+      means,
+    } = meaning
+    super(
+      { blame, permanent, message: sentence(means, said), said: oneLine(said) },
+      { isOfOneFile: isOfOneFile ?? false, isTrouble: isTrouble ?? false },
+    )
     this.retry = retry
     this.retryAfterMs = retryAfterMs
     this.status = status

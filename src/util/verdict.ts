@@ -14,6 +14,12 @@ export interface Verdict {
   path?: string
 }
 
+/** What else is known of a failure; see `UploadFailure`. */
+export interface FailureKind {
+  isOfOneFile?: boolean
+  isTrouble?: boolean
+}
+
 /** An upload failed, and it is known what that means. */
 export class UploadFailure extends Error {
   override name = 'UploadFailure'
@@ -23,10 +29,13 @@ export class UploadFailure extends Error {
    * path's where it takes others (its name, its size, what a scanner thinks of it): one answer doesn't tell.
    */
   readonly isOfOneFile: boolean
+  /** The destination has trouble of its own (no room, an error inside), be it with one file: that is never a job's fault. */
+  readonly isTrouble: boolean
 
-  constructor(verdict: Verdict, isOfOneFile = false) {
+  constructor(verdict: Verdict, { isOfOneFile = false, isTrouble = false }: FailureKind = {}) {
     super(verdict.message)
     this.verdict = verdict
     this.isOfOneFile = isOfOneFile
+    this.isTrouble = isTrouble
   }
 }

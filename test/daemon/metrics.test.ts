@@ -24,11 +24,13 @@ const STANDING: Standing = {
   },
 }
 
+const places = (names: readonly string[]) => names.map((name) => ({ name, to: '' }))
+
 function reading(more: Partial<Reading> = {}): Reading {
   const { spool } = tempSpool()
   age(put(spool, 'new', 'a.json'), HOUR)
   put(spool, 'failed', 'b.json')
-  const shape = survey(spool, Object.keys(STANDING.destinations))
+  const shape = survey(spool, places(Object.keys(STANDING.destinations)))
   const sentBytes = { s3: 1000, 'ssh "1"': 0, new: 0 }
   return {
     mode: 'watch',
@@ -118,7 +120,7 @@ describe('the metrics', () => {
     const metrics = counted()
     await metrics.text(reading())
     const { spool } = tempSpool()
-    const text = await metrics.text(reading({ isRunning: false, shape: survey(spool, ['s3']) }))
+    const text = await metrics.text(reading({ isRunning: false, shape: survey(spool, places(['s3'])) }))
     expect(text).not.toContain('nix_upload_oldest_job_timestamp_seconds{')
     expect(text).not.toContain('nix_upload_oldest_waiting_job_timestamp_seconds{')
     expect(value(text, 'nix_upload_running{mode="watch"}')).toBe('0')

@@ -23,6 +23,7 @@ async function makeLoop(): Promise<Loop> {
     ...DEFAULTS,
     spool: spool.root,
     warnings: [],
+    others: [],
     gcroots: '',
     destinations: [destination],
   }

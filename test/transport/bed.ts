@@ -123,18 +123,20 @@ export interface Expected {
   blame?: Blame
   permanent?: true
   isOfOneFile?: true
+  isTrouble?: true
   says: RegExp
 }
 
 /** Checks what a failure says, and whose it is; the destination's unless told otherwise. Returns the message. */
 export async function expectFailure(action: Promise<unknown>, expected: Expected): Promise<string> {
-  const { verdict, isOfOneFile } = await failureOf(action)
+  const { verdict, isOfOneFile, isTrouble } = await failureOf(action)
   expect(verdict.message).toMatch(expected.says)
   expect(verdict.message).toMatch(/^[^\n]{40,500}$/)
-  expect({ ...verdict, isOfOneFile }).toMatchObject({
+  expect({ ...verdict, isOfOneFile, isTrouble }).toMatchObject({
     blame: expected.blame ?? 'destination',
     permanent: expected.permanent ?? false,
     isOfOneFile: expected.isOfOneFile ?? false,
+    isTrouble: expected.isTrouble ?? false,
   })
   return verdict.message
 }

@@ -54,11 +54,11 @@ describe('a server that stalls', () => {
 
 describe('a slow one is not taken for one', () => {
   test.each([
-    ['a stream', stream(20 * MIB)],
-    ['a part that is in memory', Buffer.alloc(20 * MIB)],
+    ['a stream', stream(12 * MIB)],
+    ['a part that is in memory', Buffer.alloc(12 * MIB)],
   ])('%s', async (_, body) => {
-    cache.behave({ bytesPerSecond: 20_000_000 })
-    expect(await put(open(500), 'nar/x', body)).toMatchObject({ sent: 20 * MIB })
+    cache.behave({ bytesPerSecond: 8_000_000 })
+    expect(await put(open(1_000), 'nar/x', body)).toMatchObject({ sent: 12 * MIB })
   })
 })
 

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { publicKeyOf } from '../../src/nix/verify.ts'
-import { s3Failure } from '../../src/transport/s3/s3-failure.ts'
+import { publicKeyOf } from '../../src/nix/secret-key.ts'
+import { noCredentials } from '../../src/transport/s3/s3-failure.ts'
 import { userName } from '../../src/util/user-name.ts'
 
 /** In no passwd file, as the user of many a container. Takes root. */
@@ -39,7 +39,5 @@ test('also where S3 finds no credentials, and has no home to look in', () => {
   vi.stubEnv('HOME', undefined)
   onTestFinished(() => void vi.unstubAllEnvs())
   const error = Object.assign(new Error('Could not load'), { name: 'CredentialsProviderError' })
-  expect(String(s3Failure(error, 'a file'))).toMatch(
-    /the user 54321 of this service.*write ~\/\.aws\/credentials/,
-  )
+  expect(String(noCredentials(error))).toMatch(/the user 54321 of this service.*write ~\/\.aws\/credentials/)
 })

@@ -28,7 +28,7 @@ export async function build(
 ): Promise<number> {
   const nixConfig = await hookedConfig(workspace)
   const { spool, gcroots } = workspace
-  const daemon = await serveBeside({ ...config, spool: spool.root, gcroots }, wordyLog())
+  const daemon = await serveBeside({ ...config, others: [], spool: spool.root, gcroots }, wordyLog())
   const progress = new Progress(daemon, spool)
   try {
     const env = { NIX_CONFIG: nixConfig, NIX_UPLOAD_SPOOL: spool.root, NIX_UPLOAD_GCROOTS: gcroots }

@@ -17,6 +17,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { serveCalls } from '../../util/thread-server.ts'
+import { codeOf } from '../../util/user-error.ts'
 import type { DiskCall, DiskReply } from './file-transport.ts'
 import { temporaryDirectory, temporaryFile } from './temporary-file.ts'
 
@@ -141,11 +142,30 @@ function prepare(path: string): void {
   const temporary = temporaryDirectory(path)
   // Someone may have emptied the destination in the meantime.
   if (prepared.has(path) && existsSync(temporary)) return
-  const first = mkdirSync(temporary, { recursive: true })
+  const first = makeDirectory(temporary)
   for (let made = first && temporary; made !== undefined; made = made === first ? undefined : dirname(made))
     syncPath(dirname(made))
   sweep(temporary)
   prepared.add(path)
+}
+
+/**
+ * Makes a directory and those above it. Node's own way of that says of a filesystem that is read-only that there is no such
+ * file.
+ * @returns The first one that was made.
+ */
+function makeDirectory(path: string): string | undefined {
+  try {
+    mkdirSync(path)
+    return path
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'EEXIST') return undefined
+    if (code !== 'ENOENT') throw error
+    const first = makeDirectory(dirname(path))
+    const made = makeDirectory(path)
+    return first ?? made
+  }
 }
 
 /** Removes what was left there by a writer that was killed. */

@@ -1,7 +1,11 @@
 import { codeOf, wordsOf } from '../../util/user-error.ts'
 import { type Meaning, TransportFailure } from '../transport-failure.ts'
 
-const NO_ROOM: Meaning = { means: 'the disk of the destination is full: make room there' }
+const NO_ROOM: Meaning = {
+  isOfOneFile: true,
+  isTrouble: true,
+  means: 'the disk of the destination is full: make room there',
+}
 const NOT_ALLOWED: Meaning = {
   means:
     'the user of this service may not write there: give it the directory (chown), and let the unit write there (ReadWritePaths)',

@@ -42,7 +42,7 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
     retry: 'slower',
     means: 'the destination is overloaded or down for maintenance: look into the log of that server',
   },
-  507: { means: 'the disk of the destination is full: make room there' },
+  507: { ...ONE, isTrouble: true, means: 'the disk of the destination is full: make room there' },
 }
 
 /**
@@ -63,7 +63,7 @@ function meaningOf(status: number): Meaning {
   if (status >= 500) {
     const means =
       'the destination has trouble of its own (its disk may be full): look into the log of that server'
-    return { ...ONE, retry: 'soon', means }
+    return { ...ONE, isTrouble: true, retry: 'soon', means }
   }
   if (status >= 400) return { ...ONE, means: 'the destination refuses the upload' }
   return { means: 'the server sends us elsewhere, and not to an end: give the final URL as this destination' }

@@ -23,6 +23,9 @@ const NO_HEAD = new Set([400, 405, 501])
 /** What a server says that wants to know beforehand how long a body is. */
 const WANTS_LENGTH = new Set([400, 411, 501, 505])
 
+/** Whoever writes a cache wants to know what is there, not what a proxy or a CDN remembers. */
+const ASK_ANEW = { 'cache-control': 'no-cache' }
+
 interface Asked {
   method: 'GET' | 'HEAD' | 'PUT'
   name: string
@@ -140,7 +143,10 @@ export class HttpTransport implements Transport {
     body?: Outgoing,
   ): Promise<Answer> {
     this.#agents ??= makeAgents()
-    const headers = { ...(await this.#loginHeaders(url)), ...(upload ? this.#uploadHeaders(upload) : {}) }
+    const headers = {
+      ...(await this.#loginHeaders(url)),
+      ...(upload ? this.#uploadHeaders(upload) : ASK_ANEW),
+    }
     try {
       return await exchange({ method, url, headers, body, agents: this.#agents, signal })
     } catch (error) {

@@ -17,13 +17,18 @@ const EXPIRED: Meaning = {
 }
 const TROUBLE: Meaning = {
   isOfOneFile: true,
+  isTrouble: true,
   retry: 'soon',
   means: 'S3 has trouble of its own: look at its state, or into its log',
 }
 const NO_S3: Meaning = {
   means: 'what answers there is no S3: check endpoint= in the URL of this destination',
 }
-const FULL: Meaning = { means: 'the bucket or its user may hold no more: raise the quota, or make room' }
+const FULL: Meaning = {
+  isOfOneFile: true,
+  isTrouble: true,
+  means: 'the bucket or its user may hold no more: raise the quota, or make room',
+}
 const TOO_LARGE: Meaning = {
   blame: 'job',
   permanent: true,

@@ -1,9 +1,7 @@
 // Small requests go by undici and others by Node's own client: whatever a server does, both say the same of it.
 
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { plainContext } from '../../../src/transport/attempt.ts'
@@ -12,6 +10,7 @@ import { type Exchange, exchange } from '../../../src/transport/http/exchange.ts
 import { networkFailure } from '../../../src/transport/http/network-failure.ts'
 import { nodeExchange } from '../../../src/transport/http/node-exchange.ts'
 import { stallTimeout } from '../../../src/transport/stall-timeout.ts'
+import { behindSilence } from './silent-port.ts'
 
 const NO_PROXY = { PATH: process.env.PATH }
 
@@ -120,20 +119,6 @@ describe.each(Object.entries(CLIENTS))('by %s', (_, client) => {
   })
 })
 
-test('nothing is left of connections that were being made when it is over', async () => {
-  const made = makeAgents(NO_PROXY)
-  const url = await behindSilence()
-  const ended = new AbortController()
-  const { signal } = ended
-  const asked = patiently({ method: 'GET', url, headers: {}, agents: made, signal })
-  const failed = asked.catch((reason: unknown) => reason)
-  await expect.poll(() => connecting(url)).toBe(1)
-  ended.abort(new Error('no more'))
-  await failed
-  made.close()
-  await expect.poll(() => connecting(url)).toBe(0)
-})
-
 test('a body that is read is sent by the client that can wait for leave to send it', async () => {
   const url = await saying('HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n', stays)
   const body = Readable.from([Buffer.from('body')])
@@ -155,33 +140,3 @@ test('undici is not asked where there is a proxy', async () => {
   }
   expect(await agents().dispatcher()).toBeDefined()
 })
-
-/** How many connections to a port of this machine are being made (proc_net_tcp(5): state 2, SYN_SENT). */
-function connecting({ port }: URL): number {
-  const to = `:${Number(port).toString(16).toUpperCase().padStart(4, '0')}`
-  const rows = readFileSync('/proc/net/tcp', 'utf8')
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-  return rows.filter(([, , remote, state]) => remote?.endsWith(to) && state === '02').length
-}
-
-/** A port that nobody accepts connections at, and whose line is full. */
-async function behindSilence(): Promise<URL> {
-  const script = `
-    use Socket;
-    socket(S, PF_INET, SOCK_STREAM, 0);
-    bind(S, sockaddr_in(0, INADDR_LOOPBACK));
-    listen(S, 0);
-    $| = 1;
-    print +(sockaddr_in(getsockname S))[0], "\\n";
-    sleep 1000;`
-  const server = spawn('perl', ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
-  onTestFinished(() => void server.kill('SIGKILL'))
-  const [line] = await once(server.stdout, 'data')
-  const port = Number(String(line))
-  const filler = connect(port, '127.0.0.1')
-  filler.on('error', () => undefined)
-  onTestFinished(() => void filler.destroy())
-  await once(filler, 'connect')
-  return new URL(`http://127.0.0.1:${port}/`)
-}

@@ -6,21 +6,9 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import S3rver from 's3rver'
-import { afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { RateLimit } from '../../../src/transport/rate-limit.ts'
+import { afterEach, beforeAll, expect, test } from 'vitest'
 import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
-import {
-  digestOf,
-  type Expected,
-  expectFailure,
-  makeFile,
-  never,
-  put,
-  putText,
-  quickConcurrency,
-  sha256,
-  unsized,
-} from '../bed.ts'
+import { type Expected, expectFailure, makeFile, never, put, putText, sha256, unsized } from '../bed.ts'
 import { ANYBODY, errorXml, withTransport } from './s3-bed.ts'
 
 const S3RVER = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
@@ -58,11 +46,11 @@ const ANSWERS: [number, string, Record<string, string>, Expected][] = [
     { says: /file of this size/, blame: 'job', permanent: true, isOfOneFile: true },
   ],
   [400, 'InvalidStorageClass', {}, { says: /storage-class/ }],
-  [403, 'QuotaExceeded', {}, { says: /may hold no more/ }],
+  [403, 'QuotaExceeded', {}, { says: /may hold no more/, isOfOneFile: true, isTrouble: true }],
   [403, 'SomethingElse', {}, { says: /S3 refuses.*403 SomethingElse \(why <b> & "c"\)/, isOfOneFile: true }],
   [404, 'NoSuchBucket', {}, { says: /no such bucket/ }],
   [405, 'MethodNotAllowed', {}, { says: /no S3: check endpoint=/ }],
-  [500, 'InternalError', {}, { says: /trouble of its own/, isOfOneFile: true }],
+  [500, 'InternalError', {}, { says: /trouble of its own/, isOfOneFile: true, isTrouble: true }],
 ]
 
 test.each(ANSWERS)('%i %s', async (status, code, headers, expected) => {
@@ -79,51 +67,6 @@ test('a page of a web server is no S3', async () => {
   await withTransport(url(), ANYBODY, async (transport) => {
     await expectFailure(putText(transport, 'x'), { says: /no S3: check endpoint=/ })
   })
-})
-
-describe('a storm of 503 SlowDown', () => {
-  test('is sat out with fewer requests at a time, and no file is given up', async () => {
-    const { headers, body } = says(503, 'SlowDown')
-    cache.behave({ mostAtOnce: 4, delayMs: 5, headers, body })
-    const requests = quickConcurrency()
-    await withTransport(
-      url(),
-      ANYBODY,
-      async (transport) => {
-        const names = Array.from({ length: 200 }, (_, at) => `${at}.narinfo`)
-        await Promise.all(names.map((name) => putText(transport, name)))
-      },
-      { requests },
-    )
-    expect(cache.seen.filter(({ status }) => status === 201)).toHaveLength(200)
-    expect(cache.seen.filter(({ status }) => status === 503).length).toBeGreaterThan(0)
-    expect(requests.window).toBeLessThan(10)
-  })
-})
-
-test('a server that stalls is left alone after a while', async () => {
-  cache.behave({ stallAfter: 100_000 })
-  const { body } = await makeFile(join(dir, 'stalled'), 30_000_000)
-  const options = { progressTimeoutMs: 300, requests: quickConcurrency({ attempts: 1 }) }
-  await withTransport(
-    url('&multipart-upload=false'),
-    ANYBODY,
-    async (transport) => {
-      await expectFailure(put(transport, 'nar/x', body), { says: /nothing moved for/ })
-      await expect.poll(() => cache.connections()).toBe(0)
-    },
-    options,
-  )
-})
-
-test('a rate limit holds', async () => {
-  const { body } = await makeFile(join(dir, 'limited'), 6_000_000)
-  const began = performance.now()
-  await withTransport(url(), ANYBODY, (transport) => put(transport, 'nar/x', body), {
-    limits: [new RateLimit(4_000_000)],
-  })
-  expect(performance.now() - began).toBeGreaterThan(1_400)
-  expect(await digestOf(join(cache.dir, 'cache/nar/x'))).toBe(await digestOf(body.file))
 })
 
 test('what reads credentials is not loaded before it is used: it would slow down every command', () => {

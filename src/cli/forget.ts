@@ -1,0 +1,34 @@
+import type { ArgumentsCamelCase, Argv } from 'yargs'
+import { forgetDestination } from '../spool/forget.ts'
+import { existingSpool } from '../spool/layout.ts'
+import { EXIT, UserError } from '../util/user-error.ts'
+import { type CommonOptions, configFor, withCommon } from './options.ts'
+import { becomeOwner } from './owner.ts'
+import { print, printable } from './print.ts'
+
+export const command = 'forget <destination>'
+export const describe = 'Give up uploads to a destination that is not configured any more'
+
+export const builder = (yargs: Argv) =>
+  withCommon(yargs).positional('destination', {
+    type: 'string',
+    demandOption: true,
+    describe: 'Its name, as `status` shows it',
+  })
+
+export async function handler(
+  args: ArgumentsCamelCase<CommonOptions & { destination: string }>,
+): Promise<void> {
+  const { destination } = args
+  const config = await configFor(args)
+  if (config.destinations.some(({ name }) => name === destination)) {
+    throw new UserError(
+      `"${destination}" is configured: take it out of ${config.source ?? 'the configuration'} first, or pause it`,
+      EXIT.usage,
+    )
+  }
+  becomeOwner(config.spool)
+  for (const name of forgetDestination(existingSpool(config.spool), destination, new Date())) {
+    await print(`${printable(name)}\n`)
+  }
+}

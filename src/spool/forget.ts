@@ -1,0 +1,45 @@
+import { join } from 'node:path'
+import { ANY_STORE } from '../nix/store-path.ts'
+import { isSettled, type Job, NotAJobError } from './job.ts'
+import type { Spool } from './layout.ts'
+import { readJobFile } from './read.ts'
+import { record, release, settleDone, settleFailed } from './settle.ts'
+import { namesIn } from './survey.ts'
+import { renameIfThere } from './write.ts'
+
+/**
+ * Gives up what waits in `new/` for a destination that isn't configured any more: the jobs say so from then on, and those
+ * that wait for nothing else are settled. Each is claimed while it is written, as the daemon does it (docs/SPOOL.md, T12).
+ * @returns Yields the names of the jobs.
+ */
+export function* forgetDestination(spool: Spool, destination: string, now: Date): Generator<string> {
+  for (const name of namesIn(spool, 'new')) {
+    const file = read(join(spool.new, name))
+    const before = file?.job.destinations[destination]
+    if (!file || before?.state !== 'waiting') continue
+    if (!renameIfThere(join(spool.new, name), join(spool.cur, name))) continue
+    const note = 'given up, as this destination is not configured any more'
+    const settled = { ...before, state: 'skipped' as const, settledAt: now.toISOString(), note }
+    const job = { ...file.job, destinations: { ...file.job.destinations, [destination]: settled } }
+    const claimed = { name, job, identity: file.identity }
+    if (!record(spool, claimed)) continue
+    // The sweep removes the GC roots of what is done (T11).
+    if (!isSettled(job)) release(spool, name)
+    else if (hasFailed(job)) settleFailed(spool, claimed)
+    else settleDone(spool, claimed)
+    yield name
+  }
+}
+
+function hasFailed({ destinations }: Job): boolean {
+  return Object.values(destinations).some(({ state }) => state === 'failed')
+}
+
+function read(path: string) {
+  try {
+    return readJobFile(path, ANY_STORE)
+  } catch (error) {
+    if (error instanceof NotAJobError) return undefined
+    throw error
+  }
+}

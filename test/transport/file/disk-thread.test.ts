@@ -1,0 +1,105 @@
+// What the thread does that writes files: many at once, into directories that it makes, durably.
+
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { FileTransport } from '../../../src/transport/file/file-transport.ts'
+import { put, putText, stream, temporaryDirectory } from '../bed.ts'
+
+const DAY_MS = 24 * 3_600_000
+
+let dir: string
+
+beforeEach(async () => {
+  dir = await temporaryDirectory()
+})
+
+function open(to = `file://${dir}`): FileTransport {
+  const transport = new FileTransport({ to, progressTimeoutMs: 20_000 })
+  onTestFinished(() => transport.close())
+  return transport
+}
+
+/** What there is below a directory: files only. */
+function filesIn(directory = dir): string[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1))
+    .toSorted()
+}
+
+test('many small files at once come there, and single ones', async () => {
+  const transport = open()
+  const names = Array.from({ length: 1000 }, (_, at) => `${at % 7 === 0 ? 'nar/' : ''}${at}`)
+  await Promise.all(names.map((name) => putText(transport, name, name)))
+  await putText(transport, 'last', 'last')
+  expect(filesIn()).toEqual([...names, 'last'].toSorted())
+  for (const name of names) expect(readFileSync(join(dir, name), 'utf8')).toBe(name)
+})
+
+test('one that can’t come there holds up none of the others', async () => {
+  const transport = open()
+  mkdirSync(join(dir, '7'))
+  const names = Array.from({ length: 40 }, (_, at) => `${at}`)
+  const results = await Promise.allSettled(names.map((name) => putText(transport, name)))
+  expect(results.flatMap(({ status }, at) => (status === 'rejected' ? [at] : []))).toEqual([7])
+  expect(filesIn()).toEqual(names.filter((name) => name !== '7').toSorted())
+})
+
+test('what a dead writer left is swept after a day, and what somebody else may be writing is not', async () => {
+  const temporary = join(dir, 'nar/.nix-upload-tmp')
+  mkdirSync(temporary, { recursive: true })
+  for (const [name, ageMs] of [
+    ['old', DAY_MS + 60_000],
+    ['young', DAY_MS - 60_000],
+  ] as const) {
+    const seconds = (Date.now() - ageMs) / 1000
+    writeFileSync(join(temporary, name), 'half')
+    utimesSync(join(temporary, name), seconds, seconds)
+  }
+  await putText(open(), 'nar/x')
+  expect(filesIn()).toEqual(['nar/.nix-upload-tmp/young', 'nar/x'])
+})
+
+test('a destination that was emptied while we run is made anew', async () => {
+  const transport = open()
+  await putText(transport, 'nar/a')
+  rmSync(join(dir, 'nar'), { recursive: true })
+  await putText(transport, 'nar/b')
+  rmSync(join(dir, 'nar'), { recursive: true })
+  await put(transport, 'nar/c', stream(1000))
+  expect(filesIn()).toEqual(['nar/c'])
+})
+
+test('the files of each filesystem are synced together where they are many', async () => {
+  const [bin, log] = [join(dir, 'bin'), join(dir, 'log')]
+  mkdirSync(bin)
+  writeFileSync(join(bin, 'sync'), `#!/bin/sh\necho "$*" >> '${log}'\nPATH=/usr/bin:/bin exec sync "$@"\n`)
+  chmodSync(join(bin, 'sync'), 0o755)
+  vi.stubEnv('PATH', `${bin}:${process.env.PATH}`)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  const elsewhere = join('/dev/shm', `nix-upload-${process.pid}`)
+  mkdirSync(elsewhere)
+  onTestFinished(() => rmSync(elsewhere, { recursive: true }))
+  mkdirSync(join(dir, 'root'))
+  symlinkSync(elsewhere, join(dir, 'root/nar'))
+  const transport = open(`file://${dir}/root`)
+  await putText(transport, 'alone')
+  expect(existsSync(log)).toBe(false)
+  const names = Array.from({ length: 40 }, (_, at) => (at < 20 ? `nar/${at}` : `${at}`))
+  await Promise.all(names.map((name) => putText(transport, name)))
+  const synced = readFileSync(log, 'utf8').trimEnd().split('\n')
+  const places = new Set(synced.map((line) => (line.includes('/nar/') ? 'nar' : 'root')))
+  expect(synced.every((line) => line.startsWith('-f '))).toBe(true)
+  expect(places).toEqual(new Set(['nar', 'root']))
+})

@@ -1,0 +1,93 @@
+// Files in a directory of this machine.
+
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
+import { FileTransport } from '../../../src/transport/file/file-transport.ts'
+import {
+  digestOf,
+  digestOfBody,
+  expectFailure,
+  MIB,
+  never,
+  put,
+  putText,
+  stream,
+  temporaryDirectory,
+} from '../bed.ts'
+
+let dir: string
+
+beforeEach(async () => {
+  dir = await temporaryDirectory()
+})
+
+function open(to = `file://${dir}`): FileTransport {
+  const transport = new FileTransport({ to, progressTimeoutMs: 20_000 })
+  onTestFinished(() => transport.close())
+  return transport
+}
+
+/** What there is below a directory: files only. */
+function filesIn(directory = dir): string[] {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1))
+    .toSorted()
+}
+
+test('what is put is there, can be asked for, and replaced', async () => {
+  const transport = open()
+  expect(await transport.get('x.narinfo', never)).toBeUndefined()
+  expect(await transport.head('nar/x', never)).toBeUndefined()
+  for (const text of ['StorePath: ü', 'StorePath: ö']) {
+    await putText(transport, 'x.narinfo', text)
+    expect(await transport.get('x.narinfo', never)).toBe(text)
+  }
+  expect(await put(transport, 'nar/x', Buffer.alloc(1234))).toEqual({ sent: 1234, counts: [1234] })
+  expect(await transport.head('nar/x', never)).toEqual({ size: 1234 })
+  expect(filesIn()).toEqual(['nar/x', 'x.narinfo'])
+})
+
+test.each([0, 1, 5 * MIB])('a stream of %i bytes is there as it was', async (size) => {
+  expect(await put(open(), 'nar/x', stream(size))).toMatchObject({ sent: size })
+  expect(await digestOf(join(dir, 'nar/x'))).toBe(await digestOfBody(stream(size)))
+  expect(filesIn()).toEqual(['nar/x'])
+})
+
+test.each([0, 300_000])('a stream that throws after %i bytes leaves what was there', async (size) => {
+  const transport = open()
+  await putText(transport, 'nar/x', 'before')
+  // An error of the system that is not that of the destination.
+  const error = Object.assign(new Error('not as it was built'), { code: 'EIO' })
+  const counts: number[] = []
+  const upload = { name: 'nar/x', contentType: 'x/y', body: stream(size, { error }) }
+  await expect(transport.put(upload, never, (count) => counts.push(count))).rejects.toBe(error)
+  expect(counts.reduce((sum, count) => sum + count, 0)).toBe(0)
+  expect(filesIn()).toEqual(['nar/x'])
+  expect(readFileSync(join(dir, 'nar/x'), 'utf8')).toBe('before')
+})
+
+test('one that is aborted, or is not as long as was said, leaves nothing', async () => {
+  const transport = open()
+  const ended = new AbortController()
+  const putting = put(transport, 'a', stream(10 * MIB, { delayMs: 5 }), ended.signal)
+  setTimeout(() => ended.abort(new Error('enough')), 50)
+  await expect(putting).rejects.toThrow()
+  await expect(put(transport, 'a', { ...stream(1000), size: 2000 })).rejects.toThrow(/1000 of 2000 bytes/)
+  await expect(put(transport, 'a', Buffer.alloc(1), ended.signal)).rejects.toThrow('enough')
+  expect(filesIn()).toEqual([])
+})
+
+test('the URL is percent-decoded, and its parameters are none of the path', async () => {
+  await putText(open(`file://${dir}/a%20b/%C3%BC?compression=zstd`), 'x.narinfo')
+  expect(filesIn()).toEqual(['a b/ü/x.narinfo'])
+})
+
+test('a file that is far too large is not read', async () => {
+  writeFileSync(join(dir, 'x.narinfo'), Buffer.alloc(MIB + 1))
+  await expectFailure(open().get('x.narinfo', never), {
+    says: /far too large.*x\.narinfo/,
+    isOfOneFile: true,
+  })
+})
