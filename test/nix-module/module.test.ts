@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stringify } from 'smol-toml'
 import { beforeAll, expect, onTestFinished, test } from 'vitest'
-import { runProgram } from '../support/run.ts'
+import { type RunResult, runProgram } from '../support/run.ts'
 import {
   type Darwin,
   enabled,
@@ -30,6 +30,15 @@ async function complaints(settings: Record<string, unknown>): Promise<string> {
   const env = { PATH: process.env.PATH ?? '' }
   const { stderr } = await runProgram(file('../../bin/nix-upload'), ['check-config', toml], { env })
   return stderr
+}
+
+/** What the program says that the module tells AWS of. */
+async function awsKeys(content: string): Promise<RunResult> {
+  const dir = await mkdtemp(join(tmpdir(), 'nix-upload-module-'))
+  onTestFinished(() => rm(dir, { recursive: true }))
+  await writeFile(join(dir, 's3.aws'), content)
+  const env = { CREDENTIALS_DIRECTORY: dir }
+  return await runProgram('/bin/sh', [file('../../nix/aws-credentials.sh'), 'credential:s3.aws'], { env })
 }
 
 const S3 = `destinations.s3 = {
@@ -426,6 +435,29 @@ test('nix-darwin that does not manage Nix: evaluates, and says where the hook go
 
 test('nix-darwin: launchd has no environment files', () => {
   expect(mac('an environment file').failed).toEqual([expect.stringContaining('use awsCredentialsFile')])
+})
+
+test.each([
+  [
+    'of AWS’s, whose first section counts',
+    '[default]\naws_access_key_id = AKIA\naws_secret_access_key = "s/=="\n[other]\naws_access_key_id = no\n',
+    { AccessKeyId: 'AKIA', SecretAccessKey: 's/==' },
+  ],
+  [
+    'of variables, without an end of line',
+    '# a comment\nexport AWS_ACCESS_KEY_ID=AKIA\nAWS_SECRET_ACCESS_KEY=s=\nAWS_SESSION_TOKEN=t==',
+    { AccessKeyId: 'AKIA', SecretAccessKey: 's=', SessionToken: 't==' },
+  ],
+])('AWS gets the keys out of a file %s', async (_name, content, keys) => {
+  const result = await awsKeys(content)
+  expect(JSON.parse(result.stdout)).toEqual({ Version: 1, ...keys })
+})
+
+test('a file without keys is told from one with wrong keys', async () => {
+  expect(await awsKeys('aws_access_key_id = AKIA\n')).toMatchObject({
+    exitCode: 1,
+    stderr: expect.stringContaining('has no aws_access_key_id and aws_secret_access_key'),
+  })
 })
 
 test('every unit is started in a way that the package can give its own path to', () => {
