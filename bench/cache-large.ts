@@ -1,84 +1,77 @@
-// One large path: to nginx, and to an S3.
+// Large paths: one that doesn't compress, one of many files, and many of some size, beside Nix's own upload over http.
 
-import { createReadStream, statSync } from 'node:fs'
-import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { readFileSync } from 'node:fs'
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import type { PrivateNix } from '../test/support/private-nix.ts'
-import { must } from '../test/support/run.ts'
 import { startRadosgw } from '../test/support/servers/radosgw.ts'
 import { environmentOf } from '../test/transport/s3/s3-bed.ts'
-import { median, seconds } from './figures.ts'
 import { bare, deliver, inTurn, withNginx } from './cache-runs.ts'
+import type { Run } from './running-daemon.ts'
 
 const BUCKET = 'cache'
+const MIB = 1024 * 1024
 
-/** Beside what Nix takes to pack it and curl or Amazon's SDK to send that, one after the other; and Nix's own upload over http. */
-export async function large(nix: PrivateNix, largeMiB: number) {
-  const { outPaths } = await nix.build({ name: 'large', sizeBytes: largeMiB * 1024 * 1024 })
-  const unchecked = { more: 'check-contents = false\n' }
-  const packed = join(nix.dir, 'packed')
-  const packs: number[] = []
-  /** Packed by Nix, and what came of that put by curl. */
-  const alone = async () => {
-    await rm(packed, { recursive: true, force: true })
-    const pack = await bare(nix, outPaths, `file://${packed}`)
-    packs.push(pack.seconds)
-    const file = await archiveIn(packed)
-    const send = (url: string) => nix.run('curl', ['-sfT', file, `${url}/nar/alone`])
-    const putSeconds = await withNginx((url) => seconds(async () => must(await send(url), 'curl')))
-    return { ...pack, seconds: pack.seconds + putSeconds }
-  }
-  const [http, packedAndPut] = await inTurn(
-    () => withNginx((url) => deliver(nix, outPaths, [url], unchecked)),
-    alone,
+/** What an upload took, beside one bare `nix copy` of the same over http. */
+export interface Compared {
+  ours: Run
+  bare: Run
+  /** What the daemon had written to disks of this machine. */
+  writtenMiB: number
+}
+
+/** One path that doesn't compress, over http and to an S3. */
+export async function onePath(nix: PrivateNix, mebibytes: number): Promise<{ http: Compared; s3: Compared }> {
+  const { outPaths } = await nix.build({ name: 'large', sizeBytes: mebibytes * MIB })
+  const http = await overHttp(nix, outPaths)
+  const written: number[] = []
+  const [ours, alone] = await inTurn(
+    () =>
+      withS3((url, env) => deliver(nix, outPaths, [url], { env, onWritten: (bytes) => written.push(bytes) })),
+    () => withNginx((url) => bare(nix, outPaths, url)),
   )
-  const copied = await withNginx((url) => bare(nix, outPaths, url))
-  const file = await archiveIn(packed)
-  const [s3, sdk] = await inTurn(
-    () => withS3((url, env) => deliver(nix, outPaths, [url], { ...unchecked, env })),
-    () => withS3(async (_, __, client) => ({ ...copied, seconds: await put(client, file) })),
+  return { http, s3: { ours, bare: alone, writtenMiB: Math.round(Math.max(...written) / MIB) } }
+}
+
+/** One path of many files, of a real program's bytes. */
+export async function manyFiles(nix: PrivateNix, files: number, mebibytes: number): Promise<Compared> {
+  const each = Math.floor((mebibytes * MIB) / files)
+  const script = `/bin/mkdir $out; cd $out; i=0; while [ $i -lt ${files} ]; do
+    /bin/dd if=${process.execPath} of=$i bs=${each} skip=$((i % ${Math.floor(readFileSync(process.execPath).length / each)})) count=1 2>/dev/null
+    i=$((i + 1)); done`
+  const { outPaths } = await nix.build(
+    `derivation { name = "files"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" ${JSON.stringify(script).replaceAll('${', '\\${')} ]; }`,
   )
-  await rm(packed, { recursive: true })
-  return {
-    largeMiB,
-    http,
-    packedAndPutSeconds: packedAndPut.seconds,
-    bareSeconds: copied.seconds,
-    s3,
-    packSeconds: median(packs),
-    sdkSeconds: sdk.seconds,
+  return await overHttp(nix, outPaths)
+}
+
+/** Many paths of some size that don't compress. */
+export async function manyPaths(nix: PrivateNix, count: number, mebibytes: number): Promise<Compared> {
+  const outPaths: string[] = []
+  for (let at = 0; at < count; at++) {
+    const built = await nix.build({ name: `middling-${at}`, sizeBytes: mebibytes * MIB + at })
+    outPaths.push(...built.outPaths)
   }
+  return await overHttp(nix, outPaths)
+}
+
+async function overHttp(nix: PrivateNix, paths: readonly string[]): Promise<Compared> {
+  const written: number[] = []
+  const [ours, alone] = await inTurn(
+    () => withNginx((url) => deliver(nix, paths, [url], { onWritten: (bytes) => written.push(bytes) })),
+    () => withNginx((url) => bare(nix, paths, url)),
+  )
+  return { ours, bare: alone, writtenMiB: Math.round(Math.max(...written) / MIB) }
 }
 
 /** Does something with an S3 that has an empty bucket, for which it has room. */
-async function withS3<T>(
-  act: (url: string, env: Record<string, string>, client: S3Client) => Promise<T>,
-): Promise<T> {
+async function withS3<T>(act: (url: string, env: Record<string, string>) => Promise<T>): Promise<T> {
   const s3 = await startRadosgw()
   try {
-    const client = new S3Client({
-      endpoint: s3.endpoint,
-      credentials: s3.alice,
-      region: 'us-east-1',
-      forcePathStyle: true,
-      // Otherwise it sends a stream in a way that this server doesn't take.
-      requestChecksumCalculation: 'WHEN_REQUIRED',
-    })
+    const { endpoint, alice: credentials } = s3
+    const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
     await client.send(new CreateBucketCommand({ Bucket: BUCKET }))
-    return await act(`s3://${BUCKET}?endpoint=${s3.endpoint}`, environmentOf(s3.alice), client)
+    return await act(`s3://${BUCKET}?endpoint=${endpoint}`, environmentOf(credentials))
   } finally {
     await s3.stop()
   }
-}
-
-/** @returns How many seconds the AWS SDK takes to send a file. */
-function put(client: S3Client, file: string): Promise<number> {
-  const input = { Bucket: BUCKET, Key: 'alone', ContentLength: statSync(file).size }
-  return seconds(() => client.send(new PutObjectCommand({ ...input, Body: createReadStream(file) })))
-}
-
-async function archiveIn(cache: string): Promise<string> {
-  const [name = ''] = await readdir(join(cache, 'nar'))
-  return join(cache, 'nar', name)
 }

@@ -1,4 +1,4 @@
-// What bench/staged.ts measures with: one delivery by a running daemon, or bare Nix, and the servers that take it.
+// What bench/cache.ts measures with: one delivery by a running daemon, or bare Nix, and the servers that take it.
 
 import { spawn } from 'node:child_process'
 import { rm, writeFile } from 'node:fs/promises'
@@ -15,6 +15,8 @@ interface Configured {
   /** Lines for each destination. */
   more?: string
   env?: Record<string, string>
+  /** Told how many bytes the daemon has had written to disks by its end. */
+  onWritten?: (bytes: number) => void
 }
 
 /** Starts a daemon that delivers to caches. */
@@ -40,7 +42,9 @@ export async function deliver(
 ): Promise<Run> {
   const daemon = await startDaemon(nix, urls, configured)
   try {
-    return await daemon.deliver(paths)
+    const run = await daemon.deliver(paths)
+    configured.onWritten?.(daemon.writtenBytes())
+    return run
   } finally {
     await daemon.stop()
   }

@@ -1,13 +1,12 @@
-// Uploads to a cache over http by way of the stage, against one bare `nix copy` in the same run: many tiny paths, to nginx on
-// loopback and to a server that waits before each answer; one new path over an old closure; two destinations; one large path,
-// to nginx and to an S3.
-// usage: node bench/staged.ts [LARGE-MIB] [PATHS] [WAIT-MS]; progress on stderr, one JSON object on stdout.
+// Binary caches over http and S3, against one bare `nix copy` over http in the same run: many tiny paths, to nginx on loopback and
+// to a server that waits before each answer; one new path over an old closure; two destinations; large paths.
+// usage: node bench/cache.ts [LARGE-MIB] [PATHS] [WAIT-MS]; progress on stderr, one JSON object on stdout.
 import { readFileSync } from 'node:fs'
 import { type NixVersion, nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../test/support/private-nix.ts'
-import type { Run } from './running-daemon.ts'
-import { large } from './cache-large.ts'
+import { manyFiles, manyPaths, onePath } from './cache-large.ts'
 import { bare, deliver, inTurn, startDaemon, withNginx, withSlow } from './cache-runs.ts'
+import type { Run } from './running-daemon.ts'
 
 const PIECE_BYTES = 4 << 20
 
@@ -32,8 +31,8 @@ function tinyPaths(nix: PrivateNix, some = count, name = 'tiny'): Promise<string
   return nix.addAllToStore(Object.fromEntries(files))
 }
 
-const compared = ({ version }: NixVersion, delayMs: number, paths: string[], staged: Run, alone: Run) =>
-  say('tiny paths', { nix: version, delayMs, paths: paths.length, staged, bare: alone })
+const compared = ({ version }: NixVersion, delayMs: number, paths: string[], ours: Run, alone: Run) =>
+  say('tiny paths', { nix: version, delayMs, paths: paths.length, ours, bare: alone })
 
 /** By one daemon, round after round; the medians. */
 const withoutWaiting = (version: NixVersion) =>
@@ -42,7 +41,7 @@ const withoutWaiting = (version: NixVersion) =>
       withNginx(async (bareUrl) => {
         const daemon = await startDaemon(nix, [queuedUrl])
         let paths: string[] = []
-        const [staged, alone] = await inTurn(
+        const [ours, alone] = await inTurn(
           async (round) => {
             paths = await tinyPaths(nix, count, `tiny-${round}`)
             return await daemon.deliver(paths)
@@ -51,7 +50,7 @@ const withoutWaiting = (version: NixVersion) =>
           9,
         )
         await daemon.stop()
-        return compared(version, 0, paths, staged, alone)
+        return compared(version, 0, paths, ours, alone)
       }),
     ),
   )
@@ -60,9 +59,9 @@ const withoutWaiting = (version: NixVersion) =>
 const withWaiting = (version: NixVersion) =>
   withNix(version, async (nix) => {
     const paths = await tinyPaths(nix)
-    const staged = await withSlow(waitMs, ({ url }) => deliver(nix, paths, [url]))
+    const ours = await withSlow(waitMs, ({ url }) => deliver(nix, paths, [url]))
     const alone = await withSlow(waitMs, ({ url }) => bare(nix, paths, url))
-    return compared(version, waitMs, paths, staged, alone)
+    return compared(version, waitMs, paths, ours, alone)
   })
 
 /** One new path over an old closure, of which nothing is remembered: the daemon is a new one. */
@@ -106,6 +105,14 @@ const results = {
   ],
   oneNew: await withNix(newest, oneNew),
   twoDestinations: await withNix(newest, twoDestinations),
-  large: say('one large path', await withNix(newest, (nix) => large(nix, largeMiB))),
+  onePath: say('one large path', { largeMiB, ...(await withNix(newest, (nix) => onePath(nix, largeMiB))) }),
+  manyFiles: say(
+    'many files',
+    await withNix(newest, (nix) => manyFiles(nix, 16_000, Math.min(600, largeMiB))),
+  ),
+  manyPaths: say(
+    'many paths',
+    await withNix(newest, (nix) => manyPaths(nix, 64, Math.min(20, largeMiB / 10))),
+  ),
 }
 process.stdout.write(`${JSON.stringify(results, null, 2)}\n`)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import * as z from 'zod/mini'
 import { results, table } from './page.ts'
 import { logPlot } from './plot.ts'
-import { stagedSection } from './report-cache.ts'
+import { cacheSection } from './report-cache.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const PLOT = 'benchmarks-scale.svg'
@@ -159,7 +159,7 @@ const page = [
 stands beside a baseline of the same run, since machines differ: the ratios are what is promised.\n`,
   ...hookSection(),
   ...deliverySection(),
-  ...stagedSection(),
+  ...cacheSection(),
   ...scaleSection(),
 ]
 writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), page.join('\n'))

@@ -14,8 +14,8 @@ import { makePrivateNix } from '../test/support/private-nix.ts'
 import { must } from '../test/support/run.ts'
 import { Radosgw } from '../test/support/servers/radosgw.ts'
 import { environmentOf } from '../test/transport/s3/s3-bed.ts'
-import { median, seconds } from './figures.ts'
 import { deliver } from './cache-runs.ts'
+import { median, seconds } from './figures.ts'
 
 const [count = 1000] = process.argv.slice(2).map(Number)
 const PORT = 7480
@@ -65,7 +65,7 @@ try {
     paths: count,
     roundTripMs: await roundTripMs(),
     bareSeconds,
-    stagedSeconds: median(runs.map((run) => run.seconds)),
+    ourSeconds: median(runs.map((run) => run.seconds)),
     peakMiB: median(runs.map(({ peakMiB }) => peakMiB)),
   }
   process.stdout.write(`${JSON.stringify(result, null, 2)}\n`)

@@ -15,7 +15,7 @@ memory=
 if [ "${free:-0}" -gt 8000000 ]; then memory=/dev/shm; fi
 node bench/hook.ts --million "$directory" >bench/results/hook.json
 TMPDIR=${memory:-${TMPDIR:-/tmp}} node bench/delivery.ts >bench/results/delivery.json
-TMPDIR=${memory:-${TMPDIR:-/tmp}} node bench/staged.ts "${2:-128}" >bench/results/staged.json
+TMPDIR=${memory:-${TMPDIR:-/tmp}} node bench/cache.ts "${2:-128}" >bench/results/cache.json
 node bench/scale.ts "$directory" >bench/results/scale.json
 if [ -n "$memory" ]; then
   node bench/scale.ts --seconds 15 "$memory" >bench/results/scale-memory.json

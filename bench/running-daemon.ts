@@ -70,6 +70,11 @@ export class RunningDaemon {
     }
   }
 
+  /** What it has had written to disks so far (proc(5), `io`); what lies in memory is none. */
+  writtenBytes(): number {
+    return Number(/^write_bytes: (\d+)/m.exec(this.#proc('io'))?.[1] ?? 0)
+  }
+
   async stop(): Promise<void> {
     await this.#daemon.stop()
   }

@@ -1,6 +1,7 @@
 import { withoutPassword } from '../config/store-url.ts'
 import type { Verdict } from '../util/verdict.ts'
 import { RULES } from './blame-rules.ts'
+import { findSaying, plain, storePathIn } from './said.ts'
 
 /** Nix and ssh say these beside an error, and some have the very words in them that rules look for. */
 const NOISE = [
@@ -21,11 +22,11 @@ const MAX_BODY = 120
  */
 export function judge(messages: readonly string[]): Verdict {
   const said = messages.filter((message) => !NOISE.some((pattern) => pattern.test(message)))
-  for (const { pattern, blame, permanent, means } of RULES) {
+  for (const { says, ofStorePath, blame, permanent, means } of RULES) {
     for (const message of said) {
-      const match = pattern.exec(message)
-      if (!match) continue
-      const path = storePathIn(match.slice(1).find((group) => group !== undefined))
+      const match = findSaying(says, message)
+      const path = storePathIn(match?.[1])
+      if (!match || (ofStorePath && path === undefined)) continue
       // The last message often has the name of what the first one is about.
       const quoted = [...new Set([message, ...said.slice(-1)])]
       const verdict = { blame, permanent: permanent ?? false, message: sentence(means, quoted, match[0]) }
@@ -46,19 +47,14 @@ function unknown(messages: readonly string[]): string {
   return 'Nix ended without a word, as when it is killed for want of memory: look into the log of the kernel'
 }
 
-/** A store path without what is below it or around it: `//store/HASH-NAME/bin/x` and the like. */
-function storePathIn(text: string | undefined): string | undefined {
-  const [, path] = /^\/*(\/.*?\/[0-9a-df-np-sv-z]{32}-[^/'"]+)/.exec(text ?? '') ?? []
-  return path
-}
-
 /** One line that fits: of what Nix said, the part around `important` stays. */
 function sentence(means: string, messages: readonly string[], important = ''): string {
   const head = `${means}; Nix says: `
   const said = messages.map(readable).join('; ')
   const room = MAX_LENGTH - head.length
   if (said.length <= room) return head + said
-  const at = said.indexOf(important)
+  // The quotes before it put it a little further on.
+  const at = plain(said).indexOf(important)
   if (at + important.length < room) return `${head}${said.slice(0, room - 1)}…`
   const start = said.slice(0, Math.floor(room / 4))
   return `${head}${start} … ${said.slice(at, at + room - start.length - 4)}…`
@@ -67,7 +63,7 @@ function sentence(means: string, messages: readonly string[], important = ''): s
 /** Without passwords, without what URLs carry behind `?`, and without markup. */
 function readable(message: string): string {
   return withoutPassword(message)
-    .replace(/^while uploading to HTTP binary cache at '[^']*': error: /, '')
+    .replace(/^(?:… )?while uploading to HTTP binary cache at '[^']*':? error: /, '')
     .replaceAll(/\b(https?|s3):\/\/[^\s/'"]*@/g, '$1://…@')
     .replaceAll(/\b([a-z][a-z0-9+.-]*:\/\/[^\s/'":@]*):[^\s/'"]*@/g, '$1:…@')
     .replaceAll(/(\b[a-z][a-z0-9+.-]*:\/\/[^\s'"?]*|\blocal)\?[^\s'"]*/g, '$1?…')

@@ -1,7 +1,10 @@
 import { isBinaryCache, isNetworkCache, withParameters } from '../config/store-url.ts'
+import { isObject } from '../util/is-object.ts'
 import { type RunOptions, type RunResult, run } from '../util/run-program.ts'
+import { buildLog } from './build-log.ts'
 import { makeCacheHome, removeCacheHome } from './cache-home.ts'
-import { unlessFailed } from './failure.ts'
+import { failureOfCopy, refuseOddFiles } from './culprit.ts'
+import { NixFailure, unlessFailed } from './failure.ts'
 import { isProgress } from './messages.ts'
 
 /** Another store, and how to work with it. */
@@ -63,10 +66,12 @@ export async function copy(
   signal: AbortSignal,
   onLine?: (line: string) => void,
 ): Promise<void> {
+  refuseOddFiles(paths)
   const recursive = closure ? [] : ['--no-recursive']
   const command = onLine ? NIX_COMMAND : NIX_QUIETLY
   const args = [...command, 'copy', '--to', uploadUrl(store), ...recursive, ...paths]
-  unlessFailed(await runRemote('nix', store, args, signal, onLine))
+  const result = await runRemote('nix', store, args, signal, onLine)
+  if (result.exitCode !== 0) throw await failureOfCopy(result, paths, closure, signal)
 }
 
 /**
@@ -106,13 +111,9 @@ export async function signLocally(
 
 /** Uploads the log of a build. A log that isn't there is no failure: whoever substituted a path has none. */
 export async function copyLog(store: RemoteStore, drvPath: string, signal: AbortSignal): Promise<void> {
-  const result = await runRemote(
-    'nix',
-    store,
-    [...NIX_COMMAND, 'store', 'copy-log', '--to', store.to, drvPath],
-    signal,
-  )
-  if (!result.lines.some((line) => line.includes('is not available'))) unlessFailed(result)
+  if ((await buildLog(drvPath, signal)) === undefined) return
+  const args = [...NIX_COMMAND, 'store', 'copy-log', '--to', store.to, drvPath]
+  unlessFailed(await runRemote('nix', store, args, signal))
 }
 
 /**
@@ -125,8 +126,28 @@ export async function missingAt(
   signal: AbortSignal,
 ): Promise<Set<string>> {
   const args = ['--store', store.to, '--check-validity', '--print-invalid', ...paths]
-  const { stdout } = unlessFailed(await runRemote('nix-store', store, args, signal))
-  return new Set(stdout.split('\n').filter((line) => line !== ''))
+  const result = await runRemote('nix-store', store, args, signal)
+  if (result.exitCode === undefined && !result.ended) return await missingByInfo(store, paths, signal)
+  return new Set(
+    unlessFailed(result)
+      .stdout.split('\n')
+      .filter((line) => line !== ''),
+  )
+}
+
+/** The same where `nix-store` crashes, as Debian's 2.34.8 does at any store that is reached over http. */
+async function missingByInfo(
+  store: RemoteStore,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<Set<string>> {
+  const args = [...NIX_ENABLED, 'path-info', '--json', '--store', store.to, ...paths]
+  const { stdout } = unlessFailed(await runRemote('nix', store, args, signal))
+  const known: unknown = JSON.parse(stdout)
+  if (!isObject(known) || Array.isArray(known)) {
+    throw new NixFailure(['`nix path-info --json` printed something unknown'], undefined)
+  }
+  return new Set(paths.filter((path) => !isObject(known[path])))
 }
 
 /**

@@ -1,11 +1,11 @@
 import { run } from '../util/run-program.ts'
 import { NIX_COMMAND } from './copy.ts'
 import { unlessFailed } from './failure.ts'
+import { DEBUG, messagesOf } from './messages.ts'
+import { findSaying, IGNORES_HOOK } from './said.ts'
+import { storeInfo } from './store-info.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
-
-/** 2.8.0 says it among its debugging messages only, 2.26.3 and 2.34.8 as a warning; all in these words. */
-const IGNORED = /ignoring the client-specified setting 'post-build-hook'/
 
 /**
  * A value of NIX_CONFIG that sets the hook behind whatever is there already: of two lines the last one counts.
@@ -21,15 +21,25 @@ export function withHook(hook: string, before: string | undefined): string {
  * @throws {NixFailure} where the store can't be asked.
  */
 export async function ignoresHook(nixConfig: string): Promise<boolean> {
+  const { isTrusted } = await storeInfo({ NIX_CONFIG: nixConfig })
+  return isTrusted === undefined ? await saysThatItIgnores(nixConfig) : !isTrusted
+}
+
+/** What an older Nix (2.8) says when it is asked to say all. */
+async function saysThatItIgnores(nixConfig: string): Promise<boolean> {
   let isIgnored = false
   const result = await run('nix', [...NIX_COMMAND, '-vvvvv', 'store', 'ping'], {
     env: { NIX_CONFIG: nixConfig },
     silenceMs: QUERY_TIMEOUT_MS,
     onLine: (line) => {
-      if (IGNORED.test(line)) isIgnored = true
+      if (messagesOf([line], DEBUG).some(isSaid)) isIgnored = true
     },
   })
-  // Of a failure the last line says why; before it is what we asked to hear for the sake of 2.8.0.
+  // Of a failure the last line says why; before it is what we asked to hear.
   unlessFailed({ ...result, lines: result.lines.slice(-1) })
   return isIgnored
+}
+
+function isSaid(message: string): boolean {
+  return findSaying(IGNORES_HOOK, message) !== undefined
 }

@@ -19,10 +19,10 @@ export async function storeDirectory(env: NodeJS.ProcessEnv = process.env): Prom
   return '/nix/store'
 }
 
-/** Which Nix this is, such as `nix (Nix) 2.26.3`. */
+/** Which Nix this is, such as `nix (Nix) 2.26.3`: the first line, behind which Lix has more about the machine. */
 export async function nixVersion(): Promise<string> {
   const { exitCode, stdout } = await run('nix', ['--version'], queryOptions())
-  return exitCode === 0 ? stdout.trim() : 'this Nix'
+  return exitCode === 0 ? (stdout.trim().split('\n')[0] ?? '') : 'this Nix'
 }
 
 /**

@@ -1,8 +1,10 @@
 import { stripVTControlCharacters } from 'node:util'
 import { isObject } from '../util/is-object.ts'
 
-/** Nix's log levels (nix: src/libutil/logging.hh); errors are 0, warnings 1. */
+/** Nix's log levels (nix: src/libutil/logging.hh). */
+export const ERROR = 0
 const WARNING = 1
+export const DEBUG = 6
 
 /** Without JSON, Nix indents what belongs to the line before. */
 const INDENTED = /^ {7}/
@@ -10,16 +12,17 @@ const INDENTED = /^ {7}/
 /**
  * Picks what Nix says is wrong out of what it writes, with `--log-format internal-json` or without.
  * @param lines Its stderr. Lines that come from what Nix started, such as ssh, are kept.
+ * @param upTo The level of what counts least and is still wanted.
  * @returns The messages in their order, one line each, without colours; Nix's own errors without `error: `.
  */
-export function messagesOf(lines: readonly string[]): string[] {
+export function messagesOf(lines: readonly string[], upTo = WARNING): string[] {
   const messages: string[] = []
   for (const line of lines) {
     if (line.trim() === '') continue
     const before = INDENTED.test(line) ? messages.pop() : undefined
     if (before !== undefined) messages.push(`${before}\n${line}`)
     else if (!line.startsWith('@nix ')) messages.push(line)
-    else messages.push(...nixMessage(line))
+    else messages.push(...nixMessage(line, upTo))
   }
   return messages.map(oneLine).filter((message) => message !== '')
 }
@@ -29,7 +32,7 @@ export function isProgress(line: string): boolean {
   return line.startsWith('@nix ') && !line.includes('"action":"msg"')
 }
 
-function nixMessage(line: string): string[] {
+function nixMessage(line: string, upTo: number): string[] {
   if (isProgress(line)) return []
   let event: unknown
   try {
@@ -37,7 +40,7 @@ function nixMessage(line: string): string[] {
   } catch {
     return []
   }
-  if (!isObject(event) || typeof event.level !== 'number' || event.level > WARNING) return []
+  if (!isObject(event) || typeof event.level !== 'number' || event.level > upTo) return []
   const text = event.raw_msg ?? event.msg
   return typeof text === 'string' ? [text] : []
 }

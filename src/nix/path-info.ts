@@ -1,6 +1,6 @@
 import { isObject } from '../util/is-object.ts'
-import { run } from '../util/run-program.ts'
-import { NIX_ENABLED } from './copy.ts'
+import { type RunResult, run } from '../util/run-program.ts'
+import { NIX_ENABLED, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
 
@@ -14,7 +14,7 @@ export interface PathInfo {
   registeredAt: Date
 }
 
-/** Nix 2.34 asks for it and wants to insist on it one day; before 2.33 there is no such flag. */
+/** Nix 2.34 asks for it and wants to insist on it one day; before 2.33, and in Lix, there is no such flag. */
 const FORMAT = ['--json-format', '1']
 
 /**
@@ -22,18 +22,43 @@ const FORMAT = ['--json-format', '1']
  * @throws {NixFailure} where Nix couldn't tell.
  */
 export async function allPathInfos(): Promise<PathInfo[]> {
-  const ask = (format: readonly string[]) =>
+  const entries = await query((args) =>
     // A store of a hundred thousand paths is 50 MB of JSON.
-    run('nix', [...NIX_ENABLED, 'path-info', '--json', ...format, '--all'], { stdoutMax: 1 << 30 })
-  let result = await ask(FORMAT)
-  if (result.exitCode !== 0 && result.lines.some((line) => line.includes('--json-format')))
-    result = await ask([])
-  const value: unknown = JSON.parse(unlessFailed(result).stdout)
-  return entriesOf(value).flatMap(([path, info]) => infoOf(path, info) ?? [])
+    run('nix', [...args, '--all'], { stdoutMax: 1 << 30 }),
+  )
+  return entries.flatMap(([path, info]) => infoOf(path, info) ?? [])
 }
 
-/** Up to 2.18 an array of objects with a `path`, later an object by path. */
-function entriesOf(value: unknown): [unknown, unknown][] {
+/**
+ * Tells which paths of another store have no signature, whoever's.
+ * @param paths Valid there.
+ * @throws {NixFailure} where it can't be asked.
+ */
+export async function unsignedAt(
+  store: RemoteStore,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const entries = await query((args) =>
+    runRemote('nix', store, [...args, '--store', store.to, ...paths], signal),
+  )
+  return entries.flatMap(([path, info]) => {
+    const isSigned = isObject(info) && Array.isArray(info.signatures) && info.signatures.length > 0
+    return typeof path === 'string' && !isSigned ? [path] : []
+  })
+}
+
+async function query(
+  ask: (args: readonly string[]) => Promise<RunResult>,
+): Promise<[path: unknown, info: unknown][]> {
+  const args = [...NIX_ENABLED, 'path-info', '--json']
+  let result = await ask([...args, ...FORMAT])
+  if (result.exitCode !== 0 && !result.ended) result = await ask(args)
+  return entriesOf(JSON.parse(unlessFailed(result).stdout))
+}
+
+/** Up to 2.18 and in Lix an array of objects with a `path`, later an object by path. */
+function entriesOf(value: unknown): [path: unknown, info: unknown][] {
   if (Array.isArray(value))
     return value.map((info: unknown) => [isObject(info) ? info.path : undefined, info])
   if (isObject(value)) return Object.entries(value)

@@ -1,12 +1,13 @@
 import { isObject } from '../util/is-object.ts'
-import { run } from '../util/run-program.ts'
-import { NIX_COMMAND, NIX_ENABLED } from './copy.ts'
-import { unlessFailed } from './failure.ts'
+import { NotStartedError, run } from '../util/run-program.ts'
+import { NIX_COMMAND } from './copy.ts'
+import { NixFailure, unlessFailed } from './failure.ts'
+import { storeInfo } from './store-info.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
 
 /**
- * The value of a setting of Nix's.
+ * The value of a setting of Nix's; of a list, its words.
  * @param whose `machine`: what nix.conf says, as nix-daemon reads it; `user`: with what this user adds to that.
  * @throws {NixFailure} where the configuration can't be read.
  */
@@ -18,13 +19,22 @@ export async function setting(name: string, whose: 'machine' | 'user'): Promise<
   if (result.exitCode !== 0) result = await run('nix', [...NIX_COMMAND, 'show-config', '--json'], options)
   const value: unknown = JSON.parse(unlessFailed(result).stdout)
   const entry = isObject(value) ? value[name] : undefined
-  return isObject(entry) && entry.value !== null ? String(entry.value ?? '') : ''
+  const found: unknown = isObject(entry) ? entry.value : undefined
+  return Array.isArray(found) ? found.join(' ') : String(found ?? '')
+}
+
+/** The files of the keys that Nix itself signs with what it builds. None where Nix can't be asked: others say that. */
+export async function signingKeysOfNix(): Promise<string[]> {
+  try {
+    return (await setting('secret-key-files', 'machine')).split(' ').filter((file) => file !== '')
+  } catch (error) {
+    if (error instanceof NixFailure || error instanceof NotStartedError) return []
+    throw error
+  }
 }
 
 /** Whether builds of this user's go through nix-daemon, which runs their hook. */
 export async function usesDaemon(): Promise<boolean> {
-  const result = await run('nix', [...NIX_ENABLED, 'store', 'ping'], { silenceMs: QUERY_TIMEOUT_MS })
-  const { stdout, lines } = unlessFailed(result)
-  const [, url = ''] = /Store URL: (\S+)/.exec(`${stdout}\n${lines.join('\n')}`) ?? []
+  const { url } = await storeInfo()
   return url === 'daemon' || url.startsWith('unix://')
 }

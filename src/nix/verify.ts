@@ -1,6 +1,7 @@
-import { NIX_COMMAND, type RemoteStore, runRemote } from './copy.ts'
+import { missingAt, NIX_COMMAND, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
-import { messagesOf } from './messages.ts'
+import { ERROR, messagesOf } from './messages.ts'
+import { plain, storePathIn } from './said.ts'
 
 /** `nix store verify` exits with the sum of 1 (corrupt), 2 (untrusted) and 4 (failed); 1 alone is any error. */
 const UNTRUSTED = 2
@@ -31,14 +32,22 @@ export async function untrustedAt(
     ...recursive,
     ...paths,
   ]
+  // Where its exit code says that nothing but trust is lacking, each error is about a path that it lacks for.
   const untrusted: string[] = []
   const result = await runRemote('nix', store, args, signal, (line) => {
-    const [, path] = /path '([^']+)' is untrusted/.exec(messagesOf([line])[0] ?? '') ?? []
-    if (path !== undefined) untrusted.push(path)
+    untrusted.push(...messagesOf([line], ERROR).flatMap((message) => namedIn(message) ?? []))
   })
   if (result.exitCode === 0) return []
   if (result.exitCode === UNTRUSTED && untrusted.length > 0) return untrusted
-  throw new NixFailure(messagesOf(result.lines), result.ended)
+  const said = messagesOf(result.lines)
+  // Lix names what `local?root=` lacks by where it would lie on the disk.
+  const [gone] = result.ended ? [] : await missingAt(store, paths, signal)
+  throw new NixFailure(gone === undefined ? said : [`path '${gone}' is not valid`, ...said], result.ended)
+}
+
+/** The store path that a message is about. */
+function namedIn(message: string): string | undefined {
+  return storePathIn(/\/.*/.exec(plain(message))?.[0])
 }
 
 /**

@@ -5,7 +5,7 @@ export type Body = Uint8Array | StreamBody
 export interface StreamBody {
   /**
    * Starts it from its beginning.
-   * @returns Its bytes. It throws instead of its last bytes where the file must not be completed.
+   * @returns Its bytes; the memory of a chunk may be used again once the next one is asked for. It throws instead of its last bytes where the file must not be completed.
    */
   open(signal: AbortSignal): AsyncIterable<Uint8Array>
   /** How many bytes, where that is known beforehand. */

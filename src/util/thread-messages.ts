@@ -1,8 +1,8 @@
 /** What goes to a thread. */
 export type ToThread<Call> =
   | { kind: 'call'; id: number; call: Call }
-  /** So many bytes of its stream were taken. */
-  | { kind: 'taken'; id: number; bytes: number }
+  /** A chunk of its stream was taken; its memory goes back. */
+  | { kind: 'taken'; id: number; bytes: number; buffer: ArrayBuffer }
   /** Nobody wants to know any more. */
   | { kind: 'cancel'; id: number }
 

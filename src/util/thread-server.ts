@@ -9,7 +9,7 @@ export interface CallContext {
   /** Aborted when nobody wants the answer any more. */
   signal: AbortSignal
   /**
-   * Hands over a chunk of a stream, whose memory is gone then.
+   * Hands over a chunk of a stream, with all of its memory.
    * @returns A promise where the next chunk has to wait.
    */
   send: (bytes: Uint8Array<ArrayBuffer>) => Promise<void> | undefined
@@ -18,9 +18,11 @@ export interface CallContext {
 /**
  * Answers the calls of a `Thread`, in a thread. Answers of one turn of the event loop go back in one message.
  * @param handle Answers at once, or later; what it throws is thrown by the call.
+ * @param onReturn Gets the memory of chunks back that were taken.
  */
 export function serveCalls<Call, Reply>(
   handle: (call: Call, context: CallContext) => Reply | Promise<Reply>,
+  onReturn: (buffer: ArrayBuffer) => void = () => undefined,
 ): void {
   const running = new Map<number, RunningCall>()
   let outbox: FromThread<Reply>[] = []
@@ -58,8 +60,10 @@ export function serveCalls<Call, Reply>(
   parentPort?.on('message', (messages: readonly ToThread<Call>[]) => {
     for (const message of messages) {
       if (message.kind === 'call') start(message.id, message.call)
-      else if (message.kind === 'taken') running.get(message.id)?.taken(message.bytes)
-      else running.get(message.id)?.cancel()
+      else if (message.kind === 'taken') {
+        onReturn(message.buffer)
+        running.get(message.id)?.taken(message.bytes)
+      } else running.get(message.id)?.cancel()
     }
   })
 }

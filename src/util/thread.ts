@@ -17,7 +17,9 @@ interface Pending<Reply> {
 /** How a call goes. */
 export interface CallOptions {
   signal?: AbortSignal
-  /** Gets the chunks of a stream; each is to be acknowledged with `taken`, or no more come after some megabytes. */
+  /** Gets the chunks of a stream; after `taken`, its memory is used again. Without it, no more come
+   * after some megabytes.
+   */
   onChunk?: (bytes: Uint8Array<ArrayBuffer>, taken: () => void) => void
 }
 
@@ -62,7 +64,7 @@ export class Thread<Call, Reply> {
         }
       const take = (bytes: Uint8Array<ArrayBuffer>) => {
         const size = bytes.byteLength
-        onChunk?.(bytes, () => this.#post({ kind: 'taken', id, bytes: size }))
+        onChunk?.(bytes, () => this.#post({ kind: 'taken', id, bytes: size, buffer: bytes.buffer }))
       }
       this.#pending.set(id, { resolve: settle(resolve), reject: settle(reject), onChunk: take })
       this.#post({ kind: 'call', id, call })
@@ -83,7 +85,8 @@ export class Thread<Call, Reply> {
   #flush(): void {
     const messages = this.#outbox
     this.#outbox = []
-    if (messages.length > 0) this.#worker?.postMessage(messages)
+    const buffers = messages.flatMap((message) => (message.kind === 'taken' ? [message.buffer] : []))
+    if (messages.length > 0) this.#worker?.postMessage(messages, buffers)
   }
 
   #start(): Worker {

@@ -30,6 +30,7 @@ describe('status --json', () => {
           state: 'unknown',
           lastError: null,
           nextAttemptAt: null,
+          configured: true,
           paused: false,
           lastSuccessAt: null,
           waiting: {

@@ -1,5 +1,7 @@
 // SIGTERM: running copies may finish, within bounds; what is unfinished waits in new/; nothing stays behind.
 
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { type MoodyCache, startMoodyCache } from '../support/servers/moody-cache.ts'
 import { type Daemon, descendantsOf, isRunning, namesOf, until } from './daemon.ts'
@@ -34,17 +36,26 @@ test('a second SIGTERM ends the copies without waiting for the grace', { timeout
   })
 })
 
-test('a Nix that is in the middle of compressing is ended too', { timeout: 60_000 }, async () => {
+test.each([
+  { by: 'a thread of ours', compression: 'zstd&compression-level=19', sizeBytes: 100 << 20 },
+  { by: 'a program', compression: 'xz', sizeBytes: 50 << 20 },
+])('compressing that is under way is ended too, by $by', { timeout: 60_000 }, async ({ by, ...large }) => {
   const site = await makeSite()
   await site.makeSpool()
-  const { outPaths } = await site.nix.build({ name: 'big', sizeBytes: 50 << 20 })
-  // Half a minute of work for xz.
-  const to = `[[destination]]\nto = "file://${site.cache}?compression=xz"\n`
+  const { outPaths } = await site.nix.build({ name: 'big', sizeBytes: large.sizeBytes })
+  // Half a minute of work.
+  const to = `[[destination]]\nto = "file://${site.cache}?compression=${large.compression}"\n`
   const daemon = await site.watch(await site.configured(`stop-grace = "100ms"\n${to}`))
   await site.enqueue(outPaths)
-  await until(() => namesOf(descendantsOf(daemon.pid)).includes('nix'), 'the copy')
+  const written = join(site.cache, 'nar/.nix-upload-tmp')
+  const sizes = () => readdirSync(written).map((name) => statSync(join(written, name)).size)
+  await until(() => existsSync(written) && sizes().some((size) => size > 0), 'the archive')
+  if (by === 'a program') expect(namesOf(startedBy(daemon))).toContain('xz')
   await expectPromptEnd(site, daemon, () => daemon.kill('SIGTERM'))
   expect(outPaths.map((path) => site.isCached(path))).toEqual([false])
+  // Nothing of it is left, nor was it ever anything that somebody could take for the archive.
+  expect(sizes()).toEqual([])
+  expect(readdirSync(join(site.cache, 'nar'))).toEqual(['.nix-upload-tmp'])
 })
 
 test("a user's program that will not be stopped is killed, with its children", {
@@ -79,10 +90,19 @@ async function uploading(
   return { daemon, cache }
 }
 
+/** The processes that it started, its threads' too, and those that these started. */
+function startedBy({ pid }: Daemon): number[] {
+  const threads = readdirSync(`/proc/${pid}/task`)
+  const children = threads.flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+  )
+  return children.flatMap((child) => [child, ...descendantsOf(child)])
+}
+
 /** All that the daemon started ends with it, soon; its job has lost nothing by it. */
 async function expectPromptEnd(site: Site, daemon: Daemon, end: () => unknown): Promise<void> {
   const [job = ''] = site.names('cur')
-  const started = descendantsOf(daemon.pid)
+  const started = startedBy(daemon)
   const endedAt = performance.now()
   await end()
   expect(await daemon.exited).toBe(0)

@@ -1,11 +1,12 @@
 // The main job, from a build to a user of the cache.
 
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { everyNix } from '../support/nix-versions.mjs'
 import { HOOK, makeSite } from './site.ts'
 
-describe.each(await nixVersions())('with Nix $version', (version) => {
+describe.each(await everyNix())('with $name', (version) => {
   test('what the hook queued is signed, uploaded and can be substituted', { timeout: 60_000 }, async () => {
     const site = await makeSite(version)
     await site.makeSpool()
@@ -43,6 +44,31 @@ describe.each(await nixVersions())('with Nix $version', (version) => {
     const distrusting = await nix.substituteFrom(`file://${site.cache}`, built.outPaths, other.publicKey)
     expect(distrusting.exitCode).not.toBe(0)
     expect(distrusting.stderr).toMatch(/sign/)
+  })
+
+  test('what Nix signed as it built it keeps that signature, beside ours', { timeout: 60_000 }, async () => {
+    const site = await makeSite(version)
+    await site.makeSpool()
+    const { nix } = site
+    const [byNix, ours] = [await nix.keyPair('builder.example-1'), await nix.keyPair('cache.example-1')]
+    const conf = join(nix.confDir, 'nix.conf')
+    const before = await readFile(conf, 'utf8')
+    const buildSigned = async (name: string) => {
+      await writeFile(conf, `${before}secret-key-files = ${byNix.secretKeyFile}\n`)
+      const [path = ''] = (await nix.build({ name }, { hook: HOOK, hookEnv: site.env })).outPaths
+      // Nix trusts the keys that it signs with.
+      await writeFile(conf, before)
+      return path
+    }
+    const trusts = async (path: string, { publicKey }: { publicKey: string }) =>
+      (await nix.substituteFrom(`file://${site.cache}`, [path], publicKey)).exitCode === 0
+
+    const first = await buildSigned('one')
+    expect(await site.run(['drain'])).toMatchObject({ exitCode: 0 })
+    expect([await trusts(first, byNix), await trusts(first, ours)]).toEqual([true, false])
+    const second = await buildSigned('two')
+    expect(await site.run(['drain', '--secret-key-file', ours.secretKeyFile])).toMatchObject({ exitCode: 0 })
+    expect([await trusts(second, byNix), await trusts(second, ours)]).toEqual([true, true])
   })
 
   test('a job that names a derivation only brings all of its outputs', { timeout: 60_000 }, async () => {

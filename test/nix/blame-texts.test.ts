@@ -21,22 +21,29 @@ interface Case {
   /** Words of the remedy. */
   remedy: RegExp
   /** What Nix said, by its version; `all` where they agree. */
-  says: Partial<Record<'all' | '2.8.0' | '2.26.3' | '2.34.8', string[]>>
+  says: Partial<Record<'all' | '2.8.0' | '2.26.3' | '2.34.8' | '2.35.2' | 'Lix 2.95.3', string[]>>
 }
 
-/** How each version puts what curl and the server say of an upload, and of a download. */
-function put(old: string, middle = old, current = middle): Case['says'] {
+/** How each version puts what curl and the server say of an upload, and of a download; Lix only where it is known. */
+function put(old: string, middle = old, current = middle, lix?: string): Case['says'] {
   const before = `while uploading to HTTP binary cache at '${URL}': error: unable to upload '${NAR}': `
   return {
     '2.8.0': [before + old],
     '2.26.3': [before + middle],
     '2.34.8': [`unable to upload '${NAR}': ${current}`],
+    '2.35.2': [`… ${before.replace("':", "'")}${current}`],
+    ...(lix === undefined ? {} : { 'Lix 2.95.3': [before + lix] }),
   }
 }
 
-function get(old: string, middle = old, current = middle): Case['says'] {
+function get(old: string, middle = old, current = middle, lix?: string): Case['says'] {
   const before = `unable to download '${URL}/nix-cache-info': `
-  return { '2.8.0': [before + old], '2.26.3': [before + middle], '2.34.8': [before + current] }
+  return {
+    '2.8.0': [before + old],
+    '2.26.3': [before + middle],
+    '2.34.8': [before + current],
+    ...(lix === undefined ? {} : { 'Lix 2.95.3': [before + lix] }),
+  }
 }
 
 /** How each version ends after ssh has said something. */
@@ -108,14 +115,27 @@ const JOB: Case[] = [
     blame: 'job',
     path: APP,
     remedy: /whole closures/,
-    says: { all: [`cannot add '${APP}' to the binary cache because the reference '${LIB}' is not valid`] },
+    says: {
+      all: [`cannot add '${APP}' to the binary cache because the reference '${LIB}' is not valid`],
+      'Lix 2.95.3': [`cannot add '${APP}' to the binary cache because the reference '${LIB}' does not exist`],
+    },
   },
   {
     when: 'a dependency is not in a store, with --no-recursive',
     blame: 'job',
     path: LIB,
     remedy: /dependency that the destination lacks/,
-    says: { all: [`path '${LIB}' is not valid`] },
+    says: {
+      all: [`path '${LIB}' is not valid`],
+      'Lix 2.95.3': [`path '${LIB}' does not exist in the Lix database`],
+    },
+  },
+  {
+    when: 'a path is not in the store that is asked',
+    blame: 'job',
+    path: LIB,
+    remedy: /garbage-collected here/,
+    says: { 'Lix 2.95.3': [`path '${LIB}' does not exist in the store`] },
   },
   {
     when: 'the files of a valid path are gone',
@@ -127,6 +147,8 @@ const JOB: Case[] = [
       '2.8.0': [`getting status of '${LIB}': No such file or directory`],
       '2.26.3': [`path '/${LIB}' does not exist`],
       '2.34.8': [`path '${LIB}/' does not exist`],
+      '2.35.2': [`opening file "${LIB}": No such file or directory`],
+      'Lix 2.95.3': [`getting status of '${LIB}': No such file or directory`],
     },
   },
   {
@@ -170,6 +192,10 @@ const JOB: Case[] = [
         'specified: sha256:1alpki0mvkikgc4rsq0vmdlc9yf9dc1ppnxvaj27lb8an1sn1h4m',
         'got:       sha256:1lg599wksh2k6msai0vhkyphic6f0qa7wincjmpyzi5px09qrr8v',
         'unexpected end-of-file',
+      ],
+      'Lix 2.95.3': [
+        `hash mismatch importing path '${LIB}'; specified: sha256-fWmKQFZ7P4LeuxoOG1x50bbGLPnKHhBbY88/ebWZYQ8= got:       sha256-eq653100I88E6YtwgcliW/48bsd03YsH10Jf8qiN+V8=`,
+        'async stream ended',
       ],
     },
   },
@@ -255,6 +281,7 @@ const SETTINGS: Case[] = [
         "don't know how to open Nix store 's3://bucket?endpoint=cache:9000&scheme=http&compression=zstd'",
       ],
       '2.26.3': ["don't know how to open Nix store with scheme 's3'"],
+      'Lix 2.95.3': ["don't know how to open Nix store 's3://bucket?region=eu-west-1&compression=zstd'"],
     },
   },
   {
@@ -413,6 +440,7 @@ const SETTINGS: Case[] = [
     says: {
       '2.8.0': ["cannot connect to socket at '/nix/var/nix/daemon-socket/socket': No such file or directory"],
       '2.34.8': ["cannot connect to socket at '/nix/var/nix/daemon-socket/socket': Connection refused"],
+      'Lix 2.95.3': ['could not connect to any lix socket (tried /nix/var/nix/daemon-socket/socket)'],
     },
   },
   {
@@ -469,6 +497,7 @@ const CONNECTIONS: Case[] = [
       "Couldn't connect to server (7)",
       'Could not connect to server (7) Failed to connect to 127.0.0.1 port 9 after 0 ms: Could not connect to server',
       'Could not connect to server (7) Failed to connect to 127.0.0.1:9 after 0 ms: Could not connect to server',
+      'Failed to connect to 127.0.0.1:9 after 0 ms: Could not connect to server (curl error code=7)',
     ),
   },
   {
@@ -489,6 +518,8 @@ const CONNECTIONS: Case[] = [
     says: get(
       "Couldn't resolve host name (6)",
       'Could not resolve hostname (6) Could not resolve host: no-such-host.invalid',
+      undefined,
+      'Could not resolve host: no-such-host.invalid (curl error code=6)',
     ),
   },
   {
@@ -508,13 +539,40 @@ const CONNECTIONS: Case[] = [
       'SSL peer certificate or SSH remote key was not OK (60)',
       'SSL peer certificate or SSH remote key was not OK (60) server verification failed: certificate signer not trusted. (CAfile: /etc/ssl/certs/ca-certificates.crt CRLfile: none)',
       'SSL peer certificate or SSH remote key was not OK (60) SSL certificate verification failed: certificate signer not trusted. (CAfile: /etc/ssl/certs/ca-certificates.crt CRLfile: none)',
+      'SSL certificate OpenSSL verify result: self-signed certificate (18) (curl error code=60)',
+    ),
+  },
+  {
+    when: 'the certificate is self-signed, and curl was built with OpenSSL',
+    blame: 'destination',
+    remedy: /NIX_SSL_CERT_FILE/,
+    says: {
+      '2.35.2': [
+        `unable to download '${URL}/nix-cache-info': SSL peer certificate or SSH remote key was not OK (60) SSL certificate OpenSSL verify result: self-signed certificate (18)`,
+      ],
+    },
+  },
+  {
+    when: 'curl’s words change, and its code stays',
+    blame: 'destination',
+    remedy: /http:\/\//,
+    says: get(
+      'Some new words (in brackets) (35) and more (7)',
+      undefined,
+      undefined,
+      'New (7) words (curl error code=35)',
     ),
   },
   {
     when: 'there are no CA certificates',
     blame: 'destination',
     remedy: /NIX_SSL_CERT_FILE/,
-    says: get('Problem with the SSL CA cert (path? access rights?) (77)'),
+    says: get(
+      'Problem with the SSL CA cert (path? access rights?) (77)',
+      undefined,
+      undefined,
+      'error adding trust anchors from file: /nonexistent (curl error code=77)',
+    ),
   },
   {
     when: 'the server speaks no TLS',
@@ -541,6 +599,8 @@ const CONNECTIONS: Case[] = [
     says: get(
       'Timeout was reached (28)',
       'Timeout was reached (28) Operation too slow. Less than 1 bytes/sec transferred the last 4 seconds',
+      undefined,
+      'Operation too slow. Less than 1 bytes/sec transferred the last 1 seconds (curl error code=28)',
     ),
   },
   {
@@ -550,6 +610,8 @@ const CONNECTIONS: Case[] = [
     says: put(
       "HTTP error 100 ('Continue') (curl error: Timeout was reached)",
       'HTTP error 100 (curl error: Timeout was reached)',
+      undefined,
+      'HTTP error 100 (Continue) (curl error code=28: Operation too slow. Less than 1 bytes/sec transferred the last 1 seconds) response body:',
     ),
   },
   {
@@ -559,6 +621,8 @@ const CONNECTIONS: Case[] = [
     says: get(
       'Server returned nothing (no headers, no data) (52)',
       'Server returned nothing (no headers, no data) (52) Empty reply from server',
+      undefined,
+      'Empty reply from server (curl error code=52)',
     ),
   },
   {
@@ -578,6 +642,8 @@ const CONNECTIONS: Case[] = [
     says: put(
       "HTTP error 100 ('Continue') (curl error: Failure when receiving data from the peer)",
       'HTTP error 100 (curl error: Failure when receiving data from the peer)',
+      undefined,
+      'HTTP error 100 (Continue) (curl error code=56: Recv failure: Connection reset by peer) response body:',
     ),
   },
 ]
@@ -613,7 +679,12 @@ const ANSWERS: Case[] = [
     when: 'the server knows no such place',
     blame: 'destination',
     remedy: /path in the URL/,
-    says: put("HTTP error 404 ('Not Found') response body: moody", 'HTTP error 404 response body: moody'),
+    says: put(
+      "HTTP error 404 ('Not Found') response body: moody",
+      'HTTP error 404 response body: moody',
+      undefined,
+      'HTTP error 404 (Not Found) response body: moody',
+    ),
   },
   ...[405, 411, 501].map(
     (status): Case => ({

@@ -2,6 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { judge } from '../../src/nix/blame.ts'
+import { RULES } from '../../src/nix/blame-rules.ts'
+import { IGNORES_HOOK } from '../../src/nix/said.ts'
 
 const LIB = '/nix/store/ql3skgg9xkklhnyr3wb8zz8i6vymhasz-lib'
 
@@ -80,5 +82,26 @@ describe('where several things went wrong', () => {
 
   test('an error that is not known leads to the path it names', () => {
     expect(judge([`something odd about '${LIB}/bin/x'`])).toMatchObject({ blame: 'unknown', path: LIB })
+  })
+})
+
+describe('the sentences that are looked for', () => {
+  const sayings = [...RULES.flatMap(({ says }) => says), ...IGNORES_HOOK]
+
+  test('say which of the tested Nixes have them', () => {
+    const known = ['2.8', '2.26', '2.34', '2.35', 'Lix']
+    for (const [by] of sayings) {
+      if (by === 'all' || by === '') continue
+      expect(known).toEqual(expect.arrayContaining(by.split(' ')))
+    }
+  })
+
+  test('are found whatever their capitals and quotes', () => {
+    for (const [, { source, flags }] of sayings) {
+      expect(flags).toBe('i')
+      expect(source).not.toMatch(/['"`‘’“”]/)
+    }
+    const verdict = judge([`Path “${LIB}” Is Required, but there is no substituter that can build it`])
+    expect(verdict).toMatchObject({ blame: 'job', permanent: true, path: LIB })
   })
 })

@@ -2,14 +2,14 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { closureOf } from '../../src/nix/closure.ts'
 import { NixFailure } from '../../src/nix/failure.ts'
 import { StoreSession } from '../../src/nix/store-session.ts'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { everyNix } from '../support/nix-versions.mjs'
 import { makePrivateNix } from '../support/private-nix.ts'
 
 const signal = new AbortController().signal
 
 afterEach(() => vi.unstubAllEnvs())
 
-test.each(await nixVersions())('a closure has references first, with Nix $version', async (version) => {
+test.each(await everyNix())('a closure has references first, with $name', async (version) => {
   const nix = await makePrivateNix(version, { name: 'closure' })
   for (const [name, value] of Object.entries(nix.env)) vi.stubEnv(name, value)
   const store = new StoreSession()

@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { CopyProgress } from '../../src/nix/progress.ts'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { everyNix } from '../support/nix-versions.mjs'
 import { makePrivateNix } from '../support/private-nix.ts'
 
 const BYTES = 3_000_000
 const COPY = ['--extra-experimental-features', 'nix-command', '--log-format', 'internal-json', 'copy', '--to']
 
-test.each(await nixVersions())('how far a copy is, as Nix $version tells it', async (version) => {
+test.each(await everyNix())('how far a copy is, as $name tells it', async (version) => {
   const nix = await makePrivateNix(version, { name: 'progress' })
   try {
     const text = () => randomBytes(BYTES / 2).toString('hex')

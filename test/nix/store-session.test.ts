@@ -3,17 +3,19 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { judge } from '../../src/nix/blame.ts'
+import { NixFailure } from '../../src/nix/failure.ts'
 import { StoreSession } from '../../src/nix/store-session.ts'
 import { NotStartedError } from '../../src/util/run-program.ts'
 import { descendantsOf, until } from '../integration/daemon.ts'
 import { startNixDaemon } from '../support/nix-daemon.ts'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { everyNix, nixVersions } from '../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../support/private-nix.ts'
 import { must } from '../support/run.ts'
 
 const signal = new AbortController().signal
-const versions = await nixVersions()
-const [newest] = versions.slice(-1)
+const versions = await everyNix()
+const newest = (await nixVersions()).at(-1)
 if (!newest) throw new Error('there is no Nix')
 
 let nix: PrivateNix
@@ -34,7 +36,7 @@ afterEach(async () => {
 const ask = async (...paths: string[]) => (await store.objects(paths, signal)).map(({ path }) => path)
 const lacking = (path: string) => path.replace(/[^/]{32}(?=-[^/]*$)/, '0'.repeat(32))
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   beforeEach(() => begin(version))
 
   test('a path is told of as Nix knows it', async () => {
@@ -91,7 +93,12 @@ describe.each(versions)('with Nix $version', (version) => {
     expect(await ask(path, lacking(path))).toEqual([path])
     await stop()
     store.close()
-    await expect(ask(path)).rejects.toThrow(/cannot connect to socket|Connection refused/)
+    const failure = await ask(path).catch((error: unknown) => error)
+    if (!(failure instanceof NixFailure)) throw failure
+    expect(judge(failure.messages)).toMatchObject({
+      blame: 'destination',
+      message: expect.stringMatching(/^nix-daemon does not answer/),
+    })
   })
 
   test('what is no store path is told to be none', async () => {

@@ -1,6 +1,6 @@
 // A small model of what a power cut can leave of a sequence of system calls, given what was synced when.
 //
-// A file's bytes are certain once the file was synced; before that any beginning of them may be there, none or all.
+// A file's bytes are certain once the file was synced, or the whole filesystem, of which there is only one here; before that any beginning of them may be there, none or all.
 // A name (made, renamed, removed) is certain once its directory was synced after that; before, it may or may not have
 // come about. A rename is atomic: it came about whole or not at all. Two kinds of disk:
 // `journal`: names come about in the order of the calls, so that what is left is a beginning of them. ext4, xfs and
@@ -17,13 +17,16 @@ export type Call =
   | { does: 'create'; path: string }
   | { does: 'write'; path: string; text: string }
   | { does: 'sync'; path: string }
+  | { does: 'sync all'; path: string }
+  | { does: 'mkdir'; path: string }
   | { does: 'rename'; path: string; to: string }
   | { does: 'symlink'; path: string; target: string }
   | { does: 'remove'; path: string }
   | { does: 'say'; text: string }
 
-/** What lies on the disk: each path's bytes, or `-> TARGET`. */
+/** What lies on the disk: each path's bytes, or `-> TARGET`, or `DIRECTORY` where it was made by one of the calls. */
 export type Disk = ReadonlyMap<string, string>
+const DIRECTORY = 'a directory'
 
 /** The calls of a trace that strace wrote with -y, those that failed left out. */
 export function callsIn(trace: string): Call[] {
@@ -44,6 +47,8 @@ const TEXT = '"((?:[^"\\\\]|\\\\.)*)"'
 const PATTERNS = {
   create: new RegExp(`^openat\\(${AT}, ${TEXT}, [^)]*O_CREAT`),
   write: new RegExp(`^write\\((\\d+)<([^>]*)>, ${TEXT}`),
+  syncAll: /^syncfs\(\d+<([^>]*)>/,
+  mkdir: new RegExp(`^mkdir\\(${TEXT}`),
   sync: /^f(?:data)?sync\(\d+<([^>]*)>/,
   rename: new RegExp(`^rename\\(${TEXT}, ${TEXT}`),
   renameAt: new RegExp(`^renameat2?\\(${AT}, ${TEXT}, ${AT}, ${TEXT}`),
@@ -64,12 +69,18 @@ function callOf(text: string): Call[] {
   if (create) return [{ does: 'create', path: at(create[0], create[1]) }]
   const write = found(PATTERNS.write)
   if (write) {
-    const said = plain(write[2] ?? '')
+    // strace cuts off what is long; how long it is, it tells.
+    const [, size] = / = (\d+)$/.exec(text) ?? []
+    const said = plain(write[2] ?? '').padEnd(Number(size ?? 0), '?')
     const path = write[1] ?? ''
     return path.startsWith('/') ? [{ does: 'write', path, text: said }] : [{ does: 'say', text: said }]
   }
   const sync = found(PATTERNS.sync)
   if (sync) return [{ does: 'sync', path: sync[0] ?? '' }]
+  const syncAll = found(PATTERNS.syncAll)
+  if (syncAll) return [{ does: 'sync all', path: syncAll[0] ?? '' }]
+  const mkdir = found(PATTERNS.mkdir)
+  if (mkdir) return [{ does: 'mkdir', path: mkdir[0] ?? '' }]
   const rename = found(PATTERNS.rename)
   if (rename) return [{ does: 'rename', path: rename[0] ?? '', to: rename[1] ?? '' }]
   const renameAt = found(PATTERNS.renameAt)
@@ -107,6 +118,8 @@ interface Change {
   isCertain: boolean
   /** The directories that make it certain when they are synced. */
   directory: string
+  /** What gets a name. */
+  inode: Inode | undefined
   apply: (names: Map<string, Inode>) => void
 }
 
@@ -121,21 +134,26 @@ export function afterPowerCut(before: Disk, calls: readonly Call[], count: numbe
   const certainNames = new Map(names)
   const changes: Change[] = []
   const inodes = new Set<Inode>()
-  const change = (directory: string, apply: Change['apply']) => {
+  const change = (directory: string, inode: Inode | undefined, apply: Change['apply']) => {
     apply(names)
-    changes.push({ isCertain: false, directory, apply })
+    changes.push({ isCertain: false, directory, inode, apply })
   }
   for (const call of calls.slice(0, count)) {
     switch (call.does) {
       case 'create': {
         const inode: Inode = { text: '', certain: 0 }
         inodes.add(inode)
-        change(parent(call.path), (all) => all.set(call.path, inode))
+        change(parent(call.path), inode, (all) => all.set(call.path, inode))
+        break
+      }
+      case 'mkdir': {
+        const inode: Inode = { text: DIRECTORY, certain: DIRECTORY.length }
+        change(parent(call.path), inode, (all) => all.set(call.path, inode))
         break
       }
       case 'symlink': {
         const inode: Inode = { text: `-> ${call.target}`, certain: Number.POSITIVE_INFINITY }
-        change(parent(call.path), (all) => all.set(call.path, inode))
+        change(parent(call.path), inode, (all) => all.set(call.path, inode))
         break
       }
       case 'write': {
@@ -146,32 +164,50 @@ export function afterPowerCut(before: Disk, calls: readonly Call[], count: numbe
       case 'rename': {
         const inode = names.get(call.path)
         if (!inode) break
-        change(parent(call.to), (all) => {
+        change(parent(call.to), inode, (all) => {
           if (all.get(call.path) === inode) all.delete(call.path)
           all.set(call.to, inode)
         })
         break
       }
       case 'remove':
-        change(parent(call.path), (all) => all.delete(call.path))
+        change(parent(call.path), undefined, (all) => all.delete(call.path))
         break
       case 'sync': {
         const inode = names.get(call.path)
         if (inode) inode.certain = inode.text.length
         const last = changes.findLastIndex(({ directory }) => directory === call.path)
         for (const [at, each] of changes.entries()) {
-          if (at <= last && (kind === 'journal' || each.directory === call.path)) each.isCertain = true
+          if (at > last || (kind === 'any' && each.directory !== call.path)) continue
+          // What has got its last name needs no earlier one any more.
+          for (const earlier of changes.slice(0, at)) {
+            if (earlier.inode !== undefined && earlier.inode === each.inode) earlier.isCertain = true
+          }
+          each.isCertain = true
         }
         break
       }
+      case 'sync all':
+        for (const inode of inodes) inode.certain = inode.text.length
+        for (const each of changes) each.isCertain = true
+        break
       case 'say':
     }
   }
   return subsets(changes, kind).flatMap((kept) => {
     const left = new Map(certainNames)
     for (const each of kept) each.apply(left)
+    for (const path of lostWithDirectories(left, calls.slice(0, count))) left.delete(path)
     return withLostBytes(left, [...inodes])
   })
+}
+
+/** What lay in a directory that did not come about. */
+function lostWithDirectories(left: ReadonlyMap<string, Inode>, calls: readonly Call[]): string[] {
+  const missing = calls.flatMap((call) =>
+    call.does === 'mkdir' && !left.has(call.path) ? [`${call.path}/`] : [],
+  )
+  return [...left.keys()].filter((path) => missing.some((directory) => path.startsWith(directory)))
 }
 
 function subsets(changes: readonly Change[], kind: Kind): Change[][] {

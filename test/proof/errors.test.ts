@@ -11,7 +11,10 @@ import { violations } from './invariants.ts'
 import {
   areWhole,
   drainArgs,
+  drainFromStore,
+  drainIntoCache,
   enqueueIn,
+  filesOfDrain,
   goesOn,
   hookUnder,
   inWorld,
@@ -20,8 +23,8 @@ import {
   tellsTheTruth,
 } from './programs.ts'
 import { evidence, IS_WHOLE, spread, twoAtATime } from './share.ts'
-import { type Injection, type Point, pointsOf, runTraced, SETS } from './strace.ts'
-import type { World } from './world.ts'
+import { type Injection, type Point, pointsOf, pointsOfAll, runTraced, SETS } from './strace.ts'
+import { FATES, LARGE, type World } from './world.ts'
 
 const TIMEOUT = { timeout: IS_WHOLE ? 7_200_000 : 120_000 }
 
@@ -99,6 +102,57 @@ test('drain', TIMEOUT, async () => {
   })
 })
 
+const ALL = [...FATES, LARGE]
+
+/** What went wrong was no job's fault: none is given up but those that can't be delivered. */
+function isNoJobsFault({ spool }: World, where: string): void {
+  const wrong = ALL.filter(({ name, ends }) => ends !== 'failed' && existsSync(join(spool.failed, name)))
+  expect(wrong, where).toEqual([])
+}
+
+test('drain, at its calls on the cache', TIMEOUT, async () => {
+  const files = await filesOfDrain(ALL)
+  const points = await inWorld(async (world) => {
+    world.settle(ALL)
+    return pointsOfAll((await runTraced(drainIntoCache(world, files), SETS.error)).calls)
+  })
+  await everyError("drain's cache", points, 12, async (injection, world) => {
+    world.settle(ALL)
+    const failed = await runTraced(drainIntoCache(world, files), SETS.error, injection)
+    const where = `${injection.set} ${injection.when} ${injection.what}:\n${failed.stderr}`
+    expect([1, 75], where).toContain(failed.exitCode)
+    isReadable(failed.stderr)
+    expect(violations(world.ground, 'crashed'), where).toEqual([])
+    isNoJobsFault(world, where)
+    for (const { name, ends } of ALL) {
+      const path = join(world.spool.new, name)
+      if (ends !== 'done' || !existsSync(path)) continue
+      // It waits for the destination, with all its attempts left.
+      expect(readFileSync(path, 'utf8'), where).not.toMatch(/"attempts":\s*[1-7]/)
+    }
+    await goesOn(world, ALL)
+    return failed.isHit
+  })
+})
+
+test('drain, at its calls on the store', TIMEOUT, async () => {
+  const points = await inWorld(async (world) => {
+    world.settle(ALL)
+    return pointsOfAll((await runTraced(drainFromStore(world, ALL), SETS.error)).calls)
+  })
+  await everyError("drain's store", points, 6, async (injection, world) => {
+    world.settle(ALL)
+    const failed = await runTraced(drainFromStore(world, ALL), SETS.error, injection)
+    const where = `${injection.set} ${injection.when} ${injection.what}:\n${failed.stderr}`
+    expect([1, 75], where).toContain(failed.exitCode)
+    isReadable(failed.stderr)
+    expect(violations(world.ground, 'crashed'), where).toEqual([])
+    isNoJobsFault(world, where)
+    await goesOn(world, ALL)
+    return failed.isHit
+  })
+})
+
 /** A file that may not be read is no valid job. Once its permissions are mended, a person moves it back. */
 function takeBackUnreadable({ spool }: World): void {
   for (const name of readdirSync(spool.failed)) {
@@ -121,7 +175,7 @@ test('enqueue', TIMEOUT, async () => {
     // A line for each path, and one for the roots.
     expect(failed.stderr.split('\n').length, where).toBeLessThanOrEqual(4)
     const isRooted = !failed.stderr.includes('queued, but without GC roots')
-    await areWhole(world, namesIn(failed.stdout), join(world.dir, 'store'), isRooted)
+    await areWhole(world, namesIn(failed.stdout), isRooted)
     expect((await enqueueIn(world, SETS.error)).exitCode).toBe(0)
     return failed.isHit
   })
@@ -148,7 +202,7 @@ test('the hook, at every call of the shell and its tools', TIMEOUT, async () => 
       // A shell that can't open files any more can't start rm either: what it leaves is swept.
       if (canSpeak) tellsTheTruth(world, result, process !== 'sh')
       const isRooted = !/but its paths are not protected/.test(result.stdout)
-      await areWhole(world, [], '/nix/store', isRooted)
+      await areWhole(world, [], isRooted)
       // Once more, in peace.
       rmSync(join(world.dir, 'watched'), { recursive: true })
       const { result: again } = await hookUnder(world, 'date', 'alone')

@@ -2,12 +2,12 @@
 // else. Every proof in this directory ends in `violations`.
 
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { rootKey } from '../../src/nix/gc-roots.ts'
-import { hashOf } from '../../src/nix/store-path.ts'
 import { type Job, parseJob } from '../../src/spool/job.ts'
 import { type Spool, STATES, type State } from '../../src/spool/layout.ts'
 import { mayBeJob } from '../../src/spool/read.ts'
+import { halvesIn } from './cache-check.ts'
 
 /** What a test put into a spool, or had put there by the hook or a command. */
 export interface Handed {
@@ -26,6 +26,8 @@ export interface Ground {
   storeDir: string
   /** Asks the destination whether it has a store path. */
   hasArrived: (storePath: string) => boolean
+  /** The directory of the destination, where it is a `file://` cache that nobody else writes. */
+  cache?: string
   handed: readonly Handed[]
   /** Files that are nobody's jobs, by path, and what was in them. */
   foreign: ReadonlyMap<string, Buffer>
@@ -96,6 +98,10 @@ export const INVARIANTS: readonly Invariant[] = [
         }),
   },
   {
+    name: 'what is in the cache is whole',
+    check: ({ ground: { cache } }) => (cache === undefined ? [] : halvesIn(cache)),
+  },
+  {
     name: 'a job has its GC roots as long as it lives',
     check: ({ found, roots }) =>
       found
@@ -146,21 +152,6 @@ export const INVARIANTS: readonly Invariant[] = [
 export function violations(ground: Ground, moment: Moment): string[] {
   const view = viewOf(ground, moment)
   return INVARIANTS.flatMap(({ name, check }) => check(view).map((what) => `${name}: ${what}`))
-}
-
-/** Asks a `file://` binary cache: it has a path when its narinfo is there, and the NAR that this names. */
-export function isInCache(cache: string, storePath: string): boolean {
-  const narinfo = join(cache, `${hashOf(storePath)}.narinfo`)
-  if (!existsSync(narinfo)) return false
-  const text = readFileSync(narinfo, 'utf8')
-  const [, path] = /^StorePath: (.+)$/m.exec(text) ?? []
-  const [, url] = /^URL: (.+)$/m.exec(text) ?? []
-  return (
-    path !== undefined &&
-    basename(path) === basename(storePath) &&
-    url !== undefined &&
-    existsSync(join(cache, url))
-  )
 }
 
 /** A job's name without the `~1`, `~2`, … that it got where its name was taken. */

@@ -5,17 +5,21 @@
 // All of them with PROOF=1 (`npm run proof`), a share that is spread evenly otherwise. Nix is a stand-in here, see
 // stand-in.ts; a few points with real Nix are in real-nix.test.ts.
 
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { storePath } from '../spool/temp-spool.ts'
+import { narinfoName } from '../../src/cache/narinfo.ts'
+import { hashText } from '../../src/nix/nar-hash.ts'
 import { runProgram } from '../support/run.ts'
 import { violations } from './invariants.ts'
 import {
   areWhole,
   drainArgs,
+  drainIntoCache,
   enqueueIn,
   everyPoint,
+  filesOfDrain,
   goesOn,
   hookUnder,
   inWorld,
@@ -24,37 +28,52 @@ import {
   tellsTheTruth,
 } from './programs.ts'
 import { IS_WHOLE } from './share.ts'
-import { type Injection, LOCK_CALLS, type Point, pointsOf, runTraced, SETS } from './strace.ts'
-import { NIX_UPLOAD, type World } from './world.ts'
+import { inStore, storePath } from './store.ts'
+import { type Injection, type Point, pointsOf, pointsOfAll, runTraced, SETS } from './strace.ts'
+import { FATES, LARGE, NIX_UPLOAD, type World } from './world.ts'
 
 const TIMEOUT = { timeout: IS_WHOLE ? 3_600_000 : 120_000 }
 const KILL = 'signal=SIGKILL'
 
 test('drain: recover, claim, reject, deliver, settle, record, release', TIMEOUT, async () => {
   const kill =
-    (set: string, paths: (world: World) => readonly string[]) =>
+    (paths: (world: World) => readonly string[]) =>
     async ({ kind, nth }: Point, world: World) => {
       world.settle()
       const program = { ...world.program(drainArgs(world)), paths: paths(world) }
-      const killed = await runTraced(program, set, { set: kind, what: KILL, when: `${nth}` })
+      const killed = await runTraced(program, SETS.kill, { set: kind, what: KILL, when: `${nth}` })
       expect(violations(world.ground, 'crashed'), `killed at ${kind} ${nth}`).toEqual([])
       await goesOn(world)
       return killed.isHit
     }
-  const { main, lock } = await callsOfDrain()
-  await everyPoint(
-    'drain',
-    main,
-    8,
-    kill(SETS.kill, (world) => world.program([]).paths),
-  )
-  // What proper-lockfile does in Node's thread pool, where strace counts anew.
-  await everyPoint(
-    "drain's lock",
-    lock,
-    2,
-    kill(LOCK_CALLS, (world) => [world.spool.lockDir]),
-  )
+  const inPool = (world: World) => [
+    world.spool.lockDir,
+    ...FATES.map(({ name }) => join(world.spool.done, name)),
+  ]
+  const watched = (world: World) => world.program([]).paths
+  await everyPoint('drain', await callsOfDrain('main', watched), 8, kill(watched))
+  // What is done in Node's thread pool, where strace counts anew: the lock, and the sync of what is done.
+  await everyPoint("drain's pool", await callsOfDrain('pool', inPool), 3, kill(inPool))
+})
+
+test('drain: the threads that write the cache', TIMEOUT, async () => {
+  const fates = [...FATES, LARGE]
+  const files = await filesOfDrain(fates)
+  const run = (world: World, at?: Point) => {
+    world.settle(fates)
+    return runTraced(drainIntoCache(world, files), SETS.kill, killAt(at))
+  }
+  const points = await inWorld(async (world) => {
+    const { calls, exitCode, stderr } = await run(world)
+    expect(exitCode, stderr).toBe(1)
+    return pointsOfAll(calls)
+  })
+  await everyPoint("drain's cache", points, 6, async (at, world) => {
+    const { isHit } = await run(world, at)
+    expect(violations(world.ground, 'crashed'), `killed at ${at.kind} ${at.nth}`).toEqual([])
+    await goesOn(world, fates)
+    return isHit
+  })
 })
 
 test(
@@ -92,7 +111,7 @@ test('enqueue: three paths at once', TIMEOUT, async () => {
   })
   await everyPoint('enqueue', points, 6, async (at, world) => {
     const result = await enqueueIn(world, SETS.kill, killAt(at))
-    await areWhole(world, namesIn(result.stdout), join(world.dir, 'store'))
+    await areWhole(world, namesIn(result.stdout))
     return result.isHit
   })
 })
@@ -166,24 +185,28 @@ test.each([
         const [, queued] = /^nix-upload: queued (\S+)/.exec(result.stdout) ?? []
         // Without ln there are no roots, and the hook says so.
         const isRooted = !result.stdout.includes(', but its paths are not protected from garbage collection')
-        await areWhole(world, queued === undefined ? [] : [queued.replace(/,$/, '')], '/nix/store', isRooted)
+        await areWhole(world, queued === undefined ? [] : [queued.replace(/,$/, '')], isRooted)
         return watched.isHit
       },
     )
   }
 })
 
-async function callsOfDrain(): Promise<{ main: Point[]; lock: Point[] }> {
-  let [main, lock]: Point[][] = []
-  await inWorld(async (world) => {
+/** The points of a drain where these paths are watched: of its main thread, or of the one in its pool. */
+async function callsOfDrain(
+  thread: 'main' | 'pool',
+  paths: (world: World) => readonly string[],
+): Promise<Point[]> {
+  return await inWorld(async (world) => {
     world.settle()
-    const { calls, exitCode, stderr } = await runTraced(world.program(drainArgs(world)), SETS.kill)
+    const program = { ...world.program(drainArgs(world)), paths: paths(world) }
+    const { calls, exitCode, stderr } = await runTraced(program, SETS.kill)
     expect(exitCode, stderr).toBe(1)
-    main = pointsOf(calls[0] ?? [])
-    lock = pointsOf(calls.slice(1).flat())
     await goesOn(world)
+    const lock = `mkdir("${world.spool.lockDir}"`
+    const isPool = (one: readonly string[]) => one.some((call) => call.startsWith(lock))
+    return pointsOf(calls.find((one) => isPool(one) === (thread === 'pool')) ?? [])
   })
-  return { main: main ?? [], lock: lock ?? [] }
 }
 
 function killAt(at: Point | undefined): Injection | undefined {
@@ -197,8 +220,12 @@ function jobText(name: string, state: 'done' | 'failed'): string {
 
 /** Puts a path at the destination. */
 function upload(world: World, path: string): void {
-  const base = path.slice('/nix/store/'.length)
+  const { narHash, narSize } = inStore(path)
+  const archive = `${path}\n`
+  const fileHash = hashText(createHash('sha256').update(archive).digest())
+  const url = `nar/${fileHash.slice('sha256:'.length)}.nar`
   mkdirSync(join(world.cache, 'nar'), { recursive: true })
-  writeFileSync(join(world.cache, 'nar', base), '')
-  writeFileSync(join(world.cache, `${base.slice(0, 32)}.narinfo`), `StorePath: ${path}\nURL: nar/${base}\n`)
+  writeFileSync(join(world.cache, url), archive)
+  const narinfo = [`StorePath: ${path}`, `URL: ${url}`, `FileHash: ${fileHash}`, `NarHash: ${narHash}`]
+  writeFileSync(join(world.cache, narinfoName(path)), `${narinfo.join('\n')}\nNarSize: ${narSize}\n`)
 }

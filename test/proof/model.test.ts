@@ -1,11 +1,21 @@
 // Random sequences of what hooks, people, daemons, clocks and networks do to one spool, against a reference that knows
 // only this: a job that can be delivered ends in done/, any other in failed/, and the invariants hold at every step.
 // What is run is the real code on a real directory: the loop of the daemon in this process, up to three at once; the
-// hook and daemons that are killed as processes of their own. Only Nix is a stand-in (stand-in.ts).
+// hook and daemons that are killed as processes of their own. Only Nix is a stand-in (stand-in.ts). The cache is a directory
+// of this machine; in an outage there is something else in its place.
 //
 // 20 seconds with a fixed seed; ten minutes with PROOF=1, MINUTES=… for any other time with a new one, SEED=… for one that was printed.
 
-import { lstatSync, lutimesSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  lstatSync,
+  lutimesSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
@@ -21,11 +31,13 @@ import { pause, resume } from '../../src/spool/pause.ts'
 import { requeue } from '../../src/spool/settle.ts'
 import { exists, moveJob } from '../../src/spool/write.ts'
 import { Daemon } from '../integration/daemon.ts'
-import { storePath } from '../spool/temp-spool.ts'
 import { runProgram } from '../support/run.ts'
+import { isInCache } from './cache-check.ts'
 import { type Handed, violations } from './invariants.ts'
 import { evidence, IS_WHOLE } from './share.ts'
-import { HOOK, NIX_UPLOAD, World } from './world.ts'
+import { makeValid } from './stand-in.ts'
+import { STORE, storePath } from './store.ts'
+import { HOOK, NIX_UPLOAD, pathsIn, World } from './world.ts'
 
 const MINUTES = Number(process.env.MINUTES ?? (IS_WHOLE ? 10 : 20 / 60))
 const isLong = IS_WHOLE || process.env.MINUTES !== undefined
@@ -103,19 +115,23 @@ class Run {
   readonly world = new World()
   readonly reference = new Reference()
   readonly roots = new GcRoots(this.world.gcroots)
+  /** What is in the cache, also while it can't be reached. */
+  readonly #kept = join(this.world.dir, 'kept')
   #lives: Promise<unknown>[] = []
   #count = 0
 
   constructor() {
+    mkdirSync(this.#kept)
+    this.#leadTo(this.#kept)
     const { TMPDIR: _, ...env } = this.world.env
     Object.assign(process.env, env)
   }
 
   get ground() {
-    const { ground } = this.world
     return {
-      ...ground,
-      hasArrived: (path: string) => this.reference.excused.has(path) || ground.hasArrived(path),
+      ...this.world.ground,
+      cache: this.#kept,
+      hasArrived: (path: string) => this.reference.excused.has(path) || isInCache(this.#kept, path),
     }
   }
 
@@ -168,9 +184,9 @@ class Run {
         resume(spool)
         return
       case 'outage':
-        return writeFileSync(join(world.dir, 'stand-in/down'), '')
+        return this.#leadTo('/dev/null')
       case 'recovery':
-        return rmSync(join(world.dir, 'stand-in/down'), { force: true })
+        return this.#leadTo(this.#kept)
       case 'keep house':
         return this.#keepHouse()
       case 'jump':
@@ -223,9 +239,14 @@ class Run {
     const config = await loadConfig({ spool: spool.root, to: `file://${cache}` })
     const log = pino({ level: 'silent' })
     const { roots } = this
-    await new Loop({ spool, roots, storeDir: '/nix/store', config, log, onChange: () => undefined }).run(
-      'idle',
-    )
+    await new Loop({ spool, roots, storeDir: STORE, config, log, onChange: () => undefined }).run('idle')
+  }
+
+  /** Has the cache be a link to something, at one blow. */
+  #leadTo(target: string): void {
+    const link = `${this.world.cache}-link`
+    symlinkSync(target, link)
+    renameSync(link, this.world.cache)
   }
 
   async #end(): Promise<void> {
@@ -235,7 +256,7 @@ class Run {
 
   #path(isValid: boolean): string {
     const path = storePath(`${isValid ? 'job' : 'gone'}-${++this.#count}`)
-    if (isValid) writeFileSync(join(this.world.dir, 'stand-in/valid', basename(path)), '')
+    if (isValid) makeValid(this.world.dir, path)
     return path
   }
 
@@ -271,9 +292,7 @@ class Run {
     // In done/ a job loses its roots, and gets them again when it is claimed.
     const isRooted = job.isRooted && from !== 'done' && to !== 'done'
     handed[at] = { ...job, bytes, isRooted }
-    if (to === 'done')
-      for (const path of bytes.toString().match(/\/nix\/store\/[\w-]+/g) ?? [])
-        this.reference.excused.add(path)
+    if (to === 'done') for (const path of pathsIn(bytes.toString())) this.reference.excused.add(path)
     if (withCommand) requeue(spool, from, name)
     else renameSync(join(spool[from], name), join(spool[to], name))
   }
@@ -311,7 +330,7 @@ class Run {
 /** Whether a file is what became of a job: by its name, and by its path where several have that. */
 function isOf({ name, bytes }: Handed, file: string, text: string): boolean {
   if (name !== plain(file)) return false
-  const [path] = /\/nix\/store\/[\w-]+/.exec(bytes.toString()) ?? []
+  const [path] = pathsIn(bytes.toString())
   return path === undefined ? bytes.toString() === text : text.includes(path)
 }
 

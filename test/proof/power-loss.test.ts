@@ -2,21 +2,24 @@
 // their calls, in a model of a disk that loses whatever was not synced, in every way that it can (disk.ts). What is
 // promised must be there each time, whole.
 
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { narinfoName, parseNarInfo } from '../../src/cache/narinfo.ts'
 import { rootKey } from '../../src/nix/gc-roots.ts'
 import { parseJob } from '../../src/spool/job.ts'
 import { STATES } from '../../src/spool/layout.ts'
-import { storePath } from '../spool/temp-spool.ts'
 import { runProgram } from '../support/run.ts'
 import { afterPowerCut, type Call, callsIn, type Disk, type Kind } from './disk.ts'
-import { drainArgs, inWorld, makeStore } from './programs.ts'
+import { drainArgs, inWorld } from './programs.ts'
 import { evidence } from './share.ts'
-import { FATES, HOOK, NIX_UPLOAD, type World } from './world.ts'
+import { makeValid } from './stand-in.ts'
+import { closureOf, STORE, storePath } from './store.ts'
+import { FATES, type Fate, fateOf, HOOK, LARGE, NIX_UPLOAD, pathsIn, type World } from './world.ts'
 
 const KINDS: readonly Kind[] = ['journal', 'any']
-const CALLS = 'openat,write,fsync,fdatasync,?rename,?renameat,renameat2,?symlink,symlinkat,?unlink,unlinkat'
+const CALLS =
+  'openat,write,fsync,fdatasync,syncfs,?mkdir,mkdirat,?rename,?renameat,renameat2,?symlink,symlinkat,?unlink,unlinkat'
 
 /** Runs a program and gives the calls of it that touch the spool or the roots, or say something. */
 async function traced(
@@ -32,7 +35,8 @@ async function traced(
     cwd: '/',
     input,
   })
-  const isOurs = (path: string) => path.startsWith(`${world.spool.root}/`) || path.startsWith(world.gcroots)
+  const places = [`${world.spool.root}/`, world.gcroots, dirname(world.cache)]
+  const isOurs = (path: string) => places.some((place) => path.startsWith(place))
   // The hook reaches tmp/ through what it holds open.
   const trace = readFileSync(log, 'utf8').replaceAll('/proc/self/fd/3/', `${world.spool.tmp}/`)
   const calls = callsIn(trace).filter((call) => (call.does === 'say' ? true : isOurs(call.path)))
@@ -41,7 +45,7 @@ async function traced(
 }
 
 /** A hand-over: from the moment that the jobs are said to be queued, each is in new/, whole and with its roots. */
-function keepsHandOver(program: string, world: World, calls: readonly Call[], storeDir: string): void {
+function keepsHandOver(program: string, world: World, calls: readonly Call[]): void {
   let cuts = 0
   for (const kind of KINDS) {
     for (let count = 0; count <= calls.length; count++) {
@@ -55,7 +59,7 @@ function keepsHandOver(program: string, world: World, calls: readonly Call[], st
         const where = `${program}, power cut behind call ${count} (${kind}): ${JSON.stringify([...disk])}`
         for (const [path, text] of disk) {
           if (!path.startsWith(`${world.spool.new}/`)) continue
-          const job = parseJob(Buffer.from(text), storeDir)
+          const job = parseJob(Buffer.from(text), STORE)
           for (const out of job.outPaths) expect(rootsOn(disk, world, path), where).toContain(`-> ${out}`)
         }
         for (const name of promised) expect(disk.has(join(world.spool.new, name)), where).toBe(true)
@@ -80,11 +84,11 @@ test('C1 to C3: a job that the hook has queued is there, whole and rooted', asyn
         DRV_PATH: `${paths[0]}.drv`,
         OUT_PATHS: paths.join(' '),
       })
-      keepsHandOver(`the hook with ${paths.length} outputs`, world, calls, '/nix/store')
+      keepsHandOver(`the hook with ${paths.length} outputs`, world, calls)
       // The model has teeth: no sync of the hook can be left out without it being seen.
       for (const sync of calls.filter(({ does }) => does === 'sync')) {
         const without = calls.filter((call) => call !== sync)
-        expect(() => keepsHandOver('', world, without, '/nix/store')).toThrow()
+        expect(() => keepsHandOver('', world, without)).toThrow()
       }
     })
   }
@@ -92,64 +96,144 @@ test('C1 to C3: a job that the hook has queued is there, whole and rooted', asyn
 
 test('C1 to C3: so are those that enqueue has queued', async () => {
   await inWorld(async (world) => {
-    const store = makeStore(world, ['x', 'y', 'z'].map(storePath))
-    const paths = readdirSync(store).map((name) => join(store, name))
-    const calls = await traced(
-      world,
-      [NIX_UPLOAD, 'enqueue', '-'],
-      { NIX_STORE_DIR: store },
-      paths.join('\n'),
-    )
-    keepsHandOver('enqueue', world, calls, store)
+    const paths = ['x', 'y', 'z'].map(storePath)
+    const calls = await traced(world, [NIX_UPLOAD, 'enqueue', '-'], {}, paths.join('\n'))
+    keepsHandOver('enqueue', world, calls)
   })
 })
 
-test('C4 to C14: no job is lost by a power cut at any moment of a drain', async () => {
+test('C4 to C14: no job is lost by a power cut at any moment of a drain, nor what was said to be uploaded', async () => {
   await inWorld(async (world) => {
-    world.settle()
+    const fates = [...FATES, LARGE]
+    world.settle(fates)
     const calls = await traced(world, [NIX_UPLOAD, ...drainArgs(world)], {})
-    for (const { name, at, bytes } of FATES) {
-      const before = new Map([[join(world.spool[at], name), bytes]])
-      const own = callsOf(name, calls)
-      let cuts = 0
-      for (const kind of KINDS) {
-        for (let count = 0; count <= own.length; count++) {
-          for (const disk of afterPowerCut(before, own, count, kind)) {
-            cuts++
-            isKept(world, name, bytes, disk, kind, `${name}, power cut behind call ${count} (${kind})`)
-          }
-        }
-      }
-      evidence(`power loss, drain, ${name}: ${own.length} calls, ${cuts} states of the disk`)
+    survive('drain', world, fates, calls)
+    // The model has teeth: no file's sync can be left out, nor those of a directory, without it being seen.
+    const fate = FATES.find(({ name }) => name === 'd-claimed.json') ?? expect.unreachable('there is one')
+    const own = callsOf(fate, calls, world)
+    const directories = [world.spool.done, world.cache, join(world.cache, 'nar')]
+    const synced = own.flatMap((call) => (call.does === 'sync' ? [call.path] : []))
+    const archives = synced.filter((path) => path.includes('.nix-upload-tmp/'))
+    expect(archives.length).toBeGreaterThan(6)
+    for (const path of [...archives, ...directories]) {
+      const without = own.filter((call) => call.does !== 'sync' || call.path !== path)
+      expect(() => survives(world, fate, without), `without the sync of ${path}`).toThrow()
     }
   })
 })
 
-/** The calls that a job is moved or written by; what is done to others is independent of them. */
-function callsOf(name: string, calls: readonly Call[]): Call[] {
-  const isOf = (path: string) => path.includes(`/${name}`)
-  const temporaries = new Set(
-    calls.flatMap((call) =>
-      call.does === 'rename' && isOf(call.to) && call.path.includes('/tmp/') ? [call.path] : [],
-    ),
+test('C4 to C14: nor where so much is done at once that the whole filesystem is synced', async () => {
+  await inWorld(async (world) => {
+    const fates = Array.from({ length: 40 }, (_, at) => fateOf(`many-${at}`))
+    for (const path of fates.flatMap(({ bytes }) => pathsIn(bytes))) makeValid(world.dir, path)
+    world.settle(fates)
+    const calls = await traced(world, [NIX_UPLOAD, ...drainArgs(world)], {})
+    expect(calls.filter(({ does }) => does === 'sync all').length).toBeGreaterThan(0)
+    const some = fates.filter((_, at) => at % 13 === 0)
+    survive('drain of many', world, some, calls)
+  })
+})
+
+/** Whatever a power cut leaves of a drain, each of these jobs is kept, and so is what it has uploaded. */
+function survive(program: string, world: World, fates: readonly Fate[], calls: readonly Call[]): void {
+  for (const fate of fates) {
+    const own = callsOf(fate, calls, world)
+    const cuts = survives(world, fate, own)
+    evidence(`power loss, ${program}, ${fate.name}: ${own.length} calls, ${cuts} states of the disk`)
+  }
+}
+
+/** @returns How many states of the disk there are. */
+function survives(world: World, fate: Fate, own: readonly Call[]): number {
+  const { name, at, bytes, isRooted } = fate
+  const roots = (isRooted ? pathsIn(bytes) : []).map(
+    (path) => [world.root(name, path), `-> ${path}`] as const,
   )
+  const before = new Map([[join(world.spool[at], name), bytes], ...roots])
+  const files = filesOf(fate, world)
+  let cuts = 0
+  for (const kind of KINDS) {
+    for (let count = 0; count <= own.length; count++) {
+      for (const disk of afterPowerCut(before, own, count, kind)) {
+        cuts++
+        const where = `${name}, power cut behind call ${count} (${kind})`
+        isKept(world, fate, disk, kind, where)
+        isClosed(world, name, files, disk, where)
+      }
+    }
+  }
+  return cuts
+}
+
+/** What a job has in the cache, and what must be in it; of what is in the large archive, how much. */
+function filesOf({ bytes, ends }: Fate, { cache }: World): Map<string, string> {
+  if (ends !== 'done') return new Map()
+  const paths = pathsIn(bytes).flatMap(closureOf)
+  const narinfos = paths.map(narinfoName)
+  const archives = narinfos.flatMap(
+    (name) => parseNarInfo(readFileSync(join(cache, name), 'utf8'))?.url ?? [],
+  )
+  expect(archives).toHaveLength(paths.length)
+  const files = ['nix-cache-info', ...narinfos, ...archives].map((name) => join(cache, name))
+  return new Map(files.map((file) => [file, readFileSync(file, 'latin1')]))
+}
+
+/** The calls that a job is moved or written or uploaded by; what is done to others is independent of them. */
+function callsOf(fate: Fate, calls: readonly Call[], world: World): Call[] {
+  const files = filesOf(fate, world)
+  const isOf = (path: string) => path.includes(`/${fate.name}`) || files.has(path)
+  const temporaries = new Set(
+    calls.flatMap((call) => (call.does === 'rename' && isOf(call.to) ? [call.path] : [])),
+  )
+  const { spool, cache, gcroots } = world
+  const states = STATES.map((state) => spool[state])
+  const directories = [...states, gcroots, dirname(cache), cache, join(cache, 'nar')]
   return calls.filter((call) => {
     if (call.does === 'say') return false
-    if (call.does === 'sync' && /\/(new|cur|done|failed|gcroots)$/.test(call.path)) return true
+    if (call.does === 'mkdir' || call.does === 'sync all') return true
+    if (call.does === 'sync' && directories.includes(call.path)) return true
     return isOf(call.path) || temporaries.has(call.path) || (call.does === 'rename' && isOf(call.to))
   })
 }
 
-/** In one place, whole; in done/ the record of a delivery may be lost, since nothing else is lost with it (C12). */
-function isKept(world: World, name: string, bytes: string, disk: Disk, kind: Kind, where: string): void {
+/**
+ * In one place, whole; in done/ the record of a delivery may be lost, since nothing else is lost with it (C12). Anywhere
+ * else it has its roots.
+ */
+function isKept(world: World, { name, bytes, isRooted }: Fate, disk: Disk, kind: Kind, where: string): void {
   const places = STATES.filter((state) => disk.has(join(world.spool[state], name)))
-  const what = `${where}: ${JSON.stringify([...disk])}`
+  const what = `${where}: ${[...disk].map(([path, text]) => `${path} "${text.slice(0, 300)}"`).join('\n')}`
   expect(places.length, what).toBeGreaterThan(0)
   if (kind === 'journal') expect(places, what).toHaveLength(1)
   for (const state of places) {
     const text = disk.get(join(world.spool[state], name)) ?? ''
-    if (state === 'done' || text === bytes) continue
-    const { destinations } = parseJob(Buffer.from(text), '/nix/store')
+    if (state === 'done') continue
+    const needed = isRooted ? pathsIn(bytes) : []
+    for (const path of needed)
+      expect(rootsOn(disk, world, join(world.spool[state], name)), what).toContain(`-> ${path}`)
+    if (text === bytes) continue
+    const { destinations } = parseJob(Buffer.from(text), STORE)
     if (state === 'failed') expect(Object.values(destinations)[0]?.error, what).toBeTypeOf('string')
   }
+}
+
+/** What is in the cache is whole, with all that it tells of; and a job in done/ has all of its files there. */
+function isClosed(
+  world: World,
+  name: string,
+  files: ReadonlyMap<string, string>,
+  disk: Disk,
+  where: string,
+): void {
+  const there = [...files.keys()].filter((file) => disk.has(file))
+  const what = `${where}: ${there.join(' ')}`
+  for (const file of there) {
+    if (disk.get(file)?.length !== files.get(file)?.length) expect.unreachable(`${file} is cut off, ${what}`)
+    const info = file.endsWith('.narinfo') ? parseNarInfo(disk.get(file) ?? '') : undefined
+    const references = info?.references.map((reference) => `${reference.slice(0, 32)}.narinfo`) ?? []
+    for (const needed of info ? [info.url, ...references] : []) {
+      if (!disk.has(join(world.cache, needed))) expect.unreachable(`${file} tells of ${needed}, ${what}`)
+    }
+  }
+  if (disk.has(join(world.spool.done, name))) expect(there, what).toEqual([...files.keys()])
 }

@@ -1,17 +1,18 @@
 // The programs that the proofs break, and what must be so when they are run again in peace.
 
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { expect } from 'vitest'
 import { GcRoots } from '../../src/nix/gc-roots.ts'
+import { nameOf } from '../../src/nix/store-path.ts'
 import { claim } from '../../src/spool/claim.ts'
 import { recover } from '../../src/spool/recover.ts'
-import { storePath } from '../spool/temp-spool.ts'
 import { type RunResult, runProgram } from '../support/run.ts'
 import { violations } from './invariants.ts'
 import { evidence, IS_WHOLE, spread, twoAtATime } from './share.ts'
-import { type Injection, type Point, runTraced, type Traced } from './strace.ts'
-import { FATES, HOOK, NIX_UPLOAD, World } from './world.ts'
+import { closureOf, STORE, storePath } from './store.ts'
+import { type Injection, type Point, type Program, runTraced, type Traced, temporariesOf } from './strace.ts'
+import { FATES, type Fate, HOOK, NIX_UPLOAD, pathsIn, VALID, World } from './world.ts'
 
 /** A world that goes, unless the test fails: then it is what one wants to look at. */
 export async function inWorld<T>(act: (world: World) => Promise<T>): Promise<T> {
@@ -45,6 +46,48 @@ export async function goesOn(world: World, fates = FATES): Promise<void> {
     ...needed,
   ])
   expect(existsSync(join(world.dir, 'stand-in/unexpected'))).toBe(false)
+}
+
+/** The files that a drain writes into the cache, relative to it. */
+export async function filesOfDrain(fates: readonly Fate[]): Promise<string[]> {
+  return await inWorld(async (world) => {
+    world.settle(fates)
+    await goesOn(world, fates)
+    const names = readdirSync(world.cache, { recursive: true, withFileTypes: true })
+    return names
+      .filter((entry) => entry.isFile())
+      .map((entry) => relative(world.cache, join(entry.parentPath, entry.name)))
+  })
+}
+
+/** A drain that is watched where it writes these files into the cache, and nowhere else. */
+export function drainIntoCache(world: World, files: readonly string[]): Program {
+  const directories = [world.cache, join(world.cache, 'nar')]
+  const temporary = directories.map((directory) => join(directory, '.nix-upload-tmp'))
+  const places = files.map((file) => join(world.cache, file))
+  const paths = [
+    dirname(world.cache),
+    ...directories,
+    ...temporary,
+    ...places,
+    ...places.flatMap(temporariesOf),
+  ]
+  return { ...world.program(drainArgs(world)), paths }
+}
+
+/** A drain that is watched where it reads the store, and nowhere else; it packs one path after the other. */
+export function drainFromStore(world: World, fates: readonly Fate[]): Program {
+  const config = join(world.dir, 'config.toml')
+  writeFileSync(config, `pack-jobs = 1\n[[destination]]\nto = "file://${world.cache}"\n`)
+  const all = fates
+    .flatMap(({ bytes }) => pathsIn(bytes))
+    .flatMap((path) => (VALID.includes(path) ? closureOf(path) : []))
+  const paths = [...new Set(all)].flatMap((path) => [
+    path,
+    join(path, 'bin'),
+    join(path, 'bin', nameOf(path)),
+  ])
+  return { ...world.program(['drain', '--config', config]), paths }
 }
 
 /** The shell itself, and its tools: each is watched by itself, since strace counts for each process. */
@@ -114,31 +157,25 @@ export async function hookUnder(
  * What is in new/ after a hand-over that was cut short: all that was promised, each job whole, with its roots, and
  * claimed by a daemon; what is left of the others is swept.
  */
-export async function areWhole(
-  world: World,
-  promised: string[],
-  storeDir: string,
-  isRooted = true,
-): Promise<void> {
+export async function areWhole(world: World, promised: string[], isRooted = true): Promise<void> {
   const names = readdirSync(world.spool.new).filter((name) => !name.startsWith('.'))
   expect(names).toEqual(expect.arrayContaining(promised))
   for (const name of names) {
     const bytes = readFileSync(join(world.spool.new, name))
     expect(JSON.parse(bytes.toString())).toMatchObject({
       version: 1,
-      outPaths: [expect.stringContaining(storeDir)],
+      outPaths: [expect.stringContaining(`${STORE}/`)],
     })
     world.handed.push({ name, bytes, isRooted })
   }
-  const ground = { ...world.ground, storeDir }
-  expect(violations(ground, 'crashed')).toEqual([])
+  expect(violations(world.ground, 'crashed')).toEqual([])
   expect(readdirSync(world.spool.tmp).length).toBeLessThanOrEqual(3)
   recover(world.spool, () => false)
   for (const name of names) {
-    expect(claim(world.spool, new GcRoots(world.gcroots), storeDir, name, () => true).kind).toBe('claimed')
+    expect(claim(world.spool, new GcRoots(world.gcroots), STORE, name, () => true).kind).toBe('claimed')
   }
   await world.sweep()
-  expect(violations(ground, 'recovered')).toEqual([])
+  expect(violations(world.ground, 'recovered')).toEqual([])
   expect(readdirSync(world.spool.tmp)).toEqual([])
   expect(readdirSync(world.gcroots)).toHaveLength(1 + names.length)
 }
@@ -184,26 +221,10 @@ export function namesIn(stdout: string): string[] {
     .sort()
 }
 
-/** A store directory with these paths in it. */
-export function makeStore(world: World, paths: string[]): string {
-  const store = join(world.dir, 'store')
-  mkdirSync(store, { recursive: true })
-  for (const path of paths) writeFileSync(inStore(world, path), '')
-  return store
-}
-
-export function inStore(world: World, path: string): string {
-  return join(world.dir, 'store', path.slice('/nix/store/'.length))
-}
-
 /** Queues three paths at once. */
 export function enqueueIn(world: World, set: string, injection?: Injection): Promise<Traced> {
-  const names = ['x', 'y', 'z'].map(storePath)
-  // Outside a real store there is nothing for lstat(2) to find.
-  const store = makeStore(world, names)
-  const paths = names.map((path) => inStore(world, path))
+  const paths = ['x', 'y', 'z'].map(storePath)
   const program = world.program(['enqueue', '-'], paths.join('\n'))
-  program.env = { ...program.env, NIX_STORE_DIR: store }
   program.paths = [...program.paths, ...paths]
   return runTraced(program, set, injection)
 }

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { STATES, spoolAt } from '../../src/spool/layout.ts'
 import { makeSite, NIX_UPLOAD } from '../integration/site.ts'
-import { type Ground, type Handed, isInCache, violations } from './invariants.ts'
+import { isInCache } from './cache-check.ts'
+import { type Ground, type Handed, violations } from './invariants.ts'
 import { evidence, IS_WHOLE, spread } from './share.ts'
 import { type Point, type Program, pointsOf, runTraced, SETS, temporariesIn } from './strace.ts'
 
@@ -21,6 +22,7 @@ test('drain, killed at some of its system calls, loses nothing', {
     gcroots: site.gcroots,
     storeDir: site.nix.storeDir,
     hasArrived: (path) => isInCache(site.cache, path),
+    cache: site.cache,
     handed,
     foreign: new Map(),
   }

@@ -10,7 +10,8 @@ import { type Daemon, until } from '../integration/daemon.ts'
 import { HOOK, type Site } from '../integration/site.ts'
 import { must } from '../support/run.ts'
 import type { Mood, MoodyCache } from '../support/servers/moody-cache.ts'
-import { type Ground, type Handed, isInCache, type Moment, violations } from './invariants.ts'
+import { isInCache } from './cache-check.ts'
+import { type Ground, type Handed, type Moment, violations } from './invariants.ts'
 
 type State = 'new' | 'cur' | 'done' | 'failed'
 const MOODS: Mood[] = [{ status: 503 }, { status: 403 }, { dropAfter: 100 }, { delayMs: 300 }]

@@ -2,12 +2,14 @@
 //
 // Only calls that touch given paths are counted, so that N means the same call in each run: not one of the thousands
 // that Node makes for itself. strace compares paths as a whole, so temporary files get names that are known
-// beforehand (proof-1, proof-2, …) from a module that Node loads first; that is all that is different from the
-// program as it is shipped. strace counts for each thread by itself, hence `UV_THREADPOOL_SIZE=1`, and each kind of
-// call by itself, so a point is "the third rename".
+// beforehand (proof-1, proof-2, …; in a cache NAME.000000000001, …) from a module that Node loads first, in each of its
+// threads; that is all that is different from the program as it is shipped. strace counts for each thread by itself, hence `UV_THREADPOOL_SIZE=1`, and each kind of
+// call by itself, so a point is "the third rename". strace also follows symlinks, so with a GC root the store path counts
+// that it leads to, and with it what the threads do that pack: by then the main thread has made more calls of each kind
+// than one of those makes.
 
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type RunResult, runProgram } from '../support/run.ts'
 
 /** What changes something, or reads what is decided by. */
@@ -17,11 +19,10 @@ const CHANGING = [
 ].join(',')
 /** What only looks: it can't leave anything behind, but it can fail. */
 export const SETS = { kill: CHANGING, error: `${CHANGING},statx,newfstatat,?lstat,?stat,?fstat` }
-/** What proper-lockfile does for us in Node's thread pool. */
-export const LOCK_CALLS = '?mkdir,mkdirat,?rmdir,?utimes,utimensat'
 
-/** How many temporary files of a run have names known beforehand. */
+/** How many temporary files of a run have names known beforehand, in the spool and in a cache. */
 const TEMPORARIES = 80
+const CACHE_TEMPORARIES = 24
 
 export interface Injection {
   /** The kind of call, or several, each of which is counted by itself. */
@@ -67,16 +68,29 @@ export interface Traced extends RunResult {
   isHit: boolean
 }
 
+/** The points of each thread of a run, each point once: what happens there happens to whoever comes to it first. */
+export function pointsOfAll(threads: readonly string[][]): Point[] {
+  const points = threads.flatMap((calls) => pointsOf(calls))
+  return [...new Map(points.map((point) => [`${point.kind} ${point.nth}`, point])).values()]
+}
+
 /** The paths in a spool's tmp/ that a traced program writes to. */
 export function temporariesIn(tmp: string): string[] {
   return Array.from({ length: TEMPORARIES }, (_, at) => join(tmp, `proof-${at + 1}`))
+}
+
+/** The paths that a traced program writes to before a file comes in its place in a `file://` cache. */
+export function temporariesOf(file: string): string[] {
+  return Array.from({ length: CACHE_TEMPORARIES }, (_, at) =>
+    join(dirname(file), `.nix-upload-tmp/${basename(file)}.${(at + 1).toString(16).padStart(12, '0')}`),
+  )
 }
 
 export async function runTraced(program: Program, set: string, injection?: Injection): Promise<Traced> {
   const log = join(program.dir, 'trace')
   rmSync(log, { force: true })
   const args = [
-    ...['-f', '-qq', '-s', '200', '-o', log, '-e', `trace=${set}`],
+    ...['-f', '-e', 'quiet=all', '-s', '200', '-o', log, '-e', `trace=${set}`],
     ...program.paths.flatMap((path) => ['-P', path]),
     ...(injection ? ['-e', `inject=${injection.set}:${injection.what}:when=${injection.when}`] : []),
     ...[program.command, ...program.args],
@@ -102,8 +116,10 @@ function deterministic(dir: string): Record<string, string> {
       module,
       `import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
+import { isMainThread } from 'node:worker_threads'
 let count = 0
 crypto.randomUUID = () => \`proof-\${++count}\`
+if (!isMainThread) crypto.randomBytes = () => Buffer.from((++count).toString(16).padStart(12, '0'), 'hex')
 syncBuiltinESMExports()
 `,
     )

@@ -20,14 +20,14 @@ import { hashOf } from '../../src/nix/store-path.ts'
 import { type Spool, STATES, type State, spoolAt } from '../../src/spool/layout.ts'
 import { ABANDONED_MS, sweepTemporaries } from '../../src/spool/sweep.ts'
 import { sweepRoots } from '../../src/spool/sweep-roots.ts'
-import { storePath } from '../spool/temp-spool.ts'
-import { type Ground, type Handed, isInCache } from './invariants.ts'
+import { isInCache } from './cache-check.ts'
+import type { Ground, Handed } from './invariants.ts'
 import { makeStandIn } from './stand-in.ts'
+import { STORE, storePath } from './store.ts'
 import { type Program, temporariesIn } from './strace.ts'
 
 export const NIX_UPLOAD = fileURLToPath(new URL('../../bin/nix-upload', import.meta.url))
 export const HOOK = fileURLToPath(new URL('../../bin/nix-upload-hook', import.meta.url))
-const STORE = '/nix/store'
 const REQUEUED = {
   state: 'failed',
   attempts: 8,
@@ -37,7 +37,7 @@ const REQUEUED = {
 const TRIED = { state: 'waiting', attempts: 2, error: 'was reset', lastAttemptAt: '2026-11-20T03:14:02Z' }
 
 /** A job, where it is put, and where it must be once a daemon could do its work. */
-interface Fate {
+export interface Fate {
   name: string
   at: State
   bytes: string
@@ -48,6 +48,11 @@ interface Fate {
 const job = (name: string, more: object = {}) =>
   `${JSON.stringify({ version: 1, outPaths: [storePath(name)], queuedAt: '2026-11-22T03:14:02Z', ...more })}\n`
 const DRV = `${storePath('looked-up')}.drv`
+
+/** A job of a path that can be uploaded. */
+export function fateOf(name: string): Fate {
+  return { name: `i-${name}.json`, at: 'new', bytes: job(name), isRooted: true, ends: 'done' }
+}
 
 /** One job for each way that a job can go. */
 export const FATES: readonly Fate[] = [
@@ -91,6 +96,9 @@ export const FATES: readonly Fate[] = [
   },
   { name: 'h-by-hand.json', at: 'new', bytes: job('by-hand'), isRooted: false, ends: 'done' },
 ]
+/** Is not in memory at any moment, but streams from the store to the cache. */
+export const LARGE = fateOf('large')
+
 export const VALID = [
   'delivered',
   'claimed',
@@ -101,7 +109,13 @@ export const VALID = [
   'x',
   'y',
   'z',
+  'large',
 ].map(storePath)
+
+/** The store paths that a text names. */
+export function pathsIn(text: string): string[] {
+  return text.match(new RegExp(`${STORE}/[\\w-]+`, 'g')) ?? []
+}
 
 export class World {
   readonly dir: string
@@ -117,8 +131,9 @@ export class World {
     this.dir = realpathSync(mkdtempSync(join(tmpdir(), 'nix-upload-proof-')))
     this.spool = spoolAt(join(this.dir, 'spool'))
     this.gcroots = join(this.dir, 'gcroots')
-    this.cache = join(this.dir, 'cache')
-    for (const path of [this.spool.root, this.gcroots, join(this.dir, 'tmp')]) mkdirSync(path)
+    this.cache = join(this.dir, 'disk/cache')
+    for (const path of [this.spool.root, this.gcroots, dirname(this.cache), join(this.dir, 'tmp')])
+      mkdirSync(path)
     for (const state of ['tmp', ...STATES] as const) mkdirSync(this.spool[state])
     const { bin, env } = makeStandIn(this.dir, VALID, { [DRV]: [storePath('looked-up')] })
     this.env = {
@@ -153,7 +168,7 @@ export class World {
     const handed = { name, bytes: Buffer.from(bytes), isRooted }
     this.handed.push(handed)
     if (!isRooted) return
-    for (const path of bytes.match(/\/nix\/store\/[^"]+/g) ?? []) symlinkSync(path, this.root(name, path))
+    for (const path of pathsIn(bytes)) symlinkSync(path, this.root(name, path))
   }
 
   root(name: string, path: string): string {
@@ -167,6 +182,7 @@ export class World {
       gcroots,
       storeDir: STORE,
       hasArrived: (path) => isInCache(this.cache, path),
+      cache: this.cache,
       handed,
       foreign,
     }
@@ -194,7 +210,7 @@ export class World {
         spool.reportFile,
         spool.lockDir,
       ],
-      ...[...temporariesIn(spool.tmp), ...inStates, ...roots, ...VALID],
+      ...[...temporariesIn(spool.tmp), ...inStates, ...roots],
     ]
     return {
       command: NIX_UPLOAD,

@@ -9,8 +9,8 @@ import { Daemon, until } from '../integration/daemon.ts'
 import { stateOf } from '../proof/process-state.ts'
 import { inWorld } from '../proof/programs.ts'
 import { evidence, IS_WHOLE } from '../proof/share.ts'
+import { storePath } from '../proof/store.ts'
 import { NIX_UPLOAD, VALID } from '../proof/world.ts'
-import { storePath } from '../spool/temp-spool.ts'
 import { runProgram } from '../support/run.ts'
 
 const JUNK = IS_WHOLE ? 20_000 : 200

@@ -2,7 +2,7 @@
 // in a file, `--json`, `cat` of a rewritten job or of the note beside a rejected one, the hook's line) is not at its mercy.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { build } from '../cli/cli.ts'
 import { bed, runHook } from '../hook/bed.ts'
@@ -71,7 +71,7 @@ test.each(['a file', 'a terminal'])(
 
 test('a path in a job that nobody has checked yet', async () => {
   await inWorld(async ({ spool, env }) => {
-    const path = `/\u001b[2J\u009b/${(VALID[0] ?? '').slice('/nix/store/'.length)}`
+    const path = `/\u001b[2J\u009b/${basename(VALID[0] ?? '')}`
     writeFileSync(join(spool.new, 'job'), JSON.stringify({ outPaths: [path], drvPath: `${path}.drv` }))
     const { stdout } = await runProgram(NIX_UPLOAD, ['show', 'job'], { env, cwd: '/' })
     expect(stdout).toContain('\\u{1b}[2J')

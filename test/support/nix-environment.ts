@@ -31,8 +31,8 @@ export function nixConf(version: NixVersion, settings: string[] = []): string {
     'substituters =',
     'build-users-group =',
     'experimental-features = nix-command',
-    // 2.8 starts it before every build and would look for it in the host's /usr/libexec.
-    `build-hook = ${join(dirname(version.bin), 'libexec/nix/build-remote')}`,
+    // 2.8 starts it before every build and would look for it in the host's /usr/libexec. Lix would take it for a command.
+    ...(version.isLix ? [] : [`build-hook = ${join(dirname(version.bin), 'libexec/nix/build-remote')}`]),
     // A test's store need not outlive a power cut.
     'fsync-metadata = false',
     ...settings,

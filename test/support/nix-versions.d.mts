@@ -1,12 +1,23 @@
 /** One release of Nix to test with: `bin` holds `nix`, `nix-build`, `nix-store` and the rest. */
 export interface NixVersion {
+  /** `Nix 2.34.8`, `Lix 2.95.3` */
+  name: string
   version: string
-  suite: string
+  isLix: boolean
   bin: string
 }
 
-/** Fetches the releases that are not in the cache; `say` is told of each in one line. */
+/** Fetches Debian's releases that are not in the cache; `say` is told of each in one line. */
 export function ensureNixVersions(say?: (line: string) => void): Promise<NixVersion[]>
 
-/** The releases to test with, oldest first; throws when one can't be had. */
+/** Debian's releases, oldest first; throws when one can't be had. With NIX_UPLOAD_TEST_ONLY, that one alone. */
 export function nixVersions(): Promise<NixVersion[]>
+
+/** Those and the ones in NIX_UPLOAD_TEST_NIX: for the tests that tell releases apart. */
+export function everyNix(): Promise<NixVersion[]>
+
+/** The release whose programs are in a directory. */
+export function releaseAt(bin: string): Promise<NixVersion>
+
+/** Whether a release was built with a client of S3's: Debian's older ones and Lix's were not. */
+export function hasS3(version: NixVersion): boolean

@@ -1,12 +1,12 @@
-// Three real releases of Nix beside each other, taken from Debian's packages without installing one of them:
+// Real releases of Nix beside each other. Three are taken from Debian's packages without installing one of them:
 // downloaded with an apt root of their own, unpacked into the user's cache, and the one binary pointed at its
-// own C library. What the host has is neither used nor changed.
+// own C library. What the host has is neither used nor changed. NIX_UPLOAD_TEST_NIX names others, such as Lix.
 // Plain JavaScript: `.ci/prepare.mjs` loads it on whatever Node the machine has.
 
 import { execFile } from 'node:child_process'
 import * as fs from 'node:fs'
 import { homedir } from 'node:os'
-import { isAbsolute, join } from 'node:path'
+import { delimiter, isAbsolute, join } from 'node:path'
 import { promisify } from 'node:util'
 import { downloadPackages } from './debian-packages.mjs'
 
@@ -22,7 +22,7 @@ const COMMANDS =
 /**
  * Makes sure that every release is in the cache, fetching what is missing.
  * @param {(line: string) => void} [say] told in one line of each release that has to be fetched
- * @returns {Promise<{version: string, suite: string, bin: string}[]>}
+ * @returns {Promise<{name: string, version: string, isLix: boolean, bin: string}[]>}
  */
 export async function ensureNixVersions(say = () => {}) {
   const cache = join(cacheHome(), 'nix-upload', 'nix')
@@ -33,12 +33,28 @@ export async function ensureNixVersions(say = () => {}) {
 }
 
 /**
- * The releases to test with, oldest first. Fetches them if need be, and throws when one can't be had: a test
- * that needs a release must fail then, not be skipped.
- * @returns {Promise<{version: string, suite: string, bin: string}[]>}
+ * The releases that most tests run with: Debian's three, oldest first. Where NIX_UPLOAD_TEST_ONLY names a version, that
+ * one alone. Fetches them if need be, and throws when one can't be had: a test that needs a release must fail then, not
+ * be skipped.
+ * @returns {Promise<{name: string, version: string, isLix: boolean, bin: string}[]>}
  */
 export async function nixVersions() {
-  return ensureNixVersions()
+  return process.env.NIX_UPLOAD_TEST_ONLY ? everyNix() : ensureNixVersions()
+}
+
+/**
+ * Every release there is: Debian's three, oldest first, then those in NIX_UPLOAD_TEST_NIX (directories with `nix` in
+ * them, separated by colons), in that order. The tests that tell releases apart run with all of them.
+ * @returns {Promise<{name: string, version: string, isLix: boolean, bin: string}[]>}
+ */
+export async function everyNix() {
+  const { NIX_UPLOAD_TEST_NIX: more = '', NIX_UPLOAD_TEST_ONLY: only } = process.env
+  const bins = more.split(delimiter).filter((bin) => bin !== '')
+  const all = [...(await ensureNixVersions()), ...(await Promise.all(bins.map(releaseAt)))]
+  if (!only) return all
+  const named = all.filter(({ version }) => version === only)
+  if (named.length > 0) return named
+  throw new Error(`NIX_UPLOAD_TEST_ONLY=${only}: there are ${all.map(({ version }) => version).join(', ')}`)
 }
 
 function cacheHome() {
@@ -48,8 +64,8 @@ function cacheHome() {
 
 async function ensure(suite, home, cache, say) {
   const bin = join(home, 'bin')
-  const cached = await versionOf(bin).catch(() => undefined)
-  if (cached) return { version: cached, suite, bin }
+  const cached = await releaseAt(bin).catch(() => undefined)
+  if (cached) return cached
   say(`fetching Nix from Debian ${suite} into ${home}`)
   try {
     fs.mkdirSync(cache, { recursive: true })
@@ -67,7 +83,7 @@ async function ensure(suite, home, cache, say) {
     } finally {
       fs.rmSync(work, { recursive: true, force: true })
     }
-    return { version: await versionOf(bin), suite, bin }
+    return await releaseAt(bin)
   } catch (error) {
     throw new Error(
       `Nix from Debian ${suite} could not be prepared in ${home}: ${reason(error)}\n` +
@@ -76,12 +92,25 @@ async function ensure(suite, home, cache, say) {
   }
 }
 
-/** Asked of the binary and not of a list here, because sid moves on. Fails when the cache was moved or damaged. */
-async function versionOf(bin) {
+/**
+ * Whether a release was built with a client of S3's: Debian's older ones and Lix's were not.
+ * @param {{version: string, isLix: boolean}} nix
+ */
+export function hasS3({ version, isLix }) {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return !isLix && (major > 2 || minor >= 33)
+}
+
+/**
+ * The release whose programs are in a directory. It is asked of the binary and not of a list here, because sid moves on.
+ * @returns {Promise<{name: string, version: string, isLix: boolean, bin: string}>}
+ */
+export async function releaseAt(bin) {
   const { stdout } = await exec(join(bin, 'nix'), ['--version'], { env: {} })
-  const version = /(\d+\.\d+\S*)\s*$/.exec(stdout)?.[1]
+  // Lix has more lines, about the machine.
+  const [, kind, version] = /^nix \((\w+).*\) (\d+\.\d+\S*)$/m.exec(stdout) ?? []
   if (!version) throw new Error(`${bin}/nix --version says "${stdout.trim()}"`)
-  return version
+  return { name: `${kind} ${version}`, version, isLix: kind === 'Lix', bin }
 }
 
 /** Takes the binary and the libraries out of the packages and makes `made` what is to be renamed to `home`. */
@@ -136,7 +165,7 @@ function sweep(cache, suite) {
 
 /** Puts what was made in its place, unless another test run was quicker: both made the same. */
 async function replace(made, home, work) {
-  const isThere = () => versionOf(join(home, 'bin')).catch(() => undefined)
+  const isThere = () => releaseAt(join(home, 'bin')).catch(() => undefined)
   if (await isThere()) return
   if (fs.existsSync(home)) fs.renameSync(home, join(work, 'damaged'))
   try {

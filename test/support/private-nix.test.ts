@@ -1,14 +1,14 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { nixVersions } from './nix-versions.mjs'
+import { everyNix } from './nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from './private-nix.ts'
 
 const HOOK = `#!/bin/sh
 printf '%s|%s|%s\\n' "$DRV_PATH" "$OUT_PATHS" "$NOTE" >> "$HOOK_LOG"
 `
 
-describe.each(await nixVersions())('a private Nix $version', (version) => {
+describe.each(await everyNix())('a private $name', (version) => {
   let nix: PrivateNix
   let hook: string
   beforeAll(async () => {
@@ -19,7 +19,9 @@ describe.each(await nixVersions())('a private Nix $version', (version) => {
   afterAll(() => nix.cleanup())
 
   test('runs that version and none of the host', async () => {
-    expect((await nix.run('nix', ['--version'])).stdout).toBe(`nix (Nix) ${version.version}`)
+    const printed = (await nix.run('nix', ['--version'])).stdout.split('\n')[0]
+    const kind = version.isLix ? 'Lix, like Nix' : 'Nix'
+    expect(printed).toBe(`nix (${kind}) ${version.version}`)
     expect((await nix.run('sh', ['-c', 'command -v nix-store'])).stdout).toBe(join(version.bin, 'nix-store'))
   })
 

@@ -130,9 +130,8 @@ export class PrivateNix {
 
   /** Whether this store has a path. */
   async isValid(path: string): Promise<boolean> {
-    const result = await this.run('nix-store', ['--check-validity', path])
-    if (result.exitCode !== 0 && !result.stderr.includes('is not valid')) must(result, `look up ${path}`)
-    return result.exitCode === 0
+    const result = await this.run('nix-store', ['--check-validity', '--print-invalid', path])
+    return must(result, `look up ${path}`).stdout === ''
   }
 
   /**

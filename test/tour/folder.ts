@@ -3,8 +3,9 @@
 import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { delimiter, dirname, join, resolve } from 'node:path'
+import { type NixVersion, releaseAt } from '../support/nix-versions.mjs'
 import { PrivateNix } from '../support/private-nix.ts'
-import { must, runProgram } from '../support/run.ts'
+import { must } from '../support/run.ts'
 import { emptyDirectory, SETTINGS, SETTINGS_TITLE } from './empty-directory.ts'
 
 export const CHECKOUT = join(import.meta.dirname, '../..')
@@ -30,9 +31,9 @@ export class Folder {
   /** All that the tour's programs get to see of their environment. */
   readonly env: Record<string, string>
 
-  constructor(dir: string, nixBin: string, nixVersion: string) {
+  constructor(dir: string, version: NixVersion) {
     this.dir = dir
-    this.nix = new PrivateNix({ version: nixVersion, suite: '', bin: nixBin }, join(dir, 'nix'))
+    this.nix = new PrivateNix(version, join(dir, 'nix'))
     this.spool = join(dir, 'spool')
     this.cache = join(dir, 'spool-cache')
     this.gcroots = join(this.nix.gcrootsDir, 'nix-upload')
@@ -63,8 +64,7 @@ export class Folder {
 export async function makeFolder(asked = join(CHECKOUT, 'tour')): Promise<Folder> {
   const bin = findNix()
   const dir = await emptyDirectory(resolve(asked))
-  const { stdout } = must(await runProgram(join(bin, 'nix'), ['--version'], {}), 'ask Nix for its version')
-  const folder = new Folder(dir, bin, /\d+\.\d+\S*/.exec(stdout)?.[0] ?? stdout)
+  const folder = new Folder(dir, await releaseAt(bin))
   writeFileSync(join(dir, SETTINGS), settings(folder))
   for (const path of [folder.nix.dir, folder.nix.confDir, folder.nix.env.HOME]) mkdirSync(path)
   writeFileSync(join(folder.nix.confDir, 'nix.conf'), nixConf(bin))

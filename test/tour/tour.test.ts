@@ -23,7 +23,7 @@ function runTour(bin: string, folder: string): Promise<RunResult> {
   return runProgram(process.execPath, [TOUR, folder], { env: environment(bin) })
 }
 
-describe.each(versions)('the tour with Nix $version', ({ version, bin }) => {
+describe.each(versions)('the tour with $name', ({ name, version, bin }) => {
   let tour: RunResult
   beforeAll(async () => {
     tour = await runTour(bin, join(dir, version))
@@ -32,13 +32,13 @@ describe.each(versions)('the tour with Nix $version', ({ version, bin }) => {
   test('goes through and says so', async () => {
     const { stdout, stderr, exitCode } = tour
     expect({ stderr, exitCode }).toEqual({ stderr: '', exitCode: 0 })
-    for (const name of ['greeting', 'icons', 'library', 'hello', 'bundle']) {
+    for (const built of ['greeting', 'icons', 'library', 'hello', 'bundle']) {
       // On a busy machine another job's step can come in between; then the line goes on further down, behind a "…".
-      const steps = stdout.match(new RegExp(`^  ${name}-1.0 .*$`, 'gm'))?.join(' ')
+      const steps = stdout.match(new RegExp(`^  ${built}-1.0 .*$`, 'gm'))?.join(' ')
       expect(steps).toMatch(/ new\/ .* s.* → cur\/ .* s.* → done\/ .* s/)
     }
     expect(stdout.match(/ → done\//g)).toHaveLength(5)
-    expect(stdout).toContain(`with Nix ${version}\n`)
+    expect(stdout).toContain(`with ${name}\n`)
     expect(stdout).toContain('fetched, all 5')
     expect(stdout).toContain(
       "refused, since the paths are not signed by any of the keys in 'trusted-public-keys'",

@@ -29,7 +29,7 @@ clearTimeout(stuck)
 
 async function tour(folder: Folder): Promise<void> {
   const at = (path: string) => folder.short(path)
-  say(`${style('bold', 'The tour of nix-upload')}, with Nix ${folder.nix.version.version}`)
+  say(`${style('bold', 'The tour of nix-upload')}, with ${folder.nix.version.name}`)
 
   const watch = `nix-upload watch --secret-key-file ${at(folder.secretKey)}`
   heading(

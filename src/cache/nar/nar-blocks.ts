@@ -1,13 +1,12 @@
 import {
   closeSync,
   constants,
-  type Dirent,
   fstatSync,
-  lstatSync,
   openSync,
   readdirSync,
   readlinkSync,
   readSync,
+  type Stats,
 } from 'node:fs'
 import { encode } from '../../nix/wire.ts'
 import type { BufferPool } from '../../util/buffer-pool.ts'
@@ -42,13 +41,17 @@ const WORD = 8
 /** What macOS stores get behind names that differ in capitals only (nix: src/libutil/archive.cc). */
 const CASE_HACK = /~nix~case~hack~\d+$/
 
-type Entry = Dirent<Buffer>
+/** A name in a directory, one character a byte: on the disk, and in the archive. */
+interface Name {
+  onDisk: string
+  inArchive: string
+}
 
 /** A directory that is being packed. */
 interface Level {
   /** In bytes, one a character: names need not be UTF-8. */
   path: string
-  entries: IterableIterator<{ name: string; entry: Entry }>
+  names: IterableIterator<Name>
   listing: Map<string, Listing> | undefined
 }
 
@@ -84,22 +87,22 @@ export class NarBlocks {
       const setRoot = (listing: Listing) => {
         this.listing = listing
       }
-      yield* this.#node(root, lstatSync(this.#path), levels, setRoot)
+      yield* this.#node(root, levels, setRoot)
       for (let level = levels.at(-1); level; level = levels.at(-1)) {
-        const next = level.entries.next()
+        const next = level.names.next()
         if (next.done) {
           levels.pop()
           yield* this.#put(levels.length > 0 ? END_ENTRY : END)
           continue
         }
-        const { name, entry } = next.value
+        const { onDisk, inArchive } = next.value
         const { listing } = level
-        const path = `${level.path}/${entry.name.toString('latin1')}`
-        const bytes = Buffer.from(name, 'latin1')
+        const path = `${level.path}/${onDisk}`
+        const bytes = Buffer.from(inArchive, 'latin1')
         yield* this.#put(ENTRY)
         yield* this.#put(encode([bytes]))
         yield* this.#put(NODE)
-        yield* this.#node(path, entry, levels, (one) => {
+        yield* this.#node(path, levels, (one) => {
           listing?.set(bytes.toString(), one)
         })
       }
@@ -113,58 +116,47 @@ export class NarBlocks {
   }
 
   /** Packs a file or a symlink; a directory is put on the levels, and packed by and by. */
-  *#node(
-    path: string,
-    kind: Pick<Entry, 'isFile' | 'isDirectory' | 'isSymbolicLink'>,
-    levels: Level[],
-    list: (listing: Listing) => void,
-  ) {
+  *#node(path: string, levels: Level[], list: (listing: Listing) => void) {
     const bytes = Buffer.from(path, 'latin1')
-    if (kind.isDirectory()) {
-      const listing = this.#wantsListing ? new Map<string, Listing>() : undefined
-      if (listing) list({ type: 'directory', entries: listing })
-      levels.push({
-        path,
-        entries: sorted(readdirSync(bytes, { withFileTypes: true, encoding: 'buffer' })),
-        listing,
-      })
-      return yield* this.#put(DIRECTORY)
-    }
-    if (kind.isSymbolicLink()) {
+    const fd = openUnlessLink(bytes)
+    if (fd === undefined) {
       const target = readlinkSync(bytes, 'buffer')
       if (this.#wantsListing) list({ type: 'symlink', target: target.toString() })
       yield* this.#put(SYMLINK)
       yield* this.#put(encode([target]))
-    } else if (kind.isFile()) yield* this.#file(bytes, list)
-    else throw new NotPackable(`${bytes} is neither a file nor a directory nor a symlink`)
-    yield* this.#put(levels.length > 0 ? END_ENTRY : END)
-  }
-
-  *#file(path: Buffer, list: (listing: Listing) => void) {
-    const fd = openFile(path)
+      return yield* this.#put(levels.length > 0 ? END_ENTRY : END)
+    }
     try {
       const stats = fstatSync(fd)
-      if (!stats.isFile()) throw new NotPackable(`${path} is not a file any more`)
-      const { size, mode } = stats
-      const isExecutable = (mode & OWNER_MAY_EXECUTE) !== 0
-      yield* this.#put(REGULAR)
-      if (isExecutable) yield* this.#put(EXECUTABLE)
-      yield* this.#put(CONTENTS)
-      yield* this.#put(encode([size]))
-      if (this.#wantsListing) {
-        list({ type: 'regular', size, narOffset: this.#total, isExecutable })
+      if (stats.isDirectory()) {
+        const listing = this.#wantsListing ? new Map<string, Listing>() : undefined
+        if (listing) list({ type: 'directory', entries: listing })
+        levels.push({ path, names: sorted(readdirSync(bytes, 'latin1')), listing })
+        return yield* this.#put(DIRECTORY)
       }
-      for (let at = 0; at < size; ) {
-        const room = Math.min(size - at, this.#block.length - this.#filled)
-        const count = readSync(fd, this.#block, this.#filled, room, at)
-        if (count === 0) throw new NotPackable(`${path} was cut short while it was read`)
-        at += count
-        yield* this.#advance(count)
-      }
-      yield* this.#put(PADDING.subarray(0, (WORD - (size % WORD)) % WORD))
+      if (!stats.isFile()) throw notPackable(bytes)
+      yield* this.#file(bytes, fd, stats, list)
+      yield* this.#put(levels.length > 0 ? END_ENTRY : END)
     } finally {
       closeSync(fd)
     }
+  }
+
+  *#file(path: Buffer, fd: number, { size, mode }: Stats, list: (listing: Listing) => void) {
+    const isExecutable = (mode & OWNER_MAY_EXECUTE) !== 0
+    yield* this.#put(REGULAR)
+    if (isExecutable) yield* this.#put(EXECUTABLE)
+    yield* this.#put(CONTENTS)
+    yield* this.#put(encode([size]))
+    if (this.#wantsListing) list({ type: 'regular', size, narOffset: this.#total, isExecutable })
+    for (let at = 0; at < size; ) {
+      const room = Math.min(size - at, this.#block.length - this.#filled)
+      const count = readSync(fd, this.#block, this.#filled, room, at)
+      if (count === 0) throw new NotPackable(`${path} was cut short while it was read`)
+      at += count
+      yield* this.#advance(count)
+    }
+    yield* this.#put(PADDING.subarray(0, (WORD - (size % WORD)) % WORD))
   }
 
   *#put(bytes: Uint8Array) {
@@ -189,20 +181,32 @@ export class NarBlocks {
 
 const PADDING = new Uint8Array(WORD)
 
-function openFile(path: Buffer): number {
+/** @returns undefined for a symlink. */
+function openUnlessLink(path: Buffer): number | undefined {
   try {
     return openSync(path, FLAGS)
   } catch (error) {
-    if (codeOf(error) === 'ELOOP') throw new NotPackable(`${path} is not a file any more`)
+    if (codeOf(error) === 'ELOOP') return undefined
+    // A socket.
+    if (codeOf(error) === 'ENXIO') throw notPackable(path)
     throw error
   }
 }
 
-/** By the bytes of their names, as Nix does. */
-function sorted(entries: Entry[]): IterableIterator<{ name: string; entry: Entry }> {
-  const named = entries.map((entry) => {
-    const name = entry.name.toString('latin1')
-    return { name: process.platform === 'darwin' ? name.replace(CASE_HACK, '') : name, entry }
-  })
-  return named.sort((one, other) => (one.name < other.name ? -1 : 1)).values()
+function notPackable(path: Buffer): NotPackable {
+  return new NotPackable(`${path} is neither a file nor a directory nor a symlink`)
+}
+
+/** By their bytes, as Nix does. */
+function sorted(names: string[]): IterableIterator<Name> {
+  if (process.platform !== 'darwin') {
+    return names
+      .sort()
+      .map((name) => ({ onDisk: name, inArchive: name }))
+      .values()
+  }
+  return names
+    .map((onDisk) => ({ onDisk, inArchive: onDisk.replace(CASE_HACK, '') }))
+    .sort((one, other) => (one.inArchive < other.inArchive ? -1 : 1))
+    .values()
 }

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { hashText } from '../../nix/nar-hash.ts'
 import { BufferPool } from '../../util/buffer-pool.ts'
 import { type CallContext, serveCalls } from '../../util/thread-server.ts'
@@ -18,11 +20,32 @@ const BLOCKS_AHEAD = 2
 
 const pool = new BufferPool(BLOCK_BYTES)
 
-serveCalls<PackCall, Packed>((call, context) => {
-  const isAtOnce =
-    call.to === 'bytes' && call.narSize <= SMALL_BYTES && typeof call.compression.by === 'string'
-  return isAtOnce ? packAtOnce(call) : packStream(call, context)
-})
+/** After so much has come out of a compressor, the memory that it came in is freed. */
+const GARBAGE_BYTES = 8 * 1024 * 1024
+let garbage = 0
+
+/**
+ * Each chunk that a compressor makes is new memory outside of the heap, of which V8 lets 64 MiB heap up before it looks. A
+ * collection of young garbage takes less than a millisecond.
+ */
+function collectGarbageAfter(bytes: number): void {
+  garbage += bytes
+  if (garbage < GARBAGE_BYTES) return
+  garbage = 0
+  collectYoungGarbage({ type: 'minor' })
+}
+
+setFlagsFromString('--expose-gc')
+const collectYoungGarbage: (options: { type: 'minor' }) => void = runInNewContext('gc')
+
+serveCalls<PackCall, Packed>(
+  (call, context) => {
+    const isAtOnce =
+      call.to === 'bytes' && call.narSize <= SMALL_BYTES && typeof call.compression.by === 'string'
+    return isAtOnce ? packAtOnce(call) : packStream(call, context)
+  },
+  (buffer) => pool.giveBack(Buffer.from(buffer)),
+)
 
 /** The class of error that says so; its name is what crosses to the other thread. */
 class NotAsBuilt extends Error {
@@ -85,6 +108,7 @@ async function packStream(call: PackCall, { signal, send }: CallContext): Promis
     // Before the archive's end is there: what is not as it was built is never whole anywhere.
     check(call, size, hashText(hash.digest()))
     await sink.end()
+    await output.end()
   } catch (error) {
     sink.destroy()
     throw error
@@ -98,6 +122,8 @@ class Output {
   readonly #send: CallContext['send']
   readonly #hash = createHash('sha256')
   readonly #kept: Buffer[] = []
+  #chunk = EMPTY
+  #filled = 0
   #size = 0
 
   constructor({ to }: PackCall, send: CallContext['send']) {
@@ -105,22 +131,47 @@ class Output {
     this.#send = send
   }
 
-  /** @param bytes Are copied: their memory may be used again. */
+  /**
+   * @param bytes Are copied: their memory may be used again.
+   * @returns A promise where whoever reads is slower.
+   */
   add(bytes: Buffer): Promise<void> | undefined {
     this.#hash.update(bytes)
     this.#size += bytes.length
-    if (this.#to === 'nowhere') return undefined
-    const copy = Uint8Array.from(bytes)
-    if (this.#to === 'chunks') return this.#send(copy)
-    this.#kept.push(Buffer.from(copy.buffer))
-    return undefined
+    collectGarbageAfter(bytes.length)
+    if (this.#to === 'bytes') this.#kept.push(Buffer.from(bytes))
+    let held: Promise<void> | undefined
+    if (this.#to !== 'chunks') return held
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#chunk.length === 0) this.#chunk = pool.take()
+      const end = Math.min(bytes.length, at + this.#chunk.length - this.#filled)
+      this.#chunk.set(bytes.subarray(at, end), this.#filled)
+      this.#filled += end - at
+      at = end
+      if (this.#filled === this.#chunk.length) held = this.#flush()
+    }
+    return held
+  }
+
+  /** Hands the rest over. */
+  end(): Promise<void> | undefined {
+    return this.#filled > 0 ? this.#flush() : undefined
   }
 
   result(): Packed {
     const bytes = Uint8Array.from(Buffer.concat(this.#kept))
     return { bytes, fileHash: hashText(this.#hash.digest()), fileSize: this.#size }
   }
+
+  #flush(): Promise<void> | undefined {
+    const chunk = this.#chunk.subarray(0, this.#filled)
+    this.#chunk = EMPTY
+    this.#filled = 0
+    return this.#send(chunk)
+  }
 }
+
+const EMPTY = Buffer.allocUnsafeSlow(0)
 
 /** Takes the blocks of an archive. */
 interface Sink {

@@ -5,6 +5,7 @@ import { NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
 
 /** How an archive goes out as it is made. */
 export interface PackedStream {
+  /** The memory of a chunk is used again once the next one is asked for. */
   chunks: AsyncIterable<Uint8Array>
   /** What it came to; only once the chunks have come to their end. */
   packed: () => Packed
@@ -16,7 +17,6 @@ export interface PackedStream {
  */
 export class Packer {
   readonly #threads: readonly Thread<PackCall, Packed>[]
-  #next = 0
 
   /** @param jobs How many threads. They are started when they are needed. */
   constructor(jobs: number) {
@@ -103,11 +103,9 @@ export class Packer {
     }
   }
 
-  /** The one with the least to do. */
+  /** The first one that has nothing to do, or else the one with the least: a thread that is not needed is not started. */
   #thread(): Thread<PackCall, Packed> {
-    this.#next++
-    const inTurn = this.#threads.map((_, at) => this.#threads[(at + this.#next) % this.#threads.length])
-    const [first, ...rest] = inTurn.flatMap((thread) => thread ?? [])
+    const [first, ...rest] = this.#threads
     if (!first) throw new Error('there is no thread to pack with')
     return rest.reduce((best, thread) => (thread.load < best.load ? thread : best), first)
   }

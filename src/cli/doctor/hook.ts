@@ -38,6 +38,10 @@ export async function checkHook({ config }: Patient): Promise<Check[]> {
     return [fail(NAME, `post-build-hook is ${file}, which does not run nix-upload-hook`, remedy)]
   }
   const daemon = byDaemon || isRoot ? nixDaemon() : undefined
+  if (byDaemon && !isRoot && spoolOf(text) === undefined && config.spool !== DEFAULTS.spool) {
+    const what = `${file}; whether it queues in ${config.spool} is for root to see, as nix-daemon's environment says where`
+    return [warn(NAME, what, 'Run doctor as root')]
+  }
   const spool =
     spoolOf(text) ?? (daemon?.env ?? (byDaemon ? {} : process.env)).NIX_UPLOAD_SPOOL ?? DEFAULTS.spool
   if (spool !== config.spool) {

@@ -3,22 +3,30 @@ import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { isBinaryCache } from '../../config/store-url.ts'
 import { publicKeyOf } from '../../nix/secret-key.ts'
+import { signingKeysOfNix } from '../../nix/settings.ts'
 import { UserError, wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 
 /** Can the service read what it signs with, is that a key, and what would users trust? */
-export function checkKeys({ config, service }: Patient): Check[] {
+export async function checkKeys({ config, service }: Patient): Promise<Check[]> {
+  const ofNix = await signingKeysOfNix()
   return config.destinations.flatMap((destination) => [
-    ...keyOf(destination, service.user.name),
+    ...keyOf(destination, service.user.name, ofNix),
     ...netrcOf(destination, service.user.name),
   ])
 }
 
-function keyOf(destination: Destination, user: string): Check[] {
+/** @param ofNix The files of the keys that Nix itself signs with what it builds (`secret-key-files` in nix.conf). */
+function keyOf(destination: Destination, user: string, ofNix: readonly string[]): Check[] {
   const { secretKeyFile, command, to } = destination
   const name = `key of ${destination.name}`
   if (secretKeyFile === undefined) {
     if (command || !isBinaryCache(to)) return []
+    if (ofNix.length > 0) {
+      const keys = ofNix.map(publicKeyOrFile).join(' and ')
+      const what = `none here: Nix signs what it builds with ${keys} (secret-key-files), and what it fetched keeps its signatures`
+      return [ok(name, what)]
+    }
     const what = 'none: uploads are not signed, and Nix takes unsigned paths from no cache'
     return [
       warn(name, what, '`nix-upload init` makes a key pair; then secret-key-file = "…" in the configuration'),
@@ -34,10 +42,29 @@ function keyOf(destination: Destination, user: string): Check[] {
     return [warn(name, what, `chmod 400 ${secretKeyFile}`)]
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    const remedy = error.message.includes("can't be read")
+    const remedy = !canRead(secretKeyFile)
       ? `chown ${user} ${secretKeyFile}; chmod 400 ${secretKeyFile}. Or leave it root's, and hand it over as a credential (docs/SYSTEMD.md, Secrets)`
       : `Put the secret half of a pair there: nix-store --generate-binary-cache-key NAME ${secretKeyFile} PUBLIC-FILE`
     return [fail(name, error.message, remedy)]
+  }
+}
+
+function canRead(file: string): boolean {
+  try {
+    readFileSync(file)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** root's key need not be readable by us. */
+function publicKeyOrFile(file: string): string {
+  try {
+    return publicKeyOf(file)
+  } catch (error) {
+    if (error instanceof UserError) return file
+    throw error
   }
 }
 

@@ -1,16 +1,18 @@
 import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
-import { NixFailure } from '../../nix/failure.ts'
-import { invalidPaths } from '../../nix/local-store.ts'
+import { failureOf } from '../../delivery/failure.ts'
 import { publicKeyOf } from '../../nix/secret-key.ts'
-import { untrustedAt } from '../../nix/verify.ts'
+import { signingKeysOfNix } from '../../nix/settings.ts'
+import type { StoreObject } from '../../nix/store-server.ts'
+import { StoreSession } from '../../nix/store-session.ts'
 import type { Job } from '../../spool/job.ts'
 import type { Spool } from '../../spool/layout.ts'
 import { lastNames, look } from '../../spool/survey.ts'
-import { UserError } from '../../util/user-error.ts'
+import { wordsOf } from '../../util/user-error.ts'
 import { counted } from '../print.ts'
-import { type Check, fail, ok, type Patient, warn } from './check.ts'
+import { type Check, fail, ok, type Patient, skipped, warn } from './check.ts'
 import { PATIENCE_MS } from './destinations.ts'
+import { lookUp } from './signatures.ts'
 
 /** So many of the jobs that were done last are looked up. */
 const SAMPLE = 5
@@ -19,72 +21,96 @@ const READ_AT_MOST = 100
 /** So many names of done/ are looked at to find the last: a tenth of a second. */
 const NAMES_AT_MOST = 100_000
 
-/** Is what was delivered lately still there, and signed with our key? Nix never repairs what it finds unsigned. */
-export async function checkLeftovers({ config, spool }: Patient): Promise<Check[]> {
-  const signed = config.destinations.filter(isSigned)
-  if (signed.length === 0) return []
-  const { names, isAll } = lastNames(spool, 'done', READ_AT_MOST, NAMES_AT_MOST)
-  if (names.length === 0) return []
-  const where = isAll ? 'in done/' : `among ${NAMES_AT_MOST} in done/, where there are more`
-  const checks = signed.map((destination) => checkOne(spool, destination, names, where))
-  return (await Promise.all(checks)).flat()
-}
-
-type Signed = Destination & { secretKeyFile: string }
-
-/** Whether its key is one that can be read from here. */
-function isSigned(destination: Destination): destination is Signed {
-  const { command, secretKeyFile } = destination
-  return !command && secretKeyFile !== undefined && !isCredential(secretKeyFile)
-}
-
 /**
- * @param names The last jobs that are done, in order.
- * @param where Which jobs they are the last of.
+ * Is what was delivered lately still there, and signed? Nix never repairs what it finds unsigned. There is a line for each
+ * destination, also where that can't be told.
  */
-async function checkOne(
-  spool: Spool,
-  destination: Signed,
-  names: readonly string[],
-  where: string,
-): Promise<Check[]> {
-  const { name: destinationName, to, netrcFile, secretKeyFile } = destination
-  const name = `signatures at ${destinationName}`
-  const { paths, jobs } = await sample(spool, destinationName, names)
-  if (paths.length === 0) {
-    return [
-      ok(
-        name,
-        `nothing to look for: of ${lastJobs(names.length)} ${where}, none went there and is still in the store here`,
-      ),
-    ]
+export async function checkLeftovers({ config, spool }: Patient): Promise<Check[]> {
+  const { names, isAll } = lastNames(spool, 'done', READ_AT_MOST, NAMES_AT_MOST)
+  const where = isAll ? 'in done/' : `among ${NAMES_AT_MOST} in done/, where there are more`
+  const nixSigns = (await signingKeysOfNix()).length > 0
+  const checks = config.destinations.map(async (destination) => {
+    const name = `signatures at ${destination.name}`
+    try {
+      return await checkOne({ name, spool, names, where, nixSigns }, destination)
+    } catch (error) {
+      const why = failureOf(error)?.verdict.message ?? wordsOf(error)
+      return skipped(name, `could not be looked for: ${why}`, 'Mend that, then run doctor again')
+    }
+  })
+  return await Promise.all(checks)
+}
+
+interface Look {
+  name: string
+  spool: Spool
+  /** The last jobs that are done, in order. */
+  names: readonly string[]
+  /** Which jobs they are the last of. */
+  where: string
+  /** Nix signs what it builds. */
+  nixSigns: boolean
+}
+
+async function checkOne(look: Look, destination: Destination): Promise<Check> {
+  const { name, names, where } = look
+  const { name: destinationName, secretKeyFile, command } = destination
+  if (command) return ok(name, `left to ${command.argv[0]}`)
+  if (secretKeyFile !== undefined && isCredential(secretKeyFile)) {
+    return skipped(name, 'the key is a credential, which the service alone has', 'Run doctor as root')
   }
-  const store = { to, netrcFile, silenceMs: PATIENCE_MS }
-  try {
-    const signal = AbortSignal.timeout(3 * PATIENCE_MS)
-    const untrusted = await untrustedAt(store, paths, publicKeyOf(secretKeyFile), false, signal)
-    const [first] = untrusted
-    if (first === undefined)
-      return [
-        ok(name, `${counted(paths.length, 'path')} of ${lastJobs(jobs)} ${where}, all there and signed`),
-      ]
-    const what = `${first} is there without our signature${untrusted.length > 1 ? `, and ${untrusted.length - 1} more` : ''}: it was there before us, and Nix leaves it so`
-    const remedy =
-      `nix --extra-experimental-features nix-command store sign --store '${to}' --key-file ${secretKeyFile} --all; ` +
-      'verify = true in the configuration has the daemon look after each upload'
-    return [fail(name, what, remedy)]
-  } catch (error) {
-    // A key that can't be read is said elsewhere.
-    if (error instanceof UserError) return []
-    if (!(error instanceof NixFailure)) throw error
-    const [, gone] = /path '([^']+)' is not valid/.exec(error.message) ?? []
-    // That it does not answer is said elsewhere.
-    if (gone === undefined) return []
-    const what = `${gone} was delivered and is not there any more`
-    return [
-      warn(name, what, 'Where the cache was emptied: `mv done/*.json new/` in the spool sends it once more'),
-    ]
+  if (secretKeyFile === undefined && !look.nixSigns) {
+    return skipped(name, 'nobody signs what goes there', 'secret-key-file in the configuration has it signed')
   }
+  if (names.length === 0) return ok(name, 'nothing was delivered yet')
+  const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
+  const { objects, jobs } = await sample(look.spool, destinationName, names)
+  if (objects.length === 0) {
+    const what = `nothing to look for: of ${lastJobs(names.length)} ${where}, none went there and is still in the store here`
+    return ok(name, what)
+  }
+  const { gone, unsigned } = await lookUp(destination, publicKey, objects)
+  const [lost] = gone
+  if (lost !== undefined) {
+    const what = `${lost} was delivered and is not there any more`
+    return warn(
+      name,
+      what,
+      'Where the cache was emptied: `mv done/*.json new/` in the spool sends it once more',
+    )
+  }
+  const [first] = unsigned
+  if (first === undefined) {
+    const by = publicKey === undefined ? ' by Nix itself (secret-key-files)' : ''
+    return ok(
+      name,
+      `${counted(objects.length, 'path')} of ${lastJobs(jobs)} ${where}, all there and signed${by}`,
+    )
+  }
+  const more = unsigned.length > 1 ? `, and ${unsigned.length - 1} more` : ''
+  return fail(
+    name,
+    `${first} is there without ${whose(publicKey)} signature${more}: ${why(publicKey)}`,
+    remedyFor(destination),
+  )
+}
+
+function whose(publicKey: string | undefined): string {
+  return publicKey === undefined ? 'any' : 'our'
+}
+
+function why(publicKey: string | undefined): string {
+  if (publicKey !== undefined) return 'it was there before us, and Nix leaves it so'
+  return 'Nix signs what it builds once secret-key-files is set, and this was there before'
+}
+
+function remedyFor({ to, secretKeyFile }: Destination): string {
+  if (secretKeyFile === undefined)
+    return 'Set secret-key-file and verify = true: all that goes there is signed then'
+  return (
+    `nix --extra-experimental-features nix-command store sign --store '${to}' --key-file ${secretKeyFile} --all; ` +
+    'verify = true in the configuration has the daemon look after each upload'
+  )
 }
 
 /** The paths that were delivered last, as far as they are still in the store here, and of how many jobs they are. */
@@ -92,7 +118,7 @@ async function sample(
   spool: Spool,
   destination: string,
   names: readonly string[],
-): Promise<{ paths: string[]; jobs: number }> {
+): Promise<{ objects: StoreObject[]; jobs: number }> {
   const delivered: Job[] = []
   for (const name of names.toReversed()) {
     const job = look(spool, 'done', name)?.job
@@ -101,9 +127,14 @@ async function sample(
     if (delivered.length === SAMPLE) break
   }
   const paths = delivered.flatMap(({ outPaths }) => outPaths)
-  if (paths.length === 0) return { paths, jobs: 0 }
-  const invalid = await invalidPaths(paths)
-  return { paths: paths.filter((path) => !invalid.has(path)), jobs: delivered.length }
+  if (paths.length === 0) return { objects: [], jobs: 0 }
+  const store = new StoreSession()
+  try {
+    const objects = await store.objects(paths, AbortSignal.timeout(PATIENCE_MS))
+    return { objects, jobs: delivered.length }
+  } finally {
+    store.close()
+  }
 }
 
 function lastJobs(count: number): string {

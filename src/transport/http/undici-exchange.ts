@@ -28,6 +28,8 @@ export async function undiciExchange(wanted: Whole, dispatcher: Dispatcher): Pro
       method,
       headers,
       body: body ?? null,
+      // undici ends the connection after a HEAD unless told not to.
+      reset: false,
       signal,
     })
     return {

@@ -19,7 +19,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { NarBlocks } from '../../../src/cache/nar/nar-blocks.ts'
 import { hashText } from '../../../src/nix/nar-hash.ts'
 import { BufferPool } from '../../../src/util/buffer-pool.ts'
-import { nixVersions } from '../../support/nix-versions.mjs'
+import { everyNix } from '../../support/nix-versions.mjs'
 import { makePrivateNix } from '../../support/private-nix.ts'
 import { must } from '../../support/run.ts'
 
@@ -84,7 +84,7 @@ function narHash(path: string, blockBytes = 65_536): string {
   return hashText(hash.digest())
 }
 
-describe.each(await nixVersions())('as Nix $version has it', (version) => {
+describe.each(await everyNix())('as $name has it', (version) => {
   let ask: (path: string) => Promise<string>
 
   beforeAll(async () => {

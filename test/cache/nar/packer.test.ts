@@ -45,7 +45,8 @@ function something(
 async function streamed(packer: Packer, call: Omit<PackCall, 'to'>, signal = never): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   const stream = packer.stream(call, signal)
-  for await (const chunk of stream.chunks) chunks.push(chunk)
+  // The memory of a chunk is used again for the next one.
+  for await (const chunk of stream.chunks) chunks.push(Uint8Array.from(chunk))
   const whole = Buffer.concat(chunks)
   const { fileHash, fileSize } = stream.packed()
   expect({ fileHash, fileSize }).toEqual({

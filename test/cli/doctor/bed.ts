@@ -38,8 +38,7 @@ export interface Healthy {
   cleanup(): Promise<void>
 }
 
-export async function makeHealthy(): Promise<Healthy> {
-  const version = versions.at(-1)
+export async function makeHealthy(version = versions.at(-1)): Promise<Healthy> {
   if (!version) throw new Error('there is no Nix to test with')
   const nix = await makePrivateNix(version, { name: 'doctor', settings: [`post-build-hook = ${HOOK}`] })
   const site = new Site(nix, join(nix.dir, 'spool'))

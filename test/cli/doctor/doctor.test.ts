@@ -100,7 +100,7 @@ describe('a healthy machine', () => {
   test('reads a line a check, and a last word', async () => {
     const { stdout, stderr, exitCode } = await machine.site.run(['doctor', ...machine.config])
     for (const line of stdout.split('\n')) expect(line).toMatch(/^(ok|warn|fail|skipped) +\S|^ {9}→ /)
-    expect(stdout).toMatch(/^ok {7}Nix: nix \(Nix\) 2\./m)
+    expect(stdout).toMatch(/^ok {7}Nix: nix \((Nix|Lix, like Nix)\) 2\./m)
     expect(stderr).toMatch(/^healthy/)
     expect(exitCode).toBe(0)
   })
@@ -332,6 +332,8 @@ describe('broken', () => {
     const { stdout } = await site.nix.run(program, rest, { env: { ...site.env, ...client.env } })
     const stale = (await machine.doctor()).of('hook')
     await client.stop()
+    // Root's Lix would go on trying it.
+    rmSync(join(site.nix.stateDir, 'daemon-socket/socket'))
     expect(findings(stdout).of('trust')).toMatchObject({
       state: 'warn',
       what: expect.stringMatching(/ignores --option post-build-hook from nobody/),

@@ -1,19 +1,19 @@
-// `nix-upload exec` around real builds, with every release of Nix: single-user, and as a user of nix-daemon.
+// `nix-upload exec` around real builds, with every Nix: single-user, and as a user of nix-daemon.
 
 import { existsSync, readdirSync } from 'node:fs'
 import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { versions } from '../../delivery/bed.ts'
 import { makeSite } from '../../integration/site.ts'
 import { startNixDaemon } from '../../support/nix-daemon.ts'
+import { everyNix } from '../../support/nix-versions.mjs'
 import { startMoodyCache } from '../../support/servers/moody-cache.ts'
 import { build } from '../cli.ts'
 import { building, exec, leftIn, rootsLeft } from './bed.ts'
 
 beforeAll(build)
 
-describe.each(versions)('Nix $version', (version) => {
+describe.each(await everyNix())('$name', (version) => {
   test('a build that succeeds: uploaded, signed, and nothing is left', async () => {
     const site = await makeSite(version)
     const key = await site.nix.keyPair('ci-1')
@@ -61,6 +61,20 @@ describe.each(versions)('Nix $version', (version) => {
     )
     expect(stderr).toMatch(/"extra-trusted-users = nobody" to \/etc\/nix\/nix.conf/)
     expect([exitCode, existsSync(marker), leftIn(client.home)]).toEqual([78, false, []])
+  })
+
+  test('nix-daemon is down: nothing is started, and Nix says why', async () => {
+    const site = await makeSite(version)
+    const client = await startNixDaemon(site.nix)
+    await client.stop()
+    const { stderr, exitCode } = await exec(site, ['--to', `file://${client.home}/cache`], ['true'], {
+      env: client.env,
+      before: client.as,
+    })
+    expect(stderr).toMatch(
+      /^nix-upload: nothing was started, as Nix can't be asked whether it runs our hook: (cannot connect to socket|could not connect to any lix socket)/,
+    )
+    expect([exitCode, leftIn(client.home)]).toEqual([1, []])
   })
 
   test('a user whom it trusts: root runs the hook, and the user uploads and cleans up', async () => {

@@ -4,13 +4,13 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, test } from 'vitest'
-import { nixVersions } from '../../support/nix-versions.mjs'
+import { everyNix } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
 import { expectBlame, upload, withFileSystem, withoutPrivileges } from '../../support/servers/failing-copy.ts'
 
 const blame = 'destination'
 
-describe.each(await nixVersions())('a destination on a disk, with Nix $version', (version) => {
+describe.each(await everyNix())('a destination on a disk, with $name', (version) => {
   let nix: PrivateNix
   let app: string[]
   let big: string[]

@@ -1,7 +1,7 @@
 // Slow: real uploads to http servers that are in trouble, with every release of Nix. Whose fault is it said to be?
 
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { nixVersions } from '../../support/nix-versions.mjs'
+import { everyNix, hasS3 } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
 import { expectBlame, upload, withoutNetwork } from '../../support/servers/failing-copy.ts'
 import { type Mood, type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
@@ -9,15 +9,17 @@ import { freePort } from '../../support/servers/server-process.ts'
 
 const blame = 'destination'
 
-describe.each(await nixVersions())('an http cache, with Nix $version', ({ version, ...release }) => {
-  const [is28, is234] = [version === '2.8.0', version.startsWith('2.34.')]
+describe.each(await everyNix())('an http cache, with $name', (nixVersion) => {
+  const { version, isLix } = nixVersion
+  /** They take a 401 for "not there". */
+  const isMeek = version === '2.8.0' || isLix
   let nix: PrivateNix
   let cache: MoodyCache
   let app: string[]
   let big: string[]
 
   beforeAll(async () => {
-    nix = await makePrivateNix({ version, ...release }, { name: 'blame-http' })
+    nix = await makePrivateNix(nixVersion, { name: 'blame-http' })
     app = (await nix.build({ name: 'app', deps: [{ name: 'library' }] })).outPaths
     big = (await nix.build({ name: 'big', sizeBytes: 12_000_000 })).outPaths
     cache = await startMoodyCache()
@@ -47,7 +49,10 @@ describe.each(await nixVersions())('an http cache, with Nix $version', ({ versio
   ])('answers $status to a PUT', async ({ status, says }) => {
     cache.behave({ status }, { method: 'PUT', path: /^\/nar\// })
     await expectBlame(nix, { to: cache.url, paths: app }, { blame, says })
-    expect(cache.count('PUT')).toBe(1)
+    // None is tried again. 2.35 uploads several at a time.
+    const puts = cache.seen.filter(({ method }) => method === 'PUT').map(({ path }) => path)
+    expect(puts.toSorted()).toEqual([...new Set(puts)].sort())
+    expect(puts).not.toEqual([])
   })
 
   test('answers 400 to a PUT: that can mean anything', async () => {
@@ -75,8 +80,8 @@ describe.each(await nixVersions())('an http cache, with Nix $version', ({ versio
   test('wants a login, or another one', async () => {
     const locked = await startMoodyCache({ login: { user: 'builder', password: 's3cr3t' } })
     try {
-      // 2.8 takes 401 for "not there" and tries to put nix-cache-info; so do the others where it is public.
-      const says = is28 ? /does not appear to be a binary cache/ : /refuses our credentials.*HTTP error 401/
+      // Who takes 401 for "not there" tries to put nix-cache-info; so do the others where it is public.
+      const says = isMeek ? /does not appear to be a binary cache/ : /refuses our credentials.*HTTP error 401/
       await expectBlame(nix, { to: locked.url, paths: app }, { blame, says })
       const wrong = locked.url.replace('//', '//builder:wr0ng@')
       const message = await expectBlame(nix, { to: wrong, paths: app }, { blame, says: /netrc-file/ })
@@ -179,6 +184,6 @@ describe.each(await nixVersions())('an http cache, with Nix $version', ({ versio
     }
   }
 
-  if (is234) test('is S3, and has no such bucket, or refuses us', withS3)
+  if (hasS3(nixVersion)) test('is S3, and has no such bucket, or refuses us', withS3)
   else test('is S3, which this Nix was built without', withoutS3)
 })

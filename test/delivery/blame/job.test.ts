@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { judge } from '../../../src/nix/blame.ts'
 import { NixFailure } from '../../../src/nix/failure.ts'
 import { outputsOf } from '../../../src/nix/local-store.ts'
-import { nixVersions } from '../../support/nix-versions.mjs'
+import { everyNix } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
 import {
   type Expected,
@@ -24,7 +24,7 @@ beforeAll(async () => {
   return () => server.stop()
 })
 
-describe.each(await nixVersions())("a job's own failure, with Nix $version", (version) => {
+describe.each(await everyNix())("a job's own failure, with $name", (version) => {
   let nix: PrivateNix
   let cache: string
   let store: string
@@ -110,6 +110,22 @@ describe.each(await nixVersions())("a job's own failure, with Nix $version", (ve
     await nix.run('mkfifo', [join(path, 'pipe')])
     const expected: Expected = { blame: 'job', permanent: true, says: /put a socket, a pipe/ }
     await expectBlame(nix, { to: cache, paths: [path] }, expected)
+  })
+
+  test('it is no file itself, or a dependency is none', async () => {
+    const pipe = await build('pipe')
+    const dependency = (await nix.run('nix-store', ['--query', '--references', pipe])).stdout
+    const expected: Expected = { blame: 'job', permanent: true, says: /put a socket, a pipe/ }
+    for (const odd of [pipe, dependency]) {
+      await rm(odd)
+      await nix.run('mkfifo', [odd])
+      for (const to of [cache, store]) {
+        const request = { to, paths: [well, pipe], silenceMs: 3_000 }
+        await expectBlame(nix, request, { ...expected, path: odd })
+      }
+      await rm(odd)
+      await nix.run('cp', [well, odd])
+    }
   })
 
   test('its dependency is not there, and is not to go along', async () => {

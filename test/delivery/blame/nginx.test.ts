@@ -3,14 +3,14 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { nixVersions } from '../../support/nix-versions.mjs'
+import { everyNix } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
 import { expectBlame, upload } from '../../support/servers/failing-copy.ts'
 import { type NginxOptions, startNginx } from '../../support/servers/nginx.ts'
 
 const blame = 'destination'
 
-describe.each(await nixVersions())('nginx, with Nix $version', (version) => {
+describe.each(await everyNix())('nginx, with $name', (version) => {
   let nix: PrivateNix
   let big: string[]
   let root: string

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { nixVersions } from '../../support/nix-versions.mjs'
+import { everyNix } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
 import { expectBlame, upload, withoutNetwork } from '../../support/servers/failing-copy.ts'
 import { executable, remoteNix } from '../../support/servers/remote-nix.ts'
@@ -19,7 +19,7 @@ beforeAll(async () => {
   return () => server.stop()
 })
 
-describe.each(await nixVersions())('a machine behind ssh, with Nix $version', (version) => {
+describe.each(await everyNix())('a machine behind ssh, with $name', (version) => {
   let nix: PrivateNix
   let remote: Awaited<ReturnType<typeof remoteNix>>
   let app: string[]

@@ -20,6 +20,8 @@ export interface CopyRequest {
   env?: Record<string, string>
   /** How long Nix waits for a server that says nothing; 10 by default, much more than any other needs. */
   patienceSeconds?: number
+  /** After so long without a sign of life Nix is ended. */
+  silenceMs?: number
   /** A command that runs the command behind it in other circumstances: see below. */
   within?: string[]
 }
@@ -58,7 +60,7 @@ export async function upload(nix: PrivateNix, request: CopyRequest): Promise<voi
   const env = { ...nix.env, ...request.env, PATH: `${shim}:${nix.env.PATH}` }
   await withEnvironment(env, () =>
     copy(
-      { to, secretKeyFile, netrcFile, silenceMs: SILENCE_MS },
+      { to, secretKeyFile, netrcFile, silenceMs: request.silenceMs ?? SILENCE_MS },
       paths,
       request.closure ?? true,
       new AbortController().signal,
