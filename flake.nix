@@ -15,20 +15,16 @@
         "x86_64-darwin"
         "aarch64-darwin"
       ];
-      forEach = systems: make: lib.genAttrs systems (system: make (nixpkgs.legacyPackages.${system}.extend self.overlays.default));
+      forEach =
+        systems: make:
+        lib.genAttrs systems (system: make (nixpkgs.legacyPackages.${system}.extend self.overlays.default));
     in
     {
       overlays.default = import ./nix/overlay.nix;
 
-      nixosModules.default = {
-        imports = [ ./nix/module.nix ];
-        nixpkgs.overlays = [ self.overlays.default ];
-      };
-
-      darwinModules.default = {
-        imports = [ ./nix/darwin-module.nix ];
-        nixpkgs.overlays = [ self.overlays.default ];
-      };
+      # They take the package from the nixpkgs of the machine, and set no overlay, so they go with any `pkgs`.
+      nixosModules.default = ./nix/module.nix;
+      darwinModules.default = ./nix/darwin-module.nix;
 
       packages = forEach (linux ++ darwin) (pkgs: {
         inherit (pkgs) nix-upload;
@@ -39,27 +35,20 @@
         default = {
           type = "app";
           program = lib.getExe pkgs.nix-upload;
+          meta = { inherit (pkgs.nix-upload.meta) description; };
         };
       });
 
-      checks = forEach linux (pkgs: {
-        inherit (pkgs) nix-upload;
-        daemon = import ./nix/tests/build-to-cache.nix {
-          inherit pkgs;
-          mode = "daemon";
-        };
-        path = import ./nix/tests/build-to-cache.nix {
-          inherit pkgs;
-          mode = "path";
-        };
-      });
+      checks = forEach linux (
+        pkgs: { inherit (pkgs) nix-upload; } // pkgs.nix-upload.tests // import ./nix/tests { inherit pkgs; }
+      );
 
       devShells = forEach (linux ++ darwin) (pkgs: {
         default = pkgs.mkShell {
           packages = [
             pkgs.nodejs_24
             pkgs.shellcheck
-            pkgs.nixfmt-rfc-style
+            pkgs.nixfmt
           ];
         };
       });

@@ -3,6 +3,7 @@ import type { ArgumentsCamelCase, Argv } from 'yargs'
 import type { Config } from '../config/config.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 import type { Check } from './doctor/check.ts'
+import { withRemedyForHere } from './doctor/nixos.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
 import { colour, counted, print, printable, printJson, say } from './print.ts'
 
@@ -26,7 +27,7 @@ type Options = DestinationOptions & { user: string | undefined; json: boolean; '
 const STYLES = { ok: 'green', warn: 'yellow', fail: 'red', skipped: 'dim' } as const
 
 export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> {
-  const checks = await checksFor(args)
+  const checks = (await checksFor(args)).map(withRemedyForHere)
   if (args.json) await printJson({ healthy: isHealthy(checks), checks })
   else await print(checks.map(asText).join(''))
   const count = (state: Check['state']) => checks.filter((check) => check.state === state).length

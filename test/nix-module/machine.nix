@@ -12,13 +12,35 @@ let
     type = types.listOf types.anything;
     default = [ ];
   };
-  unit = types.attrsOf (types.submodule { freeformType = anything; });
-  units = mkOption {
-    type = unit;
-    default = { };
-  };
+  unitsWith =
+    sections:
+    mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          freeformType = anything;
+          options = lib.listToAttrs (
+            map (name: {
+              inherit name;
+              value = any;
+            }) sections
+          );
+        }
+      );
+      default = { };
+    };
 
   value = types.nullOr types.anything;
+  text = mkOption {
+    type = types.lines;
+    default = "";
+  };
+  setTo =
+    default:
+    mkOption {
+      type = types.anything;
+      inherit default;
+    };
+
   package = name: {
     type = "derivation";
     inherit name;
@@ -33,19 +55,29 @@ in
     assertions = list;
     environment.etc = any;
     environment.systemPackages = list;
-    nix.package = mkOption {
-      type = types.anything;
-      default = package "nix";
+    networking.proxy.envVars = any;
+    nix.enable = setTo true;
+    nix.daemonUser = setTo "root";
+    nix.daemonGroup = setTo "root";
+    nix.extraOptions = text;
+    nix.package = setTo (package "nix");
+    nix.settings = mkOption {
+      type = types.submodule {
+        freeformType = anything;
+        options.allowed-users = setTo [ "*" ];
+      };
+      default = { };
     };
-    nix.settings = any;
+    programs.ssh.package = setTo (package "openssh");
+    programs.ssh.extraConfig = text;
     users.users = any;
     users.groups = any;
     systemd.packages = list;
     systemd.tmpfiles.rules = list;
-    systemd.services = units;
-    systemd.paths = units;
-    systemd.timers = units;
-    launchd.daemons = units;
+    systemd.services = unitsWith [ "serviceConfig" "unitConfig" "environment" ];
+    systemd.paths = unitsWith [ "pathConfig" "unitConfig" ];
+    systemd.timers = unitsWith [ ];
+    launchd.daemons = unitsWith [ ];
   };
 
   pkgs = {
@@ -55,7 +87,10 @@ in
       type = types.attrsOf value;
       generate = name: content: package name // { inherit content; };
     };
-    runCommand = name: _: script: package name // { inherit script; };
+    runCommand = name: _: buildCommand: package name // { inherit buildCommand; };
     writeScript = name: text: package name // { inherit text; };
+    writeText = name: text: package name // { inherit text; };
+    stdenv.buildPlatform.canExecute = _: true;
+    stdenv.hostPlatform = { };
   };
 }

@@ -12,7 +12,10 @@ import { debianMirror } from './debian-packages.mjs'
 const exec = promisify(execFile)
 
 const SUITE = 'trixie'
-const PACKAGES = ['systemd', 'systemd-sysv', 'dbus', 'nix-bin', 'nix-setup-systemd']
+const PACKAGES = [
+  ...['systemd', 'systemd-sysv', 'dbus', 'nix-bin', 'nix-setup-systemd'],
+  ...['openssh-client', 'openssh-server'],
+]
 const NOT_NEEDED = ['doc', 'man', 'locale', 'info']
 
 /**
@@ -24,7 +27,7 @@ export async function ensureMachineRoot(say = () => {}) {
   if (process.getuid?.() !== 0) throw new Error('The tests in test/systemd boot a machine, which takes root.')
   const set = process.env.XDG_CACHE_HOME
   const cache = join(set && isAbsolute(set) ? set : join(homedir(), '.cache'), 'nix-upload', 'systemd')
-  const home = join(cache, `${SUITE}-1`)
+  const home = join(cache, `${SUITE}-2`)
   if (fs.existsSync(home)) return home
   say(`fetching a Debian ${SUITE} with systemd into ${home}`)
   fs.mkdirSync(cache, { recursive: true })
@@ -46,6 +49,8 @@ export async function ensureMachineRoot(say = () => {}) {
     await exec('mmdebstrap', args, { maxBuffer: 1 << 26 })
     // Each machine makes its own, and a systemd that finds one isn't booted for the first time.
     fs.writeFileSync(join(root, 'etc/machine-id'), '')
+    // Most tests need no sshd. One that does starts it.
+    fs.rmSync(join(root, 'etc/systemd/system/multi-user.target.wants/ssh.service'))
     try {
       fs.renameSync(root, home)
     } catch (error) {

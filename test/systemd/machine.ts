@@ -5,7 +5,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { descendantsOf, until } from '../integration/daemon.ts'
 import { ensureMachineRoot } from '../support/machine-root.mjs'
@@ -15,6 +15,16 @@ const PROJECT = fileURLToPath(new URL('../..', import.meta.url))
 /** Where `npm install --global` puts it. */
 const INSTALLED = 'usr/local/lib/node_modules/nix-upload'
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+/** Where control groups are: one tree of version 2 or, beside it, what systemd needs of version 1. */
+const CGROUPS = ['/sys/fs/cgroup', '/sys/fs/cgroup/unified', '/sys/fs/cgroup/systemd'].filter((root) =>
+  existsSync(join(root, 'cgroup.procs')),
+)
+/** Two machines in one control group would take each other's services for their own. */
+const IN_CGROUP = `name=$1; shift
+for root in ${CGROUPS.join(' ')}; do
+  mkdir -p "$root/$name" && echo $$ > "$root/$name/cgroup.procs"
+done
+exec "$@"`
 /** SIGRTMIN+4: systemd as PID 1 powers off in good order. */
 const POWER_OFF = '38'
 
@@ -109,7 +119,8 @@ export class Machine {
       `--bind-ro=${existsSync(node) ? node : process.execPath}:/usr/local/bin/node`,
     ]
     const env = { PATH: process.env.PATH ?? PATH, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' }
-    const container = spawn('systemd-nspawn', args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const command = ['-c', IN_CGROUP, 'sh', basename(this.#dir), 'systemd-nspawn', ...args]
+    const container = spawn('sh', command, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#container = container
     const listen = (chunk: Buffer) => {
       this.#console = `${this.#console}${chunk}`.slice(-10_000)
@@ -190,5 +201,10 @@ export class Machine {
     execFileSync('umount', ['--lazy', this.root])
     execFileSync('umount', ['--lazy', this.#dir])
     rmSync(this.#dir, { recursive: true })
+    for (const root of CGROUPS) {
+      const group = join(root, basename(this.#dir))
+      if (existsSync(group))
+        execFileSync('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';'])
+    }
   }
 }

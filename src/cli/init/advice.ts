@@ -11,6 +11,7 @@ const FOR_WRITING =
 
 /** What is left to do by hand, each to copy. */
 export function adviceFor(settled: Settled): string {
+  if (settled.isModuleOn) return withModule(settled)
   return settled.isNixOs ? onNixOs(settled) : elsewhere(settled)
 }
 
@@ -26,6 +27,12 @@ function elsewhere(settled: Settled): string {
     forUsers(settled),
     section('And to see whether all is well', [`nix-upload doctor${configFlag(settled)}`]),
   ].join('\n')
+}
+
+function withModule(settled: Settled): string {
+  const done =
+    'services.nix-upload is on in the configuration of this NixOS, so there is nothing to do. Its options change what is set up (docs/NIXOS.md).'
+  return [`${done}\n`, forUsers(settled)].join('\n')
 }
 
 function onNixOs(settled: Settled): string {

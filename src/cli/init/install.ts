@@ -18,6 +18,9 @@ const LAUNCHER = fileURLToPath(new URL('../../../bin/nix-upload', import.meta.ur
 /** Where systemd looks for a program without a path. */
 const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
 
+/** The profile of all of a machine, where Nix installs programs: what a unit names there outlives an upgrade. */
+const IN_PROFILE = '/nix/var/nix/profiles/default/bin/nix-upload'
+
 /** Debian's nix-daemon talks to its members only. */
 const DEBIAN_GROUP = 'nix-users'
 
@@ -66,7 +69,9 @@ function shipped(name: string): string {
 /** A nix-upload where systemd would not find it is named with its path, and with the Node that runs it now. */
 function withProgram(unit: string): string {
   if (SYSTEM_PATH.some((place) => existsSync(join(place, 'nix-upload')))) return unit
-  return unit.replace(/^ExecStart=nix-upload /m, `ExecStart=${process.execPath} ${LAUNCHER} `)
+  const isFromNix = LAUNCHER.startsWith(`${process.env.NIX_STORE_DIR ?? '/nix/store'}/`)
+  const program = isFromNix && existsSync(IN_PROFILE) ? IN_PROFILE : `${process.execPath} ${LAUNCHER}`
+  return unit.replace(/^ExecStart=nix-upload /m, `ExecStart=${program} `)
 }
 
 /** What the units can't know: a cache or a spool in another place, and Debian's group for who may talk to nix-daemon. */

@@ -9,7 +9,8 @@ import { directory, file, keyPair, type Step } from './step.ts'
 
 /** What init does, in this order. */
 export function stepsFor(settled: Settled): Step[] {
-  const { isNixOs, install } = settled
+  const { isNixOs, isModuleOn, install } = settled
+  if (isModuleOn) return []
   // There, everything but the key is up to the module.
   if (isNixOs) return keySteps(settled)
   return [

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { type Config, DEFAULT_CONFIG_FILE, DEFAULTS, embeddedDestination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
@@ -28,6 +28,7 @@ export async function settle(
   const configFile = args.config === undefined ? DEFAULT_CONFIG_FILE : resolve(args.config)
   const present = await presentConfig(join(root, configFile))
   const isNixOs = existsSync(join(root, '/etc/NIXOS'))
+  const isModuleOn = isNixOs && isInStore(join(root, configFile))
   const hasSystemd = root !== '' || existsSync('/run/systemd/system')
   const spool =
     args.spool !== undefined
@@ -36,10 +37,12 @@ export async function settle(
   const gcroots = process.env.NIX_UPLOAD_GCROOTS ?? present?.gcroots ?? DEFAULTS.gcroots
   const { answers, wasAsked } = await answersFor(args, asker, present, spool, hasSystemd && !isNixOs)
   const notes = [
-    ...(present
+    ...(present && !isModuleOn
       ? [`${configFile} is there already: where to upload and what to sign with is as it says`]
       : []),
-    ...(isNixOs && args.install ? ['this is NixOS, so nothing is installed: its module does that'] : []),
+    ...(isNixOs && !isModuleOn && args.install
+      ? ['this is NixOS, so nothing is installed: its module does that']
+      : []),
   ]
   const [destination] = present?.destinations ?? []
   const key = present ? keyIn(present) : newKey(args, answers, configFile)
@@ -55,6 +58,7 @@ export async function settle(
     user: await serviceUser(args.user, answers.install),
     install: answers.install && !isNixOs,
     isNixOs,
+    isModuleOn,
     hasSystemd,
   }
   return { settled, notes, wasAsked }
@@ -85,6 +89,11 @@ function refuseWrong({ to, install, config, 'key-name': keyName, root, user }: I
       EXIT.usage,
     )
   }
+}
+
+/** A file of the module's is a link into the store. */
+function isInStore(file: string): boolean {
+  return existsSync(file) && realpathSync(file).startsWith(`${process.env.NIX_STORE_DIR ?? '/nix/store'}/`)
 }
 
 function presentConfig(file: string): Promise<Config | undefined> {

@@ -1,3 +1,4 @@
+import { fileOf, schemeOf } from '../../config/store-url.ts'
 import type { Site } from './step.ts'
 
 /** Everything that init has to know, settled by flags, by answers, or by what is there already. */
@@ -15,11 +16,12 @@ export interface Settled extends Site {
   user: string
   install: boolean
   isNixOs: boolean
+  /** Its configuration has services.nix-upload, so all of it is there. */
+  isModuleOn: boolean
   hasSystemd: boolean
 }
 
 /** The directory of a cache that lies on this machine; undefined for any other. */
 export function localDirectory(to: string): string | undefined {
-  const [, path] = /^file:\/\/(\/[^?#]*)/.exec(to) ?? []
-  return path
+  return schemeOf(to) === 'file' ? fileOf(to) : undefined
 }

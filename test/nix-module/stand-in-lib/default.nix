@@ -1,11 +1,14 @@
 # Stands in for `lib` of nixpkgs, which can't be had from a package of npm or Debian: as much of the module system and of
 # the functions as nix/*.nix use, written after their documentation. It knows no priorities, no documentation and few
-# types. With NIX_UPLOAD_TEST_NIXPKGS_LIB set to the `lib` directory of a nixpkgs, the same tests run with that.
+# types. With NIX_UPLOAD_TEST_NIXPKGS set to a nixpkgs, the same tests run with that and all of NixOS.
 let
   lib = {
     inherit (builtins)
+      concatLists
       concatMap
+      concatStringsSep
       elem
+      elemAt
       filter
       head
       isAttrs
@@ -14,6 +17,9 @@ let
       isInt
       isList
       isString
+      listToAttrs
+      replaceStrings
+      tail
       ;
 
     # --- Functions ---
@@ -33,6 +39,37 @@ let
     escapeShellArg = s: "'${builtins.replaceStrings [ "'" ] [ "'\\''" ] (toString s)}'";
     escapeShellArgs = args: builtins.concatStringsSep " " (map lib.escapeShellArg args);
     literalExpression = text: { inherit text; };
+    concatStrings = builtins.concatStringsSep "";
+    concatMapStrings = f: xs: lib.concatStrings (map f xs);
+    splitString =
+      separator: s:
+      builtins.filter builtins.isString (builtins.split (escapeRegex separator) s);
+    hasInfix = infix: s: builtins.match ".*${escapeRegex infix}.*" s != null;
+    removePrefix =
+      prefix: s:
+      if lib.hasPrefix prefix s then
+        builtins.substring (builtins.stringLength prefix) (-1) s
+      else
+        s;
+    removeSuffix =
+      suffix: s:
+      let
+        length = builtins.stringLength s - builtins.stringLength suffix;
+      in
+      if length >= 0 && builtins.substring length (-1) s == suffix then builtins.substring 0 length s else s;
+    escape = list: builtins.replaceStrings list (map (c: "\\${c}") list);
+    last = xs: builtins.elemAt xs (builtins.length xs - 1);
+    init = xs: builtins.genList (builtins.elemAt xs) (builtins.length xs - 1);
+    fixedWidthString =
+      width: filler: s:
+      if builtins.stringLength s >= width then s else lib.fixedWidthString width filler (filler + s);
+    toHexString =
+      n:
+      (if n >= 16 then lib.toHexString (n / 16) else "")
+      + builtins.substring (n - n / 16 * 16) 1 "0123456789ABCDEF";
+    nameValuePair = name: value: { inherit name value; };
+    mapAttrs' = f: set: builtins.listToAttrs (lib.mapAttrsToList f set);
+    concatMapAttrs = f: set: builtins.foldl' (all: one: all // one) { } (lib.mapAttrsToList f set);
 
     # --- Definitions ---
 
@@ -47,6 +84,7 @@ let
       _type = "if";
       inherit condition content;
     };
+    mkAfter = lib.id;
     mkMerge = contents: {
       _type = "merge";
       inherit contents;
@@ -76,6 +114,10 @@ let
         types = {
           str = one "string" builtins.isString;
           bool = one "boolean" builtins.isBool;
+          lines = {
+            name = "lines";
+            merge = _where: builtins.concatStringsSep "\n";
+          };
           package = one "package" isPackage;
           path = one "path" (x: isPackage x || builtins.isPath x || (builtins.isString x && lib.hasPrefix "/" x));
           enum = values: one "one of ${builtins.toJSON values}" (x: builtins.elem x values);
@@ -147,6 +189,8 @@ let
 
     evalModules = { modules }: evaluate "" modules;
   };
+
+  escapeRegex = builtins.replaceStrings [ "." "?" "[" "]" "(" ")" "*" "+" "|" "^" "$" "\\" ] [ "[.]" "[?]" "\\[" "\\]" "[(]" "[)]" "[*]" "[+]" "[|]" "\\^" "[$]" "\\\\" ];
 
   namesIn =
     definitions: lib.unique (builtins.concatMap (set: builtins.attrNames (removeAttrs set [ "_module" ])) definitions);

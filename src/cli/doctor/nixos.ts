@@ -1,0 +1,64 @@
+import { existsSync } from 'node:fs'
+import type { Check } from './check.ts'
+
+const SWITCH = 'then nixos-rebuild switch'
+
+/** What to do on NixOS, by the name of the check. There, /etc and the units are made by the machine's configuration. */
+const REMEDIES: readonly (readonly [
+  name: RegExp,
+  states: readonly Check['state'][],
+  remedy: (destination: string) => string,
+])[] = [
+  [/^configuration/, ['fail'], () => `Change services.nix-upload in the machine's configuration, ${SWITCH}`],
+  [/^Nix$/, ['fail'], () => `The service has the Nix that nix.package is: set that, ${SWITCH}`],
+  [
+    /^key of (.*)$/,
+    ['fail', 'warn'],
+    (name) =>
+      `Set services.nix-upload.destinations.${name}.secretKeyFile to the path of a key that root can read, ${SWITCH}`,
+  ],
+  [
+    /^login of (.*)$/,
+    ['fail'],
+    (name) =>
+      `Set services.nix-upload.destinations.${name}.netrcFile to the path of a file that root can read, ${SWITCH}`,
+  ],
+  [
+    /^hook$/,
+    ['fail'],
+    () =>
+      `Turn services.nix-upload.hook.enable on, or have a hook of your own run config.services.nix-upload.hookProgram, ${SWITCH}`,
+  ],
+  [
+    /^trust$/,
+    ['warn'],
+    () => `Where this user needs it: nix.settings.trusted-users, which is as good as root, ${SWITCH}`,
+  ],
+  [
+    /^(?:spool|GC roots)$/,
+    ['fail'],
+    () => 'The module makes it: `systemd-tmpfiles --create`, as root, makes it anew',
+  ],
+  [
+    /^daemon$/,
+    ['fail', 'warn'],
+    () =>
+      'Set services.nix-upload.enable and switch; where it is on, systemctl status nix-upload.service says why none runs',
+  ],
+  [/^clock$/, ['fail', 'warn'], () => `Set services.timesyncd.enable or services.chrony.enable, ${SWITCH}`],
+]
+
+/** The module's own list is right, so where a directory can't be written to it is its owner that is in the way. */
+const DIRECTORY =
+  'The module makes a directory that is not there. One that is there keeps its owner and mode: give it to user nix-upload, or put nix-upload into its group with users.users.nix-upload.extraGroups'
+
+/** The check with a remedy that fits the machine it was made on. */
+export function withRemedyForHere(check: Check): Check {
+  if (!existsSync('/etc/NIXOS') || check.remedy === undefined) return check
+  if (check.remedy.includes('ReadWritePaths=')) return { ...check, remedy: DIRECTORY }
+  for (const [name, states, remedy] of REMEDIES) {
+    const match = name.exec(check.name)
+    if (match && states.includes(check.state)) return { ...check, remedy: remedy(match[1] ?? '') }
+  }
+  return check
+}
