@@ -2,7 +2,7 @@
 // their calls, in a model of a disk that loses whatever was not synced, in every way that it can (disk.ts). What is
 // promised must be there each time, whole.
 
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { narinfoName, parseNarInfo } from '../../src/cache/narinfo.ts'
@@ -131,6 +131,21 @@ test('C4 to C14: nor where so much is done at once that the whole filesystem is 
     expect(calls.filter(({ does }) => does === 'sync all').length).toBeGreaterThan(0)
     const some = fates.filter((_, at) => at % 13 === 0)
     survive('drain of many', world, some, calls)
+  })
+})
+
+test('C4 to C14: nor where an earlier daemon was killed as soon as it had made the directories', async () => {
+  await inWorld(async (world) => {
+    world.settle()
+    const made = [world.cache, join(world.cache, 'nar')].flatMap((path) => [
+      path,
+      join(path, '.nix-upload-tmp'),
+    ])
+    for (const path of made) mkdirSync(path)
+    const earlier = made.map((path): Call => ({ does: 'mkdir', path }))
+    const calls = await traced(world, [NIX_UPLOAD, ...drainArgs(world)], {})
+    const delivered = FATES.filter(({ ends }) => ends === 'done')
+    survive('drain after a kill', world, delivered, [...earlier, ...calls])
   })
 })
 

@@ -145,11 +145,30 @@ function prepare(path: string): void {
   const temporary = temporaryDirectory(path)
   // Someone may have emptied the destination in the meantime.
   if (prepared.has(path) && existsSync(temporary)) return
-  const made = mkdirSync(temporary, { recursive: true }) ?? temporary
+  const made = makeDirectory(temporary) ?? temporary
   const highest = made.length < path.length ? made : path
   for (let each = temporary; each.length >= highest.length; each = dirname(each)) syncName(each)
   sweep(temporary)
   prepared.add(path)
+}
+
+/**
+ * Makes a directory and those above it. Node's own way of that says of a filesystem that is read-only that there is no such
+ * file.
+ * @returns The first one that was made.
+ */
+function makeDirectory(path: string): string | undefined {
+  try {
+    mkdirSync(path)
+    return path
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === 'EEXIST') return undefined
+    if (code !== 'ENOENT') throw error
+    const first = makeDirectory(dirname(path))
+    const made = makeDirectory(path)
+    return first ?? made
+  }
 }
 
 /** A directory that may be written to, but not be read, can't be synced. */
