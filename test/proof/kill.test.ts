@@ -1,5 +1,5 @@
-// Every program is killed (SIGKILL) at each of its system calls that touch the spool or the GC roots, one run a call,
-// up to the run that comes to its end by itself; the hook at each system call whatsoever, of the shell and of each of
+// Every program is killed (SIGKILL) at each of its system calls that touch the spool, the GC roots or the cache, one run a
+// call, up to the run that comes to its end by itself; the hook at each system call whatsoever, of the shell and of each of
 // its tools. Then what is there is checked as it lies, and again when a daemon has gone on with it.
 //
 // All of them with PROOF=1 (`npm run proof`), a share that is spread evenly otherwise. Nix is a stand-in here, see
