@@ -136,13 +136,19 @@ export class PrivateNix {
 
   /**
    * Substitutes paths from a cache into a second, empty store, as a user of that cache would, trusting one key or
-   * none. The second store goes by the same name, or the paths would not be the same, but lies elsewhere.
+   * none. `more` is added to the environment. The second store goes by the same name, or the paths would not be the same, but lies elsewhere.
    */
-  async substituteFrom(cacheUrl: string, paths: string[], publicKey?: string): Promise<Substituted> {
+  async substituteFrom(
+    cacheUrl: string,
+    paths: string[],
+    publicKey?: string,
+    more: Record<string, string> = {},
+  ): Promise<Substituted> {
     const root = this.#fresh('second')
     // A home of its own too: Nix remembers there what a cache had the last time it asked.
-    const env = { HOME: join(root, 'home'), XDG_CACHE_HOME: join(root, 'home/.cache') }
-    await mkdir(env.HOME, { recursive: true })
+    const home = join(root, 'home')
+    const env = { HOME: home, XDG_CACHE_HOME: join(home, '.cache'), ...more }
+    await mkdir(home, { recursive: true })
     const settings = {
       substituters: cacheUrl,
       'trusted-public-keys': publicKey ?? '',
