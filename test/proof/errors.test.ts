@@ -1,6 +1,7 @@
 // Every program meets every error at each of its system calls that touch the spool or the GC roots, and a drain at those
-// that touch the cache or the store, too: once, and from there on for good. Whatever it then does, the jobs are where docs/SPOOL.md says, what it prints is lines for people
-// and no stack trace, and run again without the error it gets everything done.
+// that touch the cache or the store, too: once, and from there on for good. Whatever it then does, the jobs are where
+// docs/SPOOL.md says, what it prints is lines for people and no stack trace, and run again without the error it gets
+// everything done.
 //
 // All with PROOF=1 (`npm run proof`), a share that is spread evenly otherwise.
 
