@@ -1,6 +1,7 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
+import type { InitOptions } from './init/init-options.ts'
 import type { Settled } from './init/settled.ts'
-import { type CommonOptions, withCommon } from './options.ts'
+import { withCommon } from './options.ts'
 import { print, printable, say } from './print.ts'
 
 export const command = 'init'
@@ -39,18 +40,6 @@ export const builder = (yargs: Argv) =>
     })
     .option('yes', { alias: 'y', type: 'boolean', default: false, describe: 'Ask nothing' })
     .epilogue('Whatever is there already is kept, so it can be run again')
-
-export type InitOptions = CommonOptions & {
-  to: string | undefined
-  sign: boolean | undefined
-  'key-name': string | undefined
-  'secret-key-file': string | undefined
-  user: string | undefined
-  install: boolean | undefined
-  root: string | undefined
-  'dry-run': boolean
-  yes: boolean
-}
 
 export async function handler(args: ArgumentsCamelCase<InitOptions>): Promise<void> {
   const [{ settle }, { stepsFor }, { adviceFor }, { Asker }] = await Promise.all([

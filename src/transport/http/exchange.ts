@@ -1,25 +1,14 @@
-import type { Outgoing } from '../outgoing.ts'
-import type { Agents } from './agents.ts'
 import type { Answer } from './answer.ts'
+import type { HttpRequest } from './http-request.ts'
 import { nodeExchange } from './node-exchange.ts'
 import { UnaskedContinue, undiciExchange } from './undici-exchange.ts'
-
-/** An http request to be made. */
-export interface Exchange {
-  method: string
-  url: URL
-  headers: Record<string, string>
-  body?: Outgoing | undefined
-  agents: Agents
-  signal: AbortSignal
-}
 
 /**
  * Makes one http request. Small ones, of which there are three a path, take undici a third of the time that they take
  * Node's own client.
  * @throws A system error where no answer came.
  */
-export async function exchange(wanted: Exchange): Promise<Answer> {
+export async function exchange(wanted: HttpRequest): Promise<Answer> {
   const { body, agents } = wanted
   if (body !== undefined && !(body instanceof Uint8Array)) return await nodeExchange(wanted)
   // Only Node's own client knows of `Expect: 100-continue`.

@@ -3,7 +3,7 @@ import { request as httpsRequest } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CONNECT_MS } from './agents.ts'
 import { type Answer, collect, headersOf } from './answer.ts'
-import type { Exchange } from './exchange.ts'
+import type { HttpRequest } from './http-request.ts'
 
 /** As long as curl waits for leave to send a large body. */
 const CONTINUE_MS = 1_000
@@ -14,7 +14,7 @@ const CONTINUE_MS = 1_000
  * the connection goes.
  * @throws As Node does.
  */
-export async function nodeExchange(wanted: Exchange): Promise<Answer> {
+export async function nodeExchange(wanted: HttpRequest): Promise<Answer> {
   const { url, method, headers, body, agents, signal } = wanted
   signal.throwIfAborted()
   const isSecure = url.protocol === 'https:'
@@ -45,7 +45,7 @@ export async function nodeExchange(wanted: Exchange): Promise<Answer> {
   }
 }
 
-function isStream(body: Exchange['body']): body is AsyncIterable<Uint8Array> {
+function isStream(body: HttpRequest['body']): body is AsyncIterable<Uint8Array> {
   return body !== undefined && !(body instanceof Uint8Array)
 }
 

@@ -1,10 +1,10 @@
 import type { Dispatcher } from 'undici'
 import { codeOf } from '../../util/user-error.ts'
 import { type Answer, collect, headersOf } from './answer.ts'
-import type { Exchange } from './exchange.ts'
+import type { HttpRequest } from './http-request.ts'
 
 /** A request that is sent at once. */
-interface Whole extends Omit<Exchange, 'agents'> {
+interface Whole extends Omit<HttpRequest, 'agents'> {
   body?: Uint8Array | undefined
 }
 

@@ -3,8 +3,8 @@ import type { Attempt } from '../attempt.ts'
 import { ByteCounter } from '../byte-counter.ts'
 import { sending } from '../outgoing.ts'
 import type { OnBytes, StreamBody, Upload } from '../transport.ts'
+import { type Bucket, headersOf } from './bucket.ts'
 import { inXml, S3Failure } from './s3-failure.ts'
-import { type Bucket, headersOf } from './s3-transport.ts'
 
 /** A bucket, and how attempts are made to do something there. */
 export interface PartsContext extends Bucket {

@@ -4,16 +4,11 @@ import { isWhole, measured, sending } from '../outgoing.ts'
 import { ReadRights } from '../read-rights.ts'
 import type { OnBytes, StreamBody, Transport, Upload } from '../transport.ts'
 import { attemptsFor, type TransportOptions } from '../transport-options.ts'
+import { type Bucket, headersOf } from './bucket.ts'
 import { type PartsContext, putInParts } from './multipart.ts'
 import { S3Failure } from './s3-failure.ts'
 import { S3Requests } from './s3-request.ts'
-import { parseS3Url, type S3Place } from './s3-url.ts'
-
-/** A place and how requests are made to it. */
-export interface Bucket {
-  place: S3Place
-  requests: S3Requests
-}
+import { parseS3Url } from './s3-url.ts'
 
 /** What S3-alikes say that know no uploads in parts. */
 const NO_PARTS = new Set([405, 501])
@@ -129,17 +124,6 @@ export class S3Transport implements Transport {
       this.#bucket = { place, requests: new S3Requests(place) }
     }
     return this.#bucket
-  }
-}
-
-/** What an object is stored with. */
-export function headersOf(
-  { contentType }: Pick<Upload, 'contentType'>,
-  { storageClass }: S3Place,
-): Record<string, string> {
-  return {
-    'content-type': contentType,
-    ...(storageClass === undefined ? {} : { 'x-amz-storage-class': storageClass }),
   }
 }
 

@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { plainContext } from '../../../src/transport/attempt.ts'
 import { makeAgents } from '../../../src/transport/http/agents.ts'
-import { type Exchange, exchange } from '../../../src/transport/http/exchange.ts'
+import { exchange } from '../../../src/transport/http/exchange.ts'
+import type { HttpRequest } from '../../../src/transport/http/http-request.ts'
 import { stallTimeout } from '../../../src/transport/stall-timeout.ts'
 import { startMoodyCache } from '../../support/servers/moody-cache.ts'
 import { behindSilence } from './silent-port.ts'
@@ -13,7 +14,7 @@ import { behindSilence } from './silent-port.ts'
 const NO_PROXY = { PATH: process.env.PATH }
 
 /** As those who ask do it. */
-const patiently = (wanted: Exchange) =>
+const patiently = (wanted: HttpRequest) =>
   stallTimeout(60_000)((attempt, context) => attempt(context))(
     ({ signal }) => exchange({ ...wanted, signal }),
     plainContext(wanted.signal, () => undefined),

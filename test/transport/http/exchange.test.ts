@@ -6,7 +6,8 @@ import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { plainContext } from '../../../src/transport/attempt.ts'
 import { type Agents, makeAgents } from '../../../src/transport/http/agents.ts'
-import { type Exchange, exchange } from '../../../src/transport/http/exchange.ts'
+import { exchange } from '../../../src/transport/http/exchange.ts'
+import type { HttpRequest } from '../../../src/transport/http/http-request.ts'
 import { networkFailure } from '../../../src/transport/http/network-failure.ts'
 import { nodeExchange } from '../../../src/transport/http/node-exchange.ts'
 import { stallTimeout } from '../../../src/transport/stall-timeout.ts'
@@ -34,7 +35,7 @@ async function saying(text: string, act: (socket: Socket) => void = (socket) => 
 }
 
 /** As those who ask do it. */
-const patiently = (wanted: Exchange) =>
+const patiently = (wanted: HttpRequest) =>
   stallTimeout(60_000)((attempt, context) => attempt(context))(
     ({ signal }) => exchange({ ...wanted, signal }),
     plainContext(wanted.signal, () => undefined),

@@ -10,7 +10,6 @@ import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-ca
 import { type Expected, expectFailure, makeFile, put, putText } from '../bed.ts'
 import { ANYBODY, errorXml, withTransport } from './s3-bed.ts'
 
-
 let cache: MoodyCache
 let dir: string
 
