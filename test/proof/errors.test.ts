@@ -21,6 +21,7 @@ import {
   inWorld,
   namesIn,
   PROCESSES,
+  seesTemporaries,
   tellsTheTruth,
 } from './programs.ts'
 import { evidence, IS_WHOLE, spread, twoAtATime } from './share.ts'
@@ -115,7 +116,9 @@ test('drain, at its calls on the cache', TIMEOUT, async () => {
   const files = await filesOfDrain(ALL)
   const points = await inWorld(async (world) => {
     world.settle(ALL)
-    return pointsOfAll((await runTraced(drainIntoCache(world, files), SETS.error)).calls)
+    const { calls } = await runTraced(drainIntoCache(world, files), SETS.error)
+    seesTemporaries(calls)
+    return pointsOfAll(calls)
   })
   await everyError("drain's cache", points, 12, async (injection, world) => {
     world.settle(ALL)

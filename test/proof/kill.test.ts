@@ -25,6 +25,7 @@ import {
   inWorld,
   namesIn,
   PROCESSES,
+  seesTemporaries,
   tellsTheTruth,
 } from './programs.ts'
 import { IS_WHOLE } from './share.ts'
@@ -46,10 +47,7 @@ test('drain: recover, claim, reject, deliver, settle, record, release', TIMEOUT,
       await goesOn(world)
       return killed.isHit
     }
-  const inPool = (world: World) => [
-    world.spool.lockDir,
-    ...FATES.map(({ name }) => join(world.spool.done, name)),
-  ]
+  const inPool = ({ spool }: World) => [spool.lockDir, spool.done]
   const watched = (world: World) => world.program([]).paths
   await everyPoint('drain', await callsOfDrain('main', watched), 8, kill(watched))
   // What is done in Node's thread pool, where strace counts anew: the lock, and the sync of what is done.
@@ -66,6 +64,7 @@ test('drain: the threads that write the cache', TIMEOUT, async () => {
   const points = await inWorld(async (world) => {
     const { calls, exitCode, stderr } = await run(world)
     expect(exitCode, stderr).toBe(1)
+    seesTemporaries(calls)
     return pointsOfAll(calls)
   })
   await everyPoint("drain's cache", points, 6, async (at, world) => {

@@ -27,9 +27,10 @@ async function traced(
   command: string[],
   env: Record<string, string>,
   input = '',
+  more: string[] = [],
 ): Promise<Call[]> {
   const log = join(world.dir, 'trace')
-  const args = ['-f', '-y', '-qq', '-s', '20000', '-o', log, '-e', `trace=${CALLS}`, ...command]
+  const args = ['-f', '-y', '-qq', '-s', '20000', '-o', log, '-e', `trace=${CALLS}`, ...more, ...command]
   const { stderr } = await runProgram('/usr/bin/strace', args, {
     env: { ...world.env, ...env },
     cwd: '/',
@@ -127,7 +128,9 @@ test('C4 to C14: nor where so much is done at once that the whole filesystem is 
     const fates = Array.from({ length: 40 }, (_, at) => fateOf(`many-${at}`))
     for (const path of fates.flatMap(({ bytes }) => pathsIn(bytes))) makeValid(world.dir, path)
     world.settle(fates)
-    const calls = await traced(world, [NIX_UPLOAD, ...drainArgs(world)], {})
+    // On a slow disk; what comes meanwhile waits to be synced together.
+    const slow = ['-e', 'inject=fsync:delay_exit=30000']
+    const calls = await traced(world, [NIX_UPLOAD, ...drainArgs(world)], {}, '', slow)
     expect(calls.filter(({ does }) => does === 'sync all').length).toBeGreaterThan(0)
     const some = fates.filter((_, at) => at % 13 === 0)
     survive('drain of many', world, some, calls)

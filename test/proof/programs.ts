@@ -75,6 +75,12 @@ export function drainIntoCache(world: World, files: readonly string[]): Program 
   return { ...world.program(drainArgs(world)), paths }
 }
 
+/** That what is watched has the names that it is watched by: files are synced before they come in their places. */
+export function seesTemporaries(threads: readonly string[][]): void {
+  const made = threads.flat().filter((call) => /^openat\(.*\.nix-upload-tmp\/[^"].*O_CREAT/.test(call))
+  expect(made.length).toBeGreaterThan(10)
+}
+
 /** A drain that is watched where it reads the store, and nowhere else; it packs one path after the other. */
 export function drainFromStore(world: World, fates: readonly Fate[]): Program {
   const config = join(world.dir, 'config.toml')

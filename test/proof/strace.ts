@@ -2,7 +2,7 @@
 //
 // Only calls that touch given paths are counted, so that N means the same call in each run: not one of the thousands
 // that Node makes for itself. strace compares paths as a whole, so temporary files get names that are known
-// beforehand (proof-1, proof-2, …; in a cache NAME.000000000001, …) from a module that Node loads first, in each of its
+// beforehand (proof-1, proof-2, …; in a cache NAME.000000000000-0, …) from a module that Node loads first, in each of its
 // threads; that is all that is different from the program as it is shipped. strace counts for each thread by itself, hence `UV_THREADPOOL_SIZE=1`, and each kind of
 // call by itself, so a point is "the third rename". strace also follows symlinks, so with a GC root the store path counts
 // that it leads to, and with it what the threads do that pack: by then the main thread has made more calls of each kind
@@ -81,9 +81,8 @@ export function temporariesIn(tmp: string): string[] {
 
 /** The paths that a traced program writes to before a file comes in its place in a `file://` cache. */
 export function temporariesOf(file: string): string[] {
-  return Array.from({ length: CACHE_TEMPORARIES }, (_, at) =>
-    join(dirname(file), `.nix-upload-tmp/${basename(file)}.${(at + 1).toString(16).padStart(12, '0')}`),
-  )
+  const path = join(dirname(file), `.nix-upload-tmp/${basename(file)}.000000000000`)
+  return [path, ...Array.from({ length: CACHE_TEMPORARIES }, (_, at) => `${path}-${at}`)]
 }
 
 export async function runTraced(program: Program, set: string, injection?: Injection): Promise<Traced> {
@@ -119,7 +118,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { isMainThread } from 'node:worker_threads'
 let count = 0
 crypto.randomUUID = () => \`proof-\${++count}\`
-if (!isMainThread) crypto.randomBytes = () => Buffer.from((++count).toString(16).padStart(12, '0'), 'hex')
+if (!isMainThread) crypto.randomBytes = (size) => Buffer.alloc(size)
 syncBuiltinESMExports()
 `,
     )
