@@ -92,7 +92,7 @@ export class Settlement {
       const jobs = this.#done
       this.#done = []
       try {
-        await syncDone(spool, jobs)
+        await syncDone(spool)
         for (const [at, job] of jobs.entries()) {
           if (at % RELEASED_PER_TURN === 0) await nextTurn()
           releaseDone(spool, roots, job)

@@ -2,7 +2,7 @@ import { renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { printable } from '../util/printable.ts'
-import { syncFiles } from '../util/sync.ts'
+import { syncPath } from '../util/sync.ts'
 import { codeOf } from '../util/user-error.ts'
 import { type ClaimedJob, rootedPaths } from './claim.ts'
 import { formatJob } from './job.ts'
@@ -65,12 +65,9 @@ export interface DoneJob {
   target: string
 }
 
-/** Makes durable that jobs are in `done/`, all at once (T4d). */
-export async function syncDone(spool: Spool, jobs: readonly DoneJob[]): Promise<void> {
-  await syncFiles(
-    spool.done,
-    jobs.map(({ target }) => target),
-  )
+/** Makes durable that jobs are in `done/`, all at once (T4d). What their records say is not: see C12. */
+export async function syncDone(spool: Spool): Promise<void> {
+  await syncPath(spool.done)
 }
 
 /** Removes the GC roots of a job of which it is durable that it is in `done/` (T4e), unless somebody has requeued it. */

@@ -8,6 +8,9 @@ export function threadFile(name: string, base: string): URL {
   return new URL(`${name}${extname(new URL(base).pathname)}`, base)
 }
 
+/** Little lives long in a thread; more room for young garbage is only more memory. */
+const YOUNG_MIB = 4
+
 interface Pending<Reply> {
   resolve: (reply: Reply) => void
   reject: (error: Error) => void
@@ -90,7 +93,7 @@ export class Thread<Call, Reply> {
   }
 
   #start(): Worker {
-    const worker = new Worker(this.#file)
+    const worker = new Worker(this.#file, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB } })
     worker.on('message', (messages: readonly FromThread<Reply>[]) => {
       for (const message of messages) this.#take(message)
     })

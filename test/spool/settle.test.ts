@@ -45,7 +45,7 @@ describe('T4: a delivered job', () => {
     expect(tree(spool)).toEqual({ done: ['X.json'] })
     expect(destinationsIn(temp, 'done')).toEqual({ s3: DELIVERED })
     expect(rooted(temp)).toEqual(['X.json'])
-    await syncDone(spool, [{ claimed, target: 'X.json' }])
+    await syncDone(spool)
     releaseDone(spool, roots, { claimed, target: 'X.json' })
     expect(rooted(temp)).toEqual([])
   })

@@ -15,7 +15,8 @@ import type { Compression } from '../../config/compression.ts'
 const STREAM = { chunkSize: 256 * 1024, highWaterMark: 1024 * 1024 }
 
 /**
- * Compresses something small.
+ * Compresses something small. What zlib returns is a part of a buffer of `chunkSize`, which as a whole would go to the other
+ * thread; so it is copied.
  * @returns Memory of its own.
  */
 export function compressAtOnce(
@@ -24,14 +25,19 @@ export function compressAtOnce(
 ): Uint8Array<ArrayBuffer> {
   switch (by) {
     case 'zstd':
-      return zstdCompressSync(nar, zstdOptions(level))
+      return Uint8Array.from(zstdCompressSync(nar, { ...zstdOptions(level), chunkSize: roomFor(nar) }))
     case 'gzip':
-      return gzipSync(nar, gzipOptions(level))
+      return Uint8Array.from(gzipSync(nar, { ...gzipOptions(level), chunkSize: roomFor(nar) }))
     case 'brotli':
-      return brotliCompressSync(nar, brotliOptions(level))
+      return Uint8Array.from(brotliCompressSync(nar, { ...brotliOptions(level), chunkSize: roomFor(nar) }))
     default:
       return Uint8Array.from(nar)
   }
+}
+
+/** What can't be compressed gets a little larger. */
+function roomFor(nar: Buffer): number {
+  return nar.length + (nar.length >> 7) + 256
 }
 
 /** @returns A stream that compresses; undefined where nothing is to be compressed. */

@@ -1,5 +1,5 @@
 // A thread that packs store paths: it reads, hashes and compresses them.
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -59,23 +59,22 @@ function check({ path, narHash, narSize }: PackCall, size: number, hash: string)
 
 function packAtOnce(call: PackCall): Packed {
   const nar = new NarBlocks(call.path, pool, call.wantsListing)
-  const hash = createHash('sha256')
   const blocks: Buffer<ArrayBuffer>[] = []
   const buffers: Buffer<ArrayBuffer>[] = []
   let size = 0
   try {
     for (const { bytes, buffer } of nar.blocks()) {
-      hash.update(bytes)
       size += bytes.length
       blocks.push(bytes)
       buffers.push(buffer)
       // It has grown.
       if (size > call.narSize) break
     }
-    check(call, size, hashText(hash.digest()))
     const [only, ...more] = blocks
-    const bytes = compressAtOnce(more.length === 0 && only ? only : Buffer.concat(blocks), call.compression)
-    const fileHash = hashText(createHash('sha256').update(bytes).digest())
+    const whole = more.length === 0 && only ? only : Buffer.concat(blocks)
+    check(call, size, hashText(hash('sha256', whole, 'buffer')))
+    const bytes = compressAtOnce(whole, call.compression)
+    const fileHash = hashText(hash('sha256', bytes, 'buffer'))
     return { bytes, fileHash, fileSize: bytes.length, listing: nar.listing }
   } finally {
     for (const buffer of buffers) pool.giveBack(buffer)
@@ -84,7 +83,7 @@ function packAtOnce(call: PackCall): Packed {
 
 async function packStream(call: PackCall, { signal, send }: CallContext): Promise<Packed> {
   const nar = new NarBlocks(call.path, pool, call.wantsListing)
-  const hash = createHash('sha256')
+  const narHash = createHash('sha256')
   const output = new Output(call, send)
   const compressor = compressorFor(call.compression)
   const sink = compressor ? new CompressedSink(compressor, output) : new PlainSink(output)
@@ -96,7 +95,7 @@ async function packStream(call: PackCall, { signal, send }: CallContext): Promis
         size += bytes.length
         if (size > call.narSize) check(call, size, 'more than there was')
         // The compressor is at work on the one before meanwhile.
-        hash.update(bytes)
+        narHash.update(bytes)
       } catch (error) {
         free()
         throw error
@@ -106,7 +105,7 @@ async function packStream(call: PackCall, { signal, send }: CallContext): Promis
       signal.throwIfAborted()
     }
     // Before the archive's end is there: what is not as it was built is never whole anywhere.
-    check(call, size, hashText(hash.digest()))
+    check(call, size, hashText(narHash.digest()))
     await sink.end()
     await output.end()
   } catch (error) {

@@ -21,8 +21,10 @@ import { codeOf } from '../../util/user-error.ts'
 import type { DiskCall, DiskReply } from './file-transport.ts'
 import { temporaryDirectory, temporaryFile } from './temporary-file.ts'
 
-/** Up to so many files are synced one by one; more of them together, with all that waits for that filesystem. */
+/** For fewer files than that it isn't worth it to sync all that waits for a filesystem. */
 const SYNCED_ALONE = 16
+/** How long files are synced one by one: a filesystem in memory, or a disk that needs no waiting, is through by then. */
+const QUICK_MS = 20
 const DAY_MS = 24 * 3_600_000
 
 /** A file that is written and waits to come in its place. */
@@ -67,13 +69,9 @@ function place(file: Pick<Written, 'from' | 'to' | 'isSynced'>): Promise<undefin
 function commit(): void {
   const files = written
   written = []
-  const synced = syncedTogether(files.filter(({ isSynced }) => !isSynced))
-  const placed = files.filter((file) =>
-    attempt(file, () => {
-      if (!file.isSynced && !synced.has(file)) syncPath(file.from)
-      renameSync(file.from, file.to)
-    }),
-  )
+  // A directory may be a link to another filesystem.
+  const groups = Map.groupBy(files, ({ from }) => statSync(dirname(from), { throwIfNoEntry: false })?.dev)
+  const placed = [...groups.values()].flatMap(placeAll)
   for (const directory of new Set(placed.map(({ to }) => dirname(to)))) {
     const inIt = placed.filter(({ to }) => dirname(to) === directory)
     try {
@@ -85,13 +83,18 @@ function commit(): void {
   }
 }
 
-/** Where there are many on one filesystem; a directory may be a link to another one. */
-function syncedTogether(files: readonly Written[]): Set<Written> {
-  const groups = Map.groupBy(files, ({ from }) => statSync(from, { throwIfNoEntry: false })?.dev)
-  const synced = [...groups.values()].filter(
-    ([first, ...rest]) => first && rest.length >= SYNCED_ALONE && syncFilesystem(first.from),
-  )
-  return new Set(synced.flat())
+/** Syncs and renames files of one filesystem: one by one while that is quick, and the rest together. */
+function placeAll(files: readonly Written[]): Written[] {
+  const began = performance.now()
+  let areSynced = false
+  return files.filter((file, at) => {
+    const isSlow = files.length - at > SYNCED_ALONE && performance.now() - began > QUICK_MS
+    if (!areSynced && isSlow) areSynced = syncFilesystem(file.from)
+    return attempt(file, () => {
+      if (!file.isSynced && !areSynced) syncPath(file.from)
+      renameSync(file.from, file.to)
+    })
+  })
 }
 
 function attempt({ from, reject }: Written, act: () => void): boolean {
