@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { FileTransport } from '../../../src/transport/file/file-transport.ts'
 import { put, putText, stream, temporaryDirectory } from '../bed.ts'
 
