@@ -120,7 +120,7 @@ describe('T2: a claim', () => {
     const temp = tempSpool()
     put(temp.spool, 'new', 'X.json')
     putRoot(temp, 'X.json')
-    expect(look(temp, 'X.json')).toEqual({ kind: 'claimed', claimed: expect.anything() })
+    expect(look(temp, 'X.json')).toEqual({ kind: 'claimed', claimed: expect.anything(), newlyRooted: [] })
     expect(rooted(temp)).toEqual(['X.json'])
   })
 
