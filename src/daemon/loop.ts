@@ -22,6 +22,8 @@ import { Reporter } from './reporter.ts'
 const RESCAN_SHARE = 10
 /** Hanging a bell reads the directory once; over a larger one only the rescan watches. */
 const BELL_MAX = 50_000
+/** While nothing can be claimed, the bell is hung and taken down more often, so this is less. */
+const BELL_MAX_FULL = 5_000
 
 export interface LoopContext {
   spool: Spool
@@ -187,14 +189,13 @@ export class Loop {
     })
     this.#delivery.start()
     this.#reporter.follow()
-    if (this.#claimer.isFull && !this.#claimer.scan.isDry) await this.#muffle()
   }
 
   /** While nothing is claimed, whatever comes in gets its GC roots all the same. */
   #protectHeard(): void {
     const heard = this.#jobBell.takeNames()
     if (heard) this.#claimer.protect(heard)
-    if (!heard || !this.#jobBell.isHung) this.#housekeeping.hurry()
+    if (!heard) this.#housekeeping.hurry()
   }
 
   /** What a destination leaves behind that is down may be too much for the bell to be hung again. */
@@ -203,11 +204,10 @@ export class Loop {
     if (areAllUp) await this.#muffle()
   }
 
-  /** While a backlog is taken on, or can't be, nobody needs to hear of more; and each claim would ring. */
+  /** While a backlog is taken on, nobody needs to hear of more; and each claim would ring. */
   async #muffle(): Promise<void> {
     if (this.#claimer.scan.left > BELL_MAX) return
     await this.#jobBell.takeDown()
-    this.#housekeeping.hurry()
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */
@@ -264,19 +264,25 @@ export class Loop {
   }
 
   async #hangBell(): Promise<void> {
-    if (this.#jobBell.isHung || !this.#mayHangBell()) return
+    if (this.#jobBell.isHung) return
+    if (!this.#mayHangBell()) {
+      // What comes in unheard has no roots before it is claimed, so that these are looked for.
+      this.#housekeeping.hurry()
+      return
+    }
     await this.#jobBell.hang()
     // What came between the last look and the first ring.
     this.#claimer.scan.wet()
     this.#isAwake = true
   }
 
-  /** While paused, nothing is read, so that its size has to be looked at. */
+  /** While nothing is claimed (paused, full), what comes in gets its roots, and how much is there nobody has counted. */
   #mayHangBell(): boolean {
-    const { scan } = this.#claimer
-    if (!this.#wasPaused) return scan.isDry && scan.left <= BELL_MAX
+    const { scan, isFull } = this.#claimer
+    if (scan.isDry) return scan.left <= BELL_MAX
+    if (!this.#wasPaused && !isFull) return false
     let entries = 0
-    for (const _ of entriesOf(this.#context.spool.new)) if (++entries > BELL_MAX) return false
+    for (const _ of entriesOf(this.#context.spool.new)) if (++entries > BELL_MAX_FULL) return false
     return true
   }
 
