@@ -49,7 +49,7 @@ describe('GC roots', () => {
   })
 
   test('that can’t be made are an error, those that were made stay', () => {
-    const { directory, roots } = tempRoots()
+    const { directory } = tempRoots()
     expect(() => new GcRoots(join(directory, 'missing')).hold('X.json', [HELLO])).toThrow('ENOENT')
   })
 
