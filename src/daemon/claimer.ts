@@ -67,7 +67,9 @@ export class Claimer {
     for (const name of new Set([...(heard ?? []), ...this.#takeFresh()])) {
       if (this.#isOwnNoise(name)) continue
       if (this.isFull) this.scan.wet()
-      const isLeft = this.isFull || this.#look(name) === 'left'
+      // A file that may be no job is judged in any case: nothing of it is claimed where there is no room.
+      const isPassedOver = this.isFull && !this.#fresh.has(name)
+      const isLeft = isPassedOver || this.#look(name) === 'left'
       if (!isLeft) continue
       this.#hasLeftHeard ||= !this.isFull
       this.#context.protector.protect('new', name)

@@ -93,8 +93,8 @@ describe('T12: jobs without roots', () => {
     expect(found.sort()).toEqual([
       'cur/cur-without.json',
       'failed/failed-without.json',
-      'new/new-with~1.json',
       'new/new-without.json',
+      'new/new-with~1.json',
     ])
   })
 })
