@@ -105,7 +105,7 @@ export class Claimer {
 
   /** True while a file that may be half written is to be looked at once more. */
   get isExpectingMore(): boolean {
-    return this.#nextLook !== undefined
+    return this.#nextLook !== undefined || this.#fresh.size > 0
   }
 
   close(): void {
