@@ -272,6 +272,8 @@ export class Loop {
     }
     await this.#jobBell.hang()
     // What came between the last look and the first ring.
+    if (this.#wasPaused) void this.#housekeeping.protectAll()
+    else if (!this.#claimer.scan.isDry) this.#housekeeping.hurry()
     this.#claimer.scan.wet()
     this.#isAwake = true
   }
