@@ -21,6 +21,8 @@ const TEST_PACKAGES = {
   'openssh-server': 'sshd',
   dash: 'dash',
   busybox: 'busybox',
+  mksh: 'mksh',
+  'ksh93u+m': 'ksh93',
   'systemd-container': 'systemd-nspawn',
   mmdebstrap: 'mmdebstrap',
   prometheus: 'promtool',

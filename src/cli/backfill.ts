@@ -2,7 +2,7 @@ import type { ArgumentsCamelCase, Argv } from 'yargs'
 import type { Config } from '../config/config.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import type { PathInfo } from '../nix/path-info.ts'
-import { handOver, type NewJob } from '../spool/hand-over.ts'
+import type { NewJob } from '../spool/hand-over.ts'
 import { openSpool, type Spool } from '../spool/layout.ts'
 import { jobsIn } from '../spool/survey.ts'
 import { parseDuration } from '../util/duration.ts'
@@ -10,6 +10,7 @@ import { EXIT, UserError } from '../util/user-error.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
 import { asOwner } from './owner.ts'
 import { counted, print, printable, say } from './print.ts'
+import { queue } from './queue.ts'
 
 export const command = 'backfill'
 export const describe = 'Queue what was built here, is at not all destinations, and was never queued'
@@ -51,13 +52,15 @@ export async function handler(
   }
   const roots = new GcRoots(config.gcroots)
   roots.prepare()
+  let queuedNow = 0
   for (let at = 0; at < jobs.length; at += CHUNK) {
     const chunk = jobs.slice(at, at + CHUNK)
-    const { names } = asOwner(spool.root, () => handOver(spool, roots, chunk))
+    const { names } = await queue(spool, roots, chunk)
+    queuedNow += names.length
     await print(names.map((name) => `${name}\n`).join(''))
   }
   say(
-    `nix-upload: ${counted(jobs.length, 'job')} queued, of ${counted(built.length, 'path')} built here in that time`,
+    `nix-upload: ${counted(queuedNow, 'job')} queued, of ${counted(built.length, 'path')} built here in that time`,
   )
 }
 

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { LONGEST_WAIT_MS, parseDuration } from '../util/duration.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
@@ -38,6 +39,8 @@ export async function handler(
     ...(failed > 0 ? [`${failed} failed`] : []),
     ...(isWaiting ? ['some must wait'] : []),
   ]
+  // The log goes out at the end of a turn, and this is the last line.
+  await nextTurn()
   say(`nix-upload: ${parts.join(', ')}`)
   if (failed > 0) process.exitCode = EXIT.failed
   else if (isWaiting) process.exitCode = EXIT.tryLater

@@ -4,12 +4,12 @@ import { createInterface } from 'node:readline'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { splitStorePath } from '../nix/store-path.ts'
-import { handOver } from '../spool/hand-over.ts'
 import { openSpool } from '../spool/layout.ts'
 import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import { type CommonOptions, configFor, STDIN, withCommon } from './options.ts'
 import { asOwner } from './owner.ts'
 import { print, printable, say } from './print.ts'
+import { queue } from './queue.ts'
 
 export const command = 'enqueue <path..>'
 export const describe = 'Queue store paths by hand'
@@ -40,7 +40,7 @@ export async function handler(args: ArgumentsCamelCase<CommonOptions & { path: s
   let queued = 0
   const flush = async () => {
     const jobs = chunk.map((path) => ({ outPaths: [path] }))
-    const handed = asOwner(spool.root, () => handOver(spool, roots, jobs))
+    const handed = await queue(spool, roots, jobs)
     rootsError ??= handed.rootsError
     queued += handed.names.length
     chunk = []

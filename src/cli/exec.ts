@@ -52,16 +52,19 @@ export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> 
   const config = await configFor(args)
   if (args.to === undefined && args.spool === undefined) refuseVanishing(config)
   await refuseUselessKeys(config)
-  const [{ makeWorkspace }, { build }, { isKept }] = await Promise.all([
+  const [{ makeWorkspace }, { build }, { isKept }, { EarlySignals }] = await Promise.all([
     import('./exec/workspace.ts'),
     import('./exec/build.ts'),
     import('./exec/outcome.ts'),
+    import('./exec/early-signals.ts'),
   ])
+  const early = new EarlySignals()
   const kept = args.spool === undefined ? undefined : config.spool
   const workspace = makeWorkspace(kept, config.gcroots, process.env.NIX_UPLOAD_STRICT === '1')
   try {
-    process.exitCode = await build(command, config, workspace, lingerMs)
+    process.exitCode = await build(command, config, workspace, { lingerMs, early })
   } finally {
+    early.stop()
     if (isKept(workspace)) say(`nix-upload: ${howToGoOn(workspace.spool.root, workspace.gcroots, args)}`)
     else workspace.discard()
   }

@@ -1,21 +1,48 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { keepHouse } from '../daemon/housekeeping.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
+import { storeDirectory } from '../nix/local-store.ts'
 import { existingSpool } from '../spool/layout.ts'
+import { protect } from '../spool/protect.ts'
+import { type Stuck, unlessStuck } from '../spool/stuck.ts'
+import { wordsOf } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { becomeOwner } from './owner.ts'
-import { print } from './print.ts'
+import { print, printable, say } from './print.ts'
+import { tryToTell } from './tell-collector.ts'
 
 export const command = 'prune'
 export const describe = 'Apply retention now: old jobs in done/, abandoned temporary files, orphaned GC roots'
 
 export const builder = (yargs: Argv) => withCommon(yargs)
 
+/** Of so many paths that got roots a running garbage collection is told. */
+const TOLD_MAX = 10_000
+
+function sayStuck({ name, error }: Stuck): void {
+  say(`nix-upload: ${printable(name)} is left alone: ${printable(wordsOf(error))}`)
+}
+
 export async function handler(args: ArgumentsCamelCase<CommonOptions>): Promise<void> {
   const config = await configFor(args)
-  becomeOwner(config.spool)
+  const storeDir = await storeDirectory()
+  const becomeCaller = becomeOwner(config.spool)
   const spool = existingSpool(config.spool)
-  const { jobs, temporaries, roots } = await keepHouse({ spool, roots: new GcRoots(config.gcroots), config })
+  const gcRoots = new GcRoots(config.gcroots)
+  const untold: string[] = []
+  const { jobs, temporaries, roots } = await keepHouse({
+    spool,
+    roots: gcRoots,
+    config,
+    protect: (state, job) => {
+      const act = () => protect(spool, gcRoots, storeDir, state, job)
+      for (const path of unlessStuck(job, act, sayStuck) ?? [])
+        if (untold.length < TOLD_MAX) untold.push(path)
+    },
+    onStuck: sayStuck,
+  })
+  becomeCaller()
+  await tryToTell(untold)
   await print(
     `deleted ${jobs} old jobs, ${temporaries} abandoned temporary files, ${roots} orphaned GC roots\n`,
   )

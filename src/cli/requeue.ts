@@ -1,11 +1,16 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import { existingSpool } from '../spool/layout.ts'
+import { GcRoots } from '../nix/gc-roots.ts'
+import { storeDirectory } from '../nix/local-store.ts'
+import { existingSpool, type Spool, type State } from '../spool/layout.ts'
+import { type Protected, protectNext } from '../spool/protect.ts'
 import { requeue } from '../spool/settle.ts'
 import { findJob, namesIn } from '../spool/survey.ts'
-import { EXIT, UserError } from '../util/user-error.ts'
+import { EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
-import { becomeOwner } from './owner.ts'
+import { asOwner } from './owner.ts'
 import { print, printable, say } from './print.ts'
+import { sayGone } from './queue.ts'
+import { tryToTell } from './tell-collector.ts'
 
 export const command = 'requeue [job..]'
 export const describe = 'Move failed jobs back to new/, with a fresh budget of attempts'
@@ -25,16 +30,41 @@ export async function handler(
   const parts = args.job ?? []
   if (args.all === parts.length > 0) throw new UserError('name the jobs to requeue, or say --all', EXIT.usage)
   const config = await configFor(args)
-  becomeOwner(config.spool)
-  const spool = existingSpool(config.spool)
-  if (args.all) {
-    for (const name of namesIn(spool, 'failed')) await report(requeue(spool, 'failed', name))
-    return
+  const spool = asOwner(config.spool, () => existingSpool(config.spool))
+  const roots = new GcRoots(config.gcroots)
+  const storeDir = await storeDirectory()
+  let chunk: Protected[] = []
+  const flush = async () => {
+    await requeueChunk(spool, roots, chunk)
+    chunk = []
   }
+  const found = args.all ? allFailed(spool) : theseJobs(spool, parts)
+  for (const { state, name } of found) {
+    const job = asOwner(spool.root, () => protectNext(spool, roots, storeDir, state, name))
+    if (job.rootsError !== undefined) sayUnprotected(name, job.rootsError)
+    chunk.push(job)
+    if (chunk.length === CHUNK) await flush()
+  }
+  await flush()
+}
+
+/** How many jobs Nix is told of at once. */
+const CHUNK = 500
+
+function* allFailed(spool: Spool): Generator<{ state: State; name: string }> {
+  const names = namesIn(spool, 'failed')
+  for (;;) {
+    const { done, value: name } = asOwner(spool.root, () => names.next())
+    if (done) return
+    yield { state: 'failed', name }
+  }
+}
+
+/** What is no such job is said, fails the command, and stops no other. */
+function* theseJobs(spool: Spool, parts: readonly string[]): Generator<{ state: State; name: string }> {
   for (const part of parts) {
     try {
-      const { state, name } = findJob(spool, part, ['failed', 'done'])
-      await report(requeue(spool, state, name))
+      yield asOwner(spool.root, () => findJob(spool, part, ['failed', 'done']))
     } catch (error) {
       if (!(error instanceof UserError)) throw error
       say(`nix-upload: ${printable(error.message)}`)
@@ -43,6 +73,22 @@ export async function handler(
   }
 }
 
-async function report(name: string | undefined): Promise<void> {
-  if (name !== undefined) await print(`${printable(name)}\n`)
+/** Moves jobs that have their roots, once a garbage collection that may be running was told of them. */
+async function requeueChunk(spool: Spool, roots: GcRoots, jobs: readonly Protected[]): Promise<void> {
+  const gone = await tryToTell(jobs.flatMap(({ paths }) => paths))
+  for (const { state, name, target, paths, newlyRooted } of jobs) {
+    const missing = paths.filter((path) => gone.has(path))
+    if (missing.length > 0) {
+      sayGone(missing, `${name} is left in ${state}/`)
+      asOwner(spool.root, () => roots.release(target, newlyRooted))
+      continue
+    }
+    const moved = asOwner(spool.root, () => requeue(spool, state, name))
+    if (moved !== undefined) await print(`${printable(moved)}\n`)
+  }
+}
+
+function sayUnprotected(name: string, error: unknown): void {
+  const why = printable(wordsOf(error))
+  say(`nix-upload: ${printable(name)}: without GC roots its paths may be collected before the upload: ${why}`)
 }

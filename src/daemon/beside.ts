@@ -5,7 +5,7 @@ import { refuseMissingPrograms } from '../config/missing-programs.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { storeDirectory } from '../nix/local-store.ts'
 import { openSpool } from '../spool/layout.ts'
-import { takeLock } from './lock.ts'
+import { sayStuckLock, takeLock } from './lock.ts'
 import { Loop, type LoopResult } from './loop.ts'
 import type { Standing } from './notify.ts'
 
@@ -35,10 +35,11 @@ export async function serveBeside(config: Config, log: Logger): Promise<Beside> 
   const storeDir = await storeDirectory()
   let lost: Error | undefined
   let loop: Loop | undefined
-  const unlock = await takeLock(spool, (error) => {
+  const onLost = (error: Error) => {
     lost = error
     loop?.abort()
-  })
+  }
+  const unlock = await takeLock(spool, onLost, (error) => sayStuckLock(log, error))
   const running = new Loop({ spool, roots, storeDir, config, log, onChange: () => undefined })
   loop = running
   const ended = running.run('stopped').finally(() => (lost ? undefined : unlock().catch(() => undefined)))

@@ -3,11 +3,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Delivery, MAX_IN_HAND } from '../delivery/delivery.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
-import { claim, type Look } from '../spool/claim.ts'
+import { claim, type Look, SETTLING_MS } from '../spool/claim.ts'
 import type { Spool } from '../spool/layout.ts'
 import { reject } from '../spool/settle.ts'
+import { isStuck } from '../spool/stuck.ts'
 import { exists } from '../spool/write.ts'
-import { codeOf, wordsOf } from '../util/user-error.ts'
+import { wordsOf } from '../util/user-error.ts'
+import type { Protector } from './protector.ts'
 import { Scan } from './scan.ts'
 
 /** After so many looks at files, a millisecond or two, the event loop gets its turn: a batch that is on its way comes first. */
@@ -16,14 +18,19 @@ const LOOKS_PER_TURN = 25
 const EARLY_LOOKS = 100
 /** So many files that can't be moved away are remembered, to warn of each only once. */
 const STUCK_REMEMBERED = 1000
-/** Errors that are no single file's: no handles, no memory or no room left, the disk remounted read-only. */
-const NOT_THE_FILES = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'EDQUOT', 'EROFS'])
+/** A file that nobody ever stops writing to is judged after so long. */
+const PATIENCE_MS = 60_000
+/** So many files that may be half written are known by name; all of `new/` is looked at for more. */
+const FRESH_REMEMBERED = 1000
 
 interface ClaimerContext {
   spool: Spool
   roots: GcRoots
   storeDir: string
   log: Logger
+  protector: Protector
+  /** Called when what may have been half written is worth another look. */
+  ring: () => void
   /** Called while many jobs are claimed in a row. */
   onMany: () => Promise<void>
 }
@@ -39,6 +46,9 @@ export class Claimer {
   #hadRoom: ReadonlySet<unknown> = new Set()
   /** Something was left of what somebody named, which no scan has counted yet. */
   #hasLeftHeard = false
+  /** When each file that may be half written was seen first. */
+  readonly #fresh = new Map<string, number>()
+  #nextLook: NodeJS.Timeout | undefined
 
   constructor(context: ClaimerContext, delivery: Delivery) {
     this.#context = context
@@ -54,10 +64,15 @@ export class Claimer {
   async claim(heard: ReadonlySet<string> | undefined, isStopping: () => boolean): Promise<void> {
     this.#noticeRoom()
     if (!heard) this.scan.wet()
-    for (const name of heard ?? []) {
+    for (const name of new Set([...(heard ?? []), ...this.#takeFresh()])) {
       if (this.#isOwnNoise(name)) continue
       if (this.isFull) this.scan.wet()
-      else if (this.#look(name) === 'left') this.#hasLeftHeard = true
+      // A file that may be no job is judged in any case: nothing of it is claimed where there is no room.
+      const isPassedOver = this.isFull && !this.#fresh.has(name)
+      const isLeft = isPassedOver || this.#look(name) === 'left'
+      if (!isLeft) continue
+      this.#hasLeftHeard ||= !this.isFull
+      this.#context.protector.protect('new', name)
     }
     this.#delivery.isFilling = true
     try {
@@ -81,6 +96,41 @@ export class Claimer {
       if (taken >= EARLY_LOOKS) await this.#context.onMany()
       await nextTurn()
     }
+  }
+
+  /** Makes the GC roots of jobs that came while nothing is claimed. */
+  protect(heard: ReadonlySet<string>): void {
+    for (const name of heard) if (!this.#isOwnNoise(name)) this.#context.protector.protect('new', name)
+  }
+
+  /** True while a file that may be half written is to be looked at once more. */
+  get isExpectingMore(): boolean {
+    return this.#nextLook !== undefined || this.#fresh.size > 0
+  }
+
+  close(): void {
+    clearTimeout(this.#nextLook)
+    this.#nextLook = undefined
+    this.scan.close()
+  }
+
+  /** The files that may have been half written, once it is time to look at them again. */
+  #takeFresh(): string[] {
+    return this.#nextLook ? [] : [...this.#fresh.keys()]
+  }
+
+  /** Leaves a file that may be half written alone for a while. Returns false where it was left alone for long enough. */
+  #waitFor(name: string): boolean {
+    const now = performance.now()
+    const since = this.#fresh.get(name) ?? now
+    if (now - since > PATIENCE_MS) return false
+    if (this.#fresh.size < FRESH_REMEMBERED) this.#fresh.set(name, since)
+    this.#nextLook ??= setTimeout(() => {
+      this.#nextLook = undefined
+      if (this.#fresh.size >= FRESH_REMEMBERED) this.scan.wet()
+      this.#context.ring()
+    }, SETTLING_MS)
+    return true
   }
 
   /** A job makes itself heard when it is claimed, too. */
@@ -108,8 +158,11 @@ export class Claimer {
   #look(name: string): 'taken' | 'left' | 'gone' {
     const { log } = this.#context
     const look = this.#claim(name)
+    if (look.kind === 'invalid' && look.isFresh && this.#waitFor(name)) return 'left'
+    this.#fresh.delete(name)
     if (look.kind === 'invalid') return this.#reject(name, look.reason)
     if (look.kind !== 'claimed') return look.kind
+    this.#context.protector.tellOf(look.newlyRooted)
     if (look.rootsError !== undefined) {
       const message = 'no GC roots: its paths may be collected before the upload'
       log.warn({ job: name, error: wordsOf(look.rootsError) }, message)
@@ -127,8 +180,7 @@ export class Claimer {
       if (look.kind !== 'gone' || !name.includes('\u{FFFD}')) return look
       this.#warnOnce(name, 'its name is not UTF-8 text', 'the job cannot be claimed until it is renamed')
     } catch (error) {
-      const code = codeOf(error)
-      if (code === undefined || NOT_THE_FILES.has(code)) throw error
+      if (!isStuck(error)) throw error
       this.#warnOnce(name, error, 'the job cannot be claimed, so it is left alone')
     }
     return { kind: 'left' }

@@ -45,7 +45,8 @@ export class Ending {
   /** Nothing is under way, and nothing more can be taken on: there is nothing, or no destination has room. */
   #isThrough(): boolean {
     const { delivery, claimer } = this.#context
-    return !delivery.isRunning && (claimer.scan.isDry || claimer.isFull)
+    if (delivery.isRunning || claimer.isExpectingMore) return false
+    return claimer.scan.isDry || claimer.isFull
   }
 
   /** Nothing was left for a while: where builds end one after the other, not each needs a start of ours. */

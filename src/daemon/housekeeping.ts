@@ -1,20 +1,28 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
-import type { Spool } from '../spool/layout.ts'
+import type { Spool, State } from '../spool/layout.ts'
+import type { Stuck } from '../spool/stuck.ts'
 import { prune, sweepTemporaries } from '../spool/sweep.ts'
 import { sweepRoots } from '../spool/sweep-roots.ts'
 import { wordsOf } from '../util/user-error.ts'
+import type { Protector } from './protector.ts'
 
 const HOUR_MS = 3_600_000
 /** A first run soon after the start, but behind the first uploads. */
 const FIRST_AFTER_MS = 60_000
+/** Jobs that came unheard get their roots no more often than this, and in at most a tenth of the time. */
+const HURRIED_EVERY_MS = 60_000
+const HURRIED_SHARE = 10
 
-interface HousekeepingContext {
+interface HouseContext {
   spool: Spool
   roots: GcRoots
   config: Config
-  log: Logger
+  /** Makes the roots of a job that has none. */
+  protect?: (state: State, job: string) => void
+  /** Told of each file that can't be removed. */
+  onStuck?: (stuck: Stuck) => void
 }
 
 /** What housekeeping deleted. */
@@ -24,25 +32,36 @@ export interface Swept {
   roots: number
 }
 
-/** Applies retention and sweeps what crashes left (docs/SPOOL.md, T9 to T11). */
-export async function keepHouse({ spool, roots, config }: Omit<HousekeepingContext, 'log'>): Promise<Swept> {
+/** Applies retention, sweeps what crashes left, and makes the roots that are missing (docs/SPOOL.md, T9 to T12). */
+export async function keepHouse(context: HouseContext): Promise<Swept> {
+  const { spool, roots, config, protect: onUnprotected, onStuck } = context
   const retention = { ageMs: config.keepDoneMs, count: config.keepDoneCount }
   return {
-    jobs: await prune(spool, retention),
-    temporaries: await sweepTemporaries(spool),
-    roots: await sweepRoots(spool, roots),
+    // First: the others lose nothing that is needed if they are late.
+    roots: await sweepRoots(spool, roots, { onUnprotected, onStuck }),
+    jobs: await prune(spool, retention, Date.now(), onStuck),
+    temporaries: await sweepTemporaries(spool, Date.now(), onStuck),
   }
 }
 
 /** Keeps house every hour, and sooner where more jobs were done than are to be kept. */
 export class Housekeeping {
-  readonly #context: HousekeepingContext
+  readonly #context: HouseContext
+  readonly #log: Logger
+  readonly #saidStuck = new Set<string>()
   #nextAt = performance.now() + FIRST_AFTER_MS
+  #isHurried = false
+  #nextHurriedAt = 0
   #doneAtLast = 0
   #running: Promise<void> | undefined
 
-  constructor(context: HousekeepingContext) {
-    this.#context = context
+  constructor(
+    { spool, roots, config, log }: Omit<HouseContext, 'protect' | 'onStuck'> & { log: Logger },
+    protector: Protector,
+  ) {
+    const protect = (state: State, job: string) => protector.protect(state, job)
+    this.#context = { spool, roots, config, protect, onStuck: (stuck) => this.#sayStuck(stuck) }
+    this.#log = log
   }
 
   /**
@@ -50,13 +69,27 @@ export class Housekeeping {
    * @param done How many jobs were done so far.
    */
   run(done: number): void {
+    if (this.#running) return
+    const now = performance.now()
     const isSurplus = done - this.#doneAtLast > this.#context.config.keepDoneCount
-    if (this.#running || (!isSurplus && performance.now() < this.#nextAt)) return
-    this.#nextAt = performance.now() + HOUR_MS
-    this.#doneAtLast = done
-    this.#running = this.#sweep().finally(() => {
-      this.#running = undefined
-    })
+    const isDue = isSurplus || now >= this.#nextAt
+    if (isDue) {
+      this.#nextAt = now + HOUR_MS
+      this.#doneAtLast = done
+      this.#start(() => keepHouse(this.#context))
+    } else if (this.#isHurried && now >= this.#nextHurriedAt) this.#start(() => this.#sweepRoots())
+  }
+
+  /** Jobs may wait that nobody heard of, so they may have no roots: these are made soon. */
+  hurry(): void {
+    this.#isHurried = true
+  }
+
+  /** Makes the roots that are missing before all ends, where jobs wait that nobody claimed. */
+  async protectAll(): Promise<void> {
+    await this.#running
+    this.#start(() => this.#sweepRoots())
+    await this.#running
   }
 
   /** Waits for a run under way. */
@@ -64,13 +97,33 @@ export class Housekeeping {
     await this.#running
   }
 
-  async #sweep(): Promise<void> {
-    const { log } = this.#context
+  async #sweepRoots(): Promise<Swept> {
+    const { spool, roots, protect: onUnprotected, onStuck } = this.#context
+    return { jobs: 0, temporaries: 0, roots: await sweepRoots(spool, roots, { onUnprotected, onStuck }) }
+  }
+
+  #start(sweep: () => Promise<Swept>): void {
+    this.#isHurried = false
+    const since = performance.now()
+    this.#running = this.#logged(sweep).finally(() => {
+      this.#running = undefined
+      const now = performance.now()
+      this.#nextHurriedAt = now + Math.max(HURRIED_EVERY_MS, HURRIED_SHARE * (now - since))
+    })
+  }
+
+  async #logged(sweep: () => Promise<Swept>): Promise<void> {
     try {
-      const swept = await keepHouse(this.#context)
-      if (swept.jobs + swept.temporaries + swept.roots > 0) log.info(swept, 'housekeeping')
+      const swept = await sweep()
+      if (swept.jobs + swept.temporaries + swept.roots > 0) this.#log.info(swept, 'housekeeping')
     } catch (error) {
-      log.warn({ error: wordsOf(error) }, 'housekeeping could not finish; it is tried again in an hour')
+      this.#log.warn({ error: wordsOf(error) }, 'housekeeping could not finish; it is tried again in an hour')
     }
+  }
+
+  #sayStuck({ name, error }: Stuck): void {
+    if (this.#saidStuck.has(name) || this.#saidStuck.size > 1000) return
+    this.#saidStuck.add(name)
+    this.#log.warn({ file: name, error: wordsOf(error) }, "this can't be removed, so it is left alone")
   }
 }

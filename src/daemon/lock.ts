@@ -1,9 +1,11 @@
 import * as fs from 'node:fs'
-import { lstatSync, utimesSync } from 'node:fs'
+import { lstatSync, rmdirSync, utimesSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
 import { lock } from 'proper-lockfile'
 import type { Spool } from '../spool/layout.ts'
 import { readReport } from '../spool/report.ts'
+import { isStuck } from '../spool/stuck.ts'
 import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import { lifeOf } from './identity.ts'
 
@@ -18,19 +20,25 @@ const FILE_SYSTEM = {
 }
 
 /**
- * Takes the spool's lock. A dead holder is waited out, and where its death can be proven, not even waited for.
+ * Takes the spool's lock. A dead holder is waited out, and where its death can be proven, not even waited for. A lock that
+ * its dead holder left and that can't be removed is gone without: correctness doesn't stand on it (docs/SPOOL.md).
  * @param onCompromised Called when the lock is lost while held: another daemon may be at work.
+ * @param onStuck Told of a dead lock that is left where it is.
  * @returns A function that gives it back.
  * @throws {UserError} with exit code 75 where a living holder has it.
  */
 export async function takeLock(
   spool: Spool,
   onCompromised: (error: Error) => void,
+  onStuck: (error: unknown) => void = () => undefined,
 ): Promise<() => Promise<void>> {
   const patience = STALE_MS + RENEW_MS
   let seen = renewedAt(spool)
   for (let waited = 0; ; waited += POLL_MS) {
-    expireIfHolderIsDead(spool)
+    const isDead = holderIsDead(spool)
+    // Nobody has renewed it for so long, whatever its time stamp says: the clock may have been set back.
+    const isLeft = isDead || waited > patience
+    let stuck = isLeft ? expire(spool) : undefined
     try {
       return await lock(spool.root, {
         lockfilePath: spool.lockDir,
@@ -41,36 +49,57 @@ export async function takeLock(
         onCompromised,
       })
     } catch (error) {
-      if (codeOf(error) !== 'ELOCKED')
+      if (codeOf(error) !== 'ELOCKED') stuck = error
+      if (stuck === error && (!isStuck(error) || renewedAt(spool) === undefined))
         throw new UserError(`can't lock the spool ${spool.root}: ${wordsOf(error)}`)
     }
     const renewed = renewedAt(spool)
     const isRenewed = seen !== undefined && renewed !== undefined && renewed !== seen
     if (isRenewed || holderLives(spool)) throw heldBy(spool)
+    if (isLeft && stuck !== undefined) {
+      onStuck(stuck)
+      return async () => undefined
+    }
     if (renewed !== seen) waited = 0
     seen = renewed
-    // Nobody has renewed it for so long, whatever its time stamp says: the clock may have been set back.
-    if (waited > patience) expire(spool)
     await sleep(POLL_MS)
   }
+}
+
+/** Says that there is no lock, for `onStuck`. */
+export function sayStuckLock(log: Logger, error: unknown): void {
+  const message =
+    'the lock that a dead daemon left cannot be removed, so this one works without a lock; remove it by hand'
+  log.warn({ error: wordsOf(error) }, message)
 }
 
 function renewedAt(spool: Spool): number | undefined {
   return lstatSync(spool.lockDir, { throwIfNoEntry: false })?.mtimeMs
 }
 
-/** Tells proper-lockfile what it can't know, that the holder is gone, by letting its time stamp expire. */
-function expireIfHolderIsDead(spool: Spool): void {
+function holderIsDead(spool: Spool): boolean {
   const report = readReport(spool)
-  if (report && report.lock === lockIdentity(spool) && lifeOf(report) === 'dead') expire(spool)
+  return report !== undefined && report.lock === lockIdentity(spool) && lifeOf(report) === 'dead'
 }
 
-function expire(spool: Spool): void {
-  try {
-    utimesSync(spool.lockDir, 0, 0)
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error
+/**
+ * Tells proper-lockfile what it can't know, that the holder is gone, by letting its time stamp expire. That of another user's
+ * directory is not ours to set, but in our spool we may remove it.
+ * @returns Why neither can be done.
+ */
+function expire(spool: Spool): unknown {
+  let failed: unknown
+  for (const act of [() => utimesSync(spool.lockDir, 0, 0), () => rmdirSync(spool.lockDir)]) {
+    try {
+      act()
+      return undefined
+    } catch (error) {
+      if (codeOf(error) === undefined) throw error
+      if (codeOf(error) === 'ENOENT') return undefined
+      failed = error
+    }
   }
+  return failed
 }
 
 /** Tells the lock that is there from one that was made after it; a directory's inode alone is used again. */

@@ -6,6 +6,7 @@ import type { Observer } from '../delivery/observer.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from '../spool/layout.ts'
 import { isPaused, isPauseFile } from '../spool/pause.ts'
+import { entriesOf } from '../spool/read.ts'
 import { recover } from '../spool/recover.ts'
 import { hasWork } from '../spool/survey.ts'
 import { codeOf, wordsOf } from '../util/user-error.ts'
@@ -14,12 +15,15 @@ import { Claimer } from './claimer.ts'
 import { Ending, type Until } from './ending.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { Standing } from './notify.ts'
+import { Protector } from './protector.ts'
 import { Reporter } from './reporter.ts'
 
 /** A backlog that only waits for a destination that is down is read again in at most a tenth of the time. */
 const RESCAN_SHARE = 10
 /** Hanging a bell reads the directory once; over a larger one only the rescan watches. */
 const BELL_MAX = 50_000
+/** While nothing can be claimed, the bell is hung and taken down more often, so this is less. */
+const BELL_MAX_FULL = 5_000
 
 export interface LoopContext {
   spool: Spool
@@ -44,6 +48,7 @@ export interface LoopResult {
 export class Loop {
   readonly #context: LoopContext
   readonly #delivery: Delivery
+  readonly #protector: Protector
   readonly #claimer: Claimer
   readonly #jobBell: Bell
   readonly #pauseBell: Bell
@@ -57,6 +62,8 @@ export class Loop {
   #isAwake = true
   #isAsleep = false
   #hasGotOn = false
+  /** What lies in `cur/` and can't be moved, to say so only once. */
+  readonly #stuck = new Set<string>()
 
   constructor(context: LoopContext) {
     const { spool, roots, config, log } = context
@@ -70,12 +77,15 @@ export class Loop {
       onHealth: () => this.#report(),
       observer: context.observer,
     })
-    this.#claimer = new Claimer({ ...context, onMany: () => this.#onMany() }, this.#delivery)
+    this.#protector = new Protector(context)
+    const [protector, ringOnce] = [this.#protector, () => this.#ring()]
+    const onMany = () => this.#onMany()
+    this.#claimer = new Claimer({ ...context, protector, ring: ringOnce, onMany }, this.#delivery)
     this.#jobBell = new Bell(spool.new, () => this.#ring())
     this.#pauseBell = new Bell(spool.root, (name) => {
       if (isPauseFile(name)) this.#ring()
     })
-    this.#housekeeping = new Housekeeping(context)
+    this.#housekeeping = new Housekeeping(context, this.#protector)
     this.#reporter = new Reporter(context, this.#delivery)
     const [delivery, claimer, ring] = [this.#delivery, this.#claimer, () => this.#ring()]
     this.#ending = new Ending('stopped', { spool, log, delivery, claimer, ring })
@@ -119,7 +129,10 @@ export class Loop {
       while (!this.#isStopping) {
         await (isStaying ? this.#turnOrLog() : this.#turn())
         this.#hasGotOn = true
-        if (this.#ending.isReached(this.#wasPaused)) break
+        if (this.#ending.isReached(this.#wasPaused)) {
+          if (!isStaying && hasWork(this.#context.spool)) await this.#housekeeping.protectAll()
+          break
+        }
         if (isStaying) await this.#hangBell()
         await this.#sleep()
       }
@@ -159,23 +172,30 @@ export class Loop {
   async #close(): Promise<void> {
     await this.#delivery.stop(this.#context.config.stopGraceMs)
     await this.#housekeeping.stop()
+    await this.#protector.stop()
     this.#reporter.stop()
     await Promise.all([this.#jobBell.takeDown(), this.#pauseBell.takeDown()])
     this.#report()
-    this.#claimer.scan.close()
+    this.#claimer.close()
   }
 
   /** Claims as much as there is room for and starts what can be started. */
   async #turn(): Promise<void> {
     this.#notePause()
-    if (this.#wasPaused) return
+    if (this.#wasPaused) return this.#protectHeard()
     await this.#claimer.claim(this.#jobBell.takeNames(), () => {
       this.#hasGotOn = true // a look at one of a million files, say
       return this.#isStopping
     })
     this.#delivery.start()
     this.#reporter.follow()
-    if (this.#claimer.isFull && !this.#claimer.scan.isDry) await this.#muffle()
+  }
+
+  /** While nothing is claimed, whatever comes in gets its GC roots all the same. */
+  #protectHeard(): void {
+    const heard = this.#jobBell.takeNames()
+    if (heard) this.#claimer.protect(heard)
+    if (!heard) this.#housekeeping.hurry()
   }
 
   /** What a destination leaves behind that is down may be too much for the bell to be hung again. */
@@ -184,9 +204,10 @@ export class Loop {
     if (areAllUp) await this.#muffle()
   }
 
-  /** While a backlog is taken on, or can't be, nobody needs to hear of more; and each claim would ring. */
+  /** While a backlog is taken on, nobody needs to hear of more; and each claim would ring. */
   async #muffle(): Promise<void> {
-    if (this.#claimer.scan.left <= BELL_MAX) await this.#jobBell.takeDown()
+    if (this.#claimer.scan.left > BELL_MAX) return
+    await this.#jobBell.takeDown()
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */
@@ -214,7 +235,15 @@ export class Loop {
 
   #recover(): void {
     const { spool, log } = this.#context
-    const returned = recover(spool, (name) => this.#delivery.isOurs(name))
+    const isOurs = (name: string) => this.#delivery.isOurs(name)
+    const returned = recover(spool, isOurs, ({ name, error }) => {
+      if (this.#stuck.has(name)) return
+      this.#stuck.add(name)
+      log.error(
+        { job: name, error: wordsOf(error) },
+        "the job can't be moved out of cur/, so it is left alone",
+      )
+    })
     if (returned.length === 0) return
     log.info({ jobs: returned.length }, 'returned to new/ what nobody was delivering')
     this.#claimer.scan.wet()
@@ -235,11 +264,28 @@ export class Loop {
   }
 
   async #hangBell(): Promise<void> {
-    if (this.#jobBell.isHung || !this.#claimer.scan.isDry || this.#claimer.scan.left > BELL_MAX) return
+    if (this.#jobBell.isHung) return
+    if (!this.#mayHangBell()) {
+      // What comes in unheard has no roots before it is claimed, so that these are looked for.
+      this.#housekeeping.hurry()
+      return
+    }
     await this.#jobBell.hang()
     // What came between the last look and the first ring.
+    if (this.#wasPaused) void this.#housekeeping.protectAll()
+    else if (!this.#claimer.scan.isDry) this.#housekeeping.hurry()
     this.#claimer.scan.wet()
     this.#isAwake = true
+  }
+
+  /** While nothing is claimed (paused, full), what comes in gets its roots, and how much is there nobody has counted. */
+  #mayHangBell(): boolean {
+    const { scan, isFull } = this.#claimer
+    if (scan.isDry) return scan.left <= BELL_MAX
+    if (!this.#wasPaused && !isFull) return false
+    let entries = 0
+    for (const _ of entriesOf(this.#context.spool.new)) if (++entries > BELL_MAX_FULL) return false
+    return true
   }
 
   /** For what matters to the service manager too. */

@@ -11,7 +11,7 @@ import { storeDirectory } from '../nix/local-store.ts'
 import { openSpool, type Spool } from '../spool/layout.ts'
 import { EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import type { Exporter } from './exporter.ts'
-import { takeLock } from './lock.ts'
+import { sayStuckLock, takeLock } from './lock.ts'
 import { Loop, type LoopResult } from './loop.ts'
 import { ServiceManager, statusOf } from './notify.ts'
 import { onReloadSignal } from './reload.ts'
@@ -54,10 +54,12 @@ export async function serve(
   let exporter: Exporter | undefined
   const until = typeof stay === 'string' ? stay : 'empty'
   const deadline = typeof stay === 'string' ? 0 : performance.now() + stay.lingerMs
-  const unlock = await takeLockBefore(deadline, spool, (error) => {
+  const onLost = (error: Error) => {
     lost = error
     loop?.abort()
-  })
+  }
+  const take = () => takeLock(spool, onLost, (error) => sayStuckLock(log, error))
+  const unlock = await takeLockBefore(deadline, take)
   try {
     exporter = await exporterFor(config, spool, until === 'stopped' ? 'watch' : 'drain', log)
     const { observer } = exporter ?? {}
@@ -104,12 +106,11 @@ async function exporterFor(
 /** Takes the lock; where another one has it, waits for it until the deadline. */
 async function takeLockBefore(
   deadline: number,
-  spool: Spool,
-  onCompromised: (error: Error) => void,
+  take: () => Promise<() => Promise<void>>,
 ): Promise<() => Promise<void>> {
   for (;;) {
     try {
-      return await takeLock(spool, onCompromised)
+      return await take()
     } catch (error) {
       const isHeld = error instanceof UserError && error.exitCode === EXIT.tryLater
       if (!isHeld || performance.now() + LOCK_POLL_MS > deadline) throw error

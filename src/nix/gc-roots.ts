@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, opendirSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { codeOf } from '../util/user-error.ts'
@@ -24,17 +25,21 @@ export class GcRoots {
 
   /**
    * Makes the roots that are missing.
+   * @returns The paths that had none. A garbage collection that is running doesn't see them: see `tellCollector`.
    * @throws A system error where they can't be made (no directory, no permission, name too long).
    */
-  hold(job: string, storePaths: readonly string[]): void {
-    if (this.directory === undefined) return
+  hold(job: string, storePaths: readonly string[]): string[] {
+    const made: string[] = []
+    if (this.directory === undefined) return made
     for (const path of storePaths) {
       try {
         symlinkSync(path, join(this.directory, rootName(job, path)))
+        made.push(path)
       } catch (error) {
         if (codeOf(error) !== 'EEXIST') throw error
       }
     }
+    return made
   }
 
   /** Removes a job's roots; those that are gone already are no error. */
@@ -65,12 +70,17 @@ export class GcRoots {
   }
 }
 
+/** With the hash behind it, it fits into a file name (255 bytes). */
+const KEY_MAX = 222
+
 /**
  * What a job's roots are named after: the job's name without the time in front, which the hook asks for while it makes
  * them. What is unique in the name comes behind the time.
  */
 export function rootKey(job: string): string {
-  return job.replace(/^\d{8}T\d{6}Z-(?=.)/, '')
+  const key = job.replace(/^\d{8}T\d{6}Z-(?=.)/, '')
+  if (Buffer.byteLength(key) <= KEY_MAX) return key
+  return `long-${createHash('sha256').update(key).digest('hex')}`
 }
 
 function rootName(job: string, storePath: string): string {

@@ -36,6 +36,7 @@ const HELLO = 0x390c9deb
 const WELCOME = 0x5452eecb
 /** 2.5, which 2.8.0, 2.26.3 and 2.34.8 speak, each in its version 2.7. */
 const VERSION = 0x205
+const QUERY_VALID_PATHS = 1
 const QUERY_PATH_INFOS = 2
 
 /** It takes a few milliseconds to end. */
@@ -48,15 +49,19 @@ const REMEMBER_NOTHING = ['narinfo-cache-positive-ttl', 'narinfo-cache-negative-
   '0',
 ])
 
-/** A running `nix-store --serve`. It answers one question at a time. */
-export class StoreServer {
-  readonly #child = execa('nix-store', ['--serve', ...REMEMBER_NOTHING], {
+function startServer(flags: readonly string[]) {
+  return execa('nix-store', ['--serve', ...flags, ...REMEMBER_NOTHING], {
     cwd: workingDirectory(),
     killDescendants: true,
     reject: false,
     buffer: false,
     stdin: 'pipe',
   })
+}
+
+/** A running `nix-store --serve`. It answers one question at a time. */
+export class StoreServer {
+  readonly #child: ReturnType<typeof startServer>
   readonly #answers = new WireReader()
   /** What it wrote to stderr, the last of it. */
   readonly #lines: string[] = []
@@ -65,7 +70,9 @@ export class StoreServer {
   /** Called when something came in, and when nothing more will. */
   #wake: () => void = () => undefined
 
-  constructor() {
+  /** @param flags More for its command line: it takes temporary roots only with `--write`. */
+  constructor(flags: readonly string[] = []) {
+    this.#child = startServer(flags)
     const { stdin, stdout, stderr } = this.#child
     // Its end tells that it is gone.
     stdin.on('error', () => undefined)
@@ -89,16 +96,37 @@ export class StoreServer {
    * @throws {NotStartedError} where there is no Nix.
    */
   async objects(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
-    const life = new Watchdog(this.#child, signal, QUERY_TIMEOUT_MS)
-    try {
-      await this.#greet()
-      this.#child.stdin.write(encode([QUERY_PATH_INFOS, paths.length, ...paths]))
+    return await this.#ask([QUERY_PATH_INFOS, paths.length, ...paths], signal, async () => {
       const found: StoreObject[] = []
       for (;;) {
         const object = await this.#read(readObject)
         if (object === END) return found
         found.push(object)
       }
+    })
+  }
+
+  /**
+   * Takes a temporary root on each path, for as long as the server runs. A garbage collection that is under way is told of it.
+   * @returns Those that are valid after that.
+   * @throws As `objects` does.
+   */
+  async hold(paths: readonly string[], signal: AbortSignal): Promise<string[]> {
+    const [takeRoots, substitute] = [1, 0]
+    const question = [QUERY_VALID_PATHS, takeRoots, substitute, paths.length, ...paths]
+    return await this.#ask(question, signal, () => this.#read((answers) => answers.texts()))
+  }
+
+  async #ask<T>(
+    question: readonly (string | number)[],
+    signal: AbortSignal,
+    answer: () => Promise<T>,
+  ): Promise<T> {
+    const life = new Watchdog(this.#child, signal, QUERY_TIMEOUT_MS)
+    try {
+      await this.#greet()
+      this.#child.stdin.write(encode(question))
+      return await answer()
     } catch (error) {
       this.#child.kill()
       await life.left()

@@ -1,11 +1,12 @@
-import { existsSync, renameSync, unlinkSync } from 'node:fs'
+import { existsSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { codeOf } from '../util/user-error.ts'
 import { isSettled, type Job, NotAJobError, startAfresh } from './job.ts'
 import type { Spool } from './layout.ts'
 import { type JobFile, mayBeJob, readJobFile } from './read.ts'
-import { exists, freeName, identityOf, renameIfThere, unlinkIfThere } from './write.ts'
+import { unlessStuck } from './stuck.ts'
+import { exists, freeName, identityOf, renameIfThere, unlinkIfThere, versionOf } from './write.ts'
 
 /** A job that lies in `cur/` and is this process's to deliver. */
 export interface ClaimedJob {
@@ -15,14 +16,28 @@ export interface ClaimedJob {
   identity?: string | undefined
 }
 
+/** What may be half written when it was written to within this time. */
+export const SETTLING_MS = 3_000
+
 /** What became of a look at an entry of `new/`. */
 export type Look =
-  | { kind: 'claimed'; claimed: ClaimedJob; rootsError?: unknown }
+  | {
+      kind: 'claimed'
+      claimed: ClaimedJob
+      /** Its paths that had no GC roots before; a running garbage collection doesn't know of these. */
+      newlyRooted: readonly string[]
+      rootsError?: unknown
+    }
   /** Not wanted now, or no job (a dotfile): it stays where it is. */
   | { kind: 'left' }
   /** Moved away by somebody before we came. */
   | { kind: 'gone' }
-  | { kind: 'invalid'; reason: string }
+  | {
+      kind: 'invalid'
+      reason: string
+      /** It may be half written: it is worth another look before it is judged. */
+      isFresh: boolean
+    }
 
 /**
  * Looks at an entry of `new/` and claims it if it is wanted (docs/SPOOL.md, T2): one rename, which has one winner.
@@ -44,8 +59,8 @@ export function claim(
   try {
     file = readJobFile(join(spool.new, name), storeDir)
   } catch (error) {
-    if (error instanceof NotAJobError) return { kind: 'invalid', reason: error.message }
-    throw error
+    if (!(error instanceof NotAJobError)) throw error
+    return { kind: 'invalid', reason: error.message, isFresh: isFresh(join(spool.new, name)) }
   }
   if (!file) return { kind: 'gone' }
   const job = isSettled(file.job) ? startAfresh(file.job, new Date()) : file.job
@@ -53,23 +68,40 @@ export function claim(
   // Jobs put here by hand, and requeued ones, have no roots yet. A job whose roots can't be made is delivered
   // all the same: the upload is the better protection.
   const target = freeName(spool.cur, name)
-  const rootsError = tryToHold(roots, target, rootedPaths(job))
+  const { newlyRooted, rootsError } = tryToHold(roots, target, rootedPaths(job))
   if (!renameIfThere(join(spool.new, name), join(spool.cur, target))) return { kind: 'gone' }
   dropStaleNote(spool, name)
   return {
     kind: 'claimed',
-    claimed: { name: target, job, identity: file.identity ?? identityOf(join(spool.cur, target)) },
+    claimed: { name: target, job, identity: identityAfterMove(file, join(spool.cur, target)) },
+    newlyRooted,
     ...(rootsError === undefined ? {} : { rootsError }),
   }
 }
 
-function tryToHold(roots: GcRoots, name: string, paths: readonly string[]): unknown {
+function tryToHold(
+  roots: GcRoots,
+  name: string,
+  paths: readonly string[],
+): { newlyRooted: readonly string[]; rootsError?: unknown } {
   try {
-    roots.hold(name, paths)
-    return undefined
+    return { newlyRooted: roots.hold(name, paths) }
   } catch (error) {
-    return error
+    return { newlyRooted: [], rootsError: error }
   }
+}
+
+/** A file that somebody may still be writing. What is something else than a file is never that. */
+function isFresh(path: string): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  // Also where the clock was set back since.
+  return stats?.isFile() === true && Math.abs(Date.now() - stats.mtimeMs) < SETTLING_MS
+}
+
+/** Which file was read, as it is known in `cur/`. One that was written to since is another one, and will not be found there. */
+function identityAfterMove({ identity, version }: JobFile, path: string): string | undefined {
+  if (identity !== undefined) return identity
+  return versionOf(path) === version ? identityOf(path) : version
 }
 
 /** The paths whose garbage collection would make the job undeliverable. */
@@ -77,10 +109,15 @@ export function rootedPaths(job: { outPaths: string[]; drvPath?: string }): stri
   return job.outPaths.length > 0 || job.drvPath === undefined ? job.outPaths : [job.drvPath]
 }
 
-/** A mended file that was rejected before leaves its note behind when it is moved back to `new/`. */
+/** A mended file that was rejected before leaves its note behind when it is moved back to `new/`. One that is stuck stays. */
 function dropStaleNote(spool: Spool, name: string): void {
   const note = join(spool.failed, `${name}.reason`)
-  if (existsSync(note) && !exists(join(spool.failed, name))) unlinkIfThere(note)
+  if (!existsSync(note) || exists(join(spool.failed, name))) return
+  unlessStuck(
+    note,
+    () => unlinkIfThere(note),
+    () => undefined,
+  )
 }
 
 /**

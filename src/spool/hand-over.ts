@@ -24,19 +24,54 @@ export interface HandedOver {
   rootsError?: unknown
 }
 
+/** A job that has its roots but is not queued yet. */
+interface Named {
+  job: NewJob
+  name: string
+}
+
+/** Jobs that have their roots but are not queued yet. */
+export interface Prepared {
+  jobs: Named[]
+  now: Date
+  rootsError?: unknown
+}
+
+/** Names jobs and makes their roots, the first step of handing them over. */
+export function prepareJobs(roots: GcRoots, jobs: readonly NewJob[], now = new Date()): Prepared {
+  const named = jobs.map((job) => ({ job, name: jobName(job, now) }))
+  const rootsError = holdRoots(roots, named)
+  return { jobs: named, now, ...(rootsError === undefined ? {} : { rootsError }) }
+}
+
 /**
- * Hands jobs over as the hook does (docs/SPOOL.md, T1), with one fsync a directory for all of them.
- * @throws A system error; then none of them is queued, or, where it came from a rename or the last fsync, those that
- *   were renamed may be. What was not is taken back.
+ * Drops the jobs that name a path that is gone, and their roots.
+ * @returns The others.
  */
+export function withoutGone(roots: GcRoots, prepared: Prepared, gone: ReadonlySet<string>): Prepared {
+  const isGone = ({ job }: Named) => rootedPaths(job).some((path) => gone.has(path))
+  for (const { job, name } of prepared.jobs.filter(isGone)) roots.release(name, rootedPaths(job))
+  return { ...prepared, jobs: prepared.jobs.filter((named) => !isGone(named)) }
+}
+
+/** Hands jobs over as the hook does (docs/SPOOL.md, T1). See `handOverPrepared`. */
 export function handOver(
   spool: Spool,
   roots: GcRoots,
   jobs: readonly NewJob[],
   now = new Date(),
 ): HandedOver {
-  const written = jobs.map((job) => ({ job, name: jobName(job, now), temporary: '' }))
-  const rootsError = holdRoots(roots, written)
+  return handOverPrepared(spool, roots, prepareJobs(roots, jobs, now))
+}
+
+/**
+ * Hands jobs over that have their roots, with one fsync a directory for all of them.
+ * @throws A system error; then none of them is queued, or, where it came from a rename or the last fsync, those that
+ *   were renamed may be. What was not is taken back.
+ */
+export function handOverPrepared(spool: Spool, roots: GcRoots, prepared: Prepared): HandedOver {
+  const { now, rootsError } = prepared
+  const written = prepared.jobs.map((named) => ({ ...named, temporary: '' }))
   try {
     for (const entry of written) entry.temporary = writeTemporary(spool, contentOf(entry.job, now), true)
     for (const { name, temporary } of written) renameSync(temporary, join(spool.new, name))
@@ -51,7 +86,7 @@ export function handOver(
   return { names: written.map(({ name }) => name), ...(rootsError === undefined ? {} : { rootsError }) }
 }
 
-function holdRoots(roots: GcRoots, jobs: readonly { job: NewJob; name: string }[]): unknown {
+function holdRoots(roots: GcRoots, jobs: readonly Named[]): unknown {
   try {
     for (const { job, name } of jobs) roots.hold(name, rootedPaths(job))
     if (roots.directory !== undefined) fsyncDirectory(roots.directory)

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { codeOf, naming, wordsOf } from '../util/user-error.ts'
 import { type Job, MAX_FILE_BYTES, MAX_JOB_BYTES, NotAJobError, parseJob, tooLarge } from './job.ts'
-import { identityIn } from './write.ts'
+import { identityIn, versionIn } from './write.ts'
 
 /** True for a directory entry that may be a job: no dotfile, and no note beside a rejected file. */
 export function mayBeJob(name: string): boolean {
@@ -37,10 +37,13 @@ export function openDirectory(path: string): Dir {
   }
 }
 
-/** A job, and which file it was read from, by `identityOf`; undefined where a rename would change that. */
+/** A job, and which file it was read from. */
 export interface JobFile {
   job: Job
+  /** By `identityOf`; undefined where a rename would change that. */
   identity: string | undefined
+  /** By `versionOf`, which no rename changes. */
+  version: string
 }
 
 /**
@@ -56,11 +59,11 @@ export function readJob(path: string, storeDir: string): Job | undefined {
 export function readJobFile(path: string, storeDir: string): JobFile | undefined {
   const file = readRegularFile(path)
   if (!file) return undefined
-  const { bytes, identity } = file
+  const { bytes, identity, version } = file
   const job = parseJob(bytes, storeDir)
   // With what the daemon added, it may be more.
   if (bytes.length > MAX_JOB_BYTES && job.raw.destinations === undefined) throw tooLarge(bytes.length)
-  return { job, identity }
+  return { job, identity, version }
 }
 
 /** A small text file's content, or undefined where there is none, or something else than a readable file. */
@@ -74,7 +77,7 @@ export function readTextIfThere(path: string): string | undefined {
 }
 
 /** O_NOFOLLOW and O_NONBLOCK: neither a symlink nor a FIFO in the spool may lead or hold up who reads it. */
-function readRegularFile(path: string): { bytes: Buffer; identity: string | undefined } | undefined {
+function readRegularFile(path: string): (Omit<JobFile, 'job'> & { bytes: Buffer }) | undefined {
   let fd: number
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
@@ -92,7 +95,8 @@ function readRegularFile(path: string): { bytes: Buffer; identity: string | unde
     if (stats.isDirectory()) throw new NotAJobError('it is a directory, not a regular file')
     if (!stats.isFile()) throw new NotAJobError('it is not a regular file')
     if (stats.size > MAX_FILE_BYTES) throw tooLarge(stats.size)
-    return { bytes: readAll(fd, stats.size), identity: stableIdentity(stats) }
+    const bytes = readAll(fd, stats.size)
+    return { bytes, identity: stableIdentity(stats), version: versionIn(stats) }
   } finally {
     closeSync(fd)
   }

@@ -2,52 +2,101 @@ import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { type GcRoots, rootKey } from '../nix/gc-roots.ts'
 import { fingerprint } from './fingerprint.ts'
-import type { Spool } from './layout.ts'
-import { entriesOf } from './read.ts'
+import type { Spool, State } from './layout.ts'
+import { entriesOf, mayBeJob } from './read.ts'
+import { type Stuck, unlessStuck } from './stuck.ts'
 import { ABANDONED_MS } from './sweep.ts'
 import { unhurried } from './unhurried.ts'
 import { exists, originalName, unlinkIfThere } from './write.ts'
 
+/** What happens to jobs without roots, and to roots that can't be removed. */
+interface SweepRootsOptions {
+  /** Called for each job that has no roots under its name (docs/SPOOL.md, T12). */
+  onUnprotected?: ((state: State, job: string) => void) | undefined
+  onStuck?: ((stuck: Stuck) => void) | undefined
+}
+
+/** A job in any of these needs its roots. */
+const ROOTED = ['new', 'cur', 'failed'] as const
+
 /**
- * Removes GC roots whose job needs them no longer, or never came to be (docs/SPOOL.md, T11). The roots are listed twice,
- * so that only what stands for each needs to be in memory: 50 MB for a million. Should a job have the same fingerprint as
- * another's root, that root stays for as long as the job.
- * @returns How many.
+ * Removes GC roots whose job needs them no longer, or never came to be (docs/SPOOL.md, T11), and finds the jobs that have
+ * none. The roots are listed twice, so that only what stands for each needs to be in memory: 50 MB for a million. Should a
+ * job have the same fingerprint as another's root, that root stays for as long as the job.
+ * @returns How many were removed.
  */
-export async function sweepRoots(spool: Spool, roots: GcRoots): Promise<number> {
-  const jobless = new Set<number>()
-  await unhurried(roots.entries(), ({ key }) => jobless.add(fingerprint(key)))
-  // new/ twice: a job that is requeued meanwhile goes from where we come to later to where we have been.
-  for (const directory of [spool.new, spool.cur, spool.failed, spool.new])
-    await jobsAmong(jobless, directory, (print) => jobless.delete(print))
+export async function sweepRoots(
+  spool: Spool,
+  roots: GcRoots,
+  { onUnprotected, onStuck = () => undefined }: SweepRootsOptions = {},
+): Promise<number> {
+  if (roots.directory === undefined) return 0
+  const prints = new Prints()
+  await unhurried(roots.entries(), ({ key }) => prints.add(fingerprint(key)))
+  for (const state of ROOTED) await strikeOut(prints, spool, state, onUnprotected)
+  // Once more: what was renamed or requeued meanwhile went from where we came later to where we had been.
+  if (prints.jobless > 0) for (const state of ROOTED) await strikeOut(prints, spool, state, undefined)
+  if (prints.jobless === 0) return 0
   const done = new Map<number, string>()
-  await jobsAmong(jobless, spool.done, (print, name) => done.set(print, name))
-  if (jobless.size === 0) return 0
+  await unhurried(entriesOf(spool.done), ({ name }) => {
+    for (const print of printsOf(name)) if (prints.isJobless(print)) done.set(print, name)
+  })
   let removed = 0
   await unhurried(roots.entries(), ({ key, path }) => {
     const print = fingerprint(key)
-    if (!jobless.has(print)) return
+    if (!prints.isJobless(print)) return
     const job = done.get(print)
     // What was done when it was looked for may be requeued and claimed by now.
     const isUnneeded = job === undefined ? isAbandoned(path) : exists(join(spool.done, job))
-    if (isUnneeded && unlinkIfThere(path)) removed++
+    if (isUnneeded && unlessStuck(path, () => unlinkIfThere(path), onStuck)) removed++
   })
   return removed
 }
 
-/** Tells of the jobs in a directory whose roots are among those. */
-async function jobsAmong(
-  prints: ReadonlySet<number>,
-  directory: string,
-  tell: (print: number, name: string) => void,
+/** Fingerprints of roots. Those that have a job are kept as their negatives, so that one set does for both kinds. */
+class Prints {
+  jobless = 0
+  readonly #all = new Set<number>()
+
+  add(print: number): void {
+    if (this.#all.has(print)) return
+    this.#all.add(print)
+    this.jobless++
+  }
+
+  isJobless(print: number): boolean {
+    return this.#all.has(print)
+  }
+
+  /** Notes that the root has a job. Returns false where there is no such root. */
+  strikeOut(print: number): boolean {
+    if (!this.#all.delete(print)) return this.#all.has(-print)
+    this.#all.add(-print)
+    this.jobless--
+    return true
+  }
+}
+
+async function strikeOut(
+  prints: Prints,
+  spool: Spool,
+  state: State,
+  onUnprotected: SweepRootsOptions['onUnprotected'],
 ): Promise<void> {
-  if (prints.size === 0) return
-  await unhurried(entriesOf(directory), ({ name }) => {
-    const key = rootKey(name)
-    // A job that was given back where its name was taken by then waits as `X~1`, with its roots under its old name.
-    const keys = key.includes('~') ? [key, originalName(key)] : [key]
-    for (const print of keys.map(fingerprint)) if (prints.has(print)) tell(print, name)
+  await unhurried(entriesOf(spool[state]), ({ name }) => {
+    if (!mayBeJob(name)) return
+    const [isProtected] = printsOf(name).map((print) => prints.strikeOut(print))
+    if (!isProtected) onUnprotected?.(state, name)
   })
+}
+
+/**
+ * What stands for a job's roots: first those under its present name. A job that was given back where its name was taken
+ * by then waits as `X~1`, and has its roots under its old name until it gets its own.
+ */
+function printsOf(name: string): number[] {
+  const key = rootKey(name)
+  return (key.includes('~') ? [key, originalName(key)] : [key]).map(fingerprint)
 }
 
 /** To look at a million files that are not in memory takes minutes, so it is done where it matters only. */

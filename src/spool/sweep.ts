@@ -2,6 +2,7 @@ import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Spool } from './layout.ts'
 import { entriesOf } from './read.ts'
+import { type Stuck, unlessStuck } from './stuck.ts'
 import { unhurried } from './unhurried.ts'
 import { unlinkIfThere } from './write.ts'
 
@@ -15,10 +16,15 @@ export interface Retention {
 }
 
 /** Deletes what its writer abandoned in `tmp/` (docs/SPOOL.md, T10). Returns how many files. */
-export async function sweepTemporaries(spool: Spool, now = Date.now()): Promise<number> {
+export async function sweepTemporaries(
+  spool: Spool,
+  now = Date.now(),
+  onStuck: (stuck: Stuck) => void = () => undefined,
+): Promise<number> {
   let deleted = 0
   await unhurried(agesOf(spool.tmp), ({ path, mtimeMs }) => {
-    if (now - mtimeMs > ABANDONED_MS && unlinkIfThere(path)) deleted++
+    if (now - mtimeMs <= ABANDONED_MS) return
+    if (unlessStuck(path, () => unlinkIfThere(path), onStuck)) deleted++
   })
   return deleted
 }
@@ -28,7 +34,12 @@ export async function sweepTemporaries(spool: Spool, now = Date.now()): Promise<
  * memory that doesn't grow with it: the first counts jobs by the minute they were done in, the second deletes.
  * @returns How many were deleted.
  */
-export async function prune(spool: Spool, retention: Retention, now = Date.now()): Promise<number> {
+export async function prune(
+  spool: Spool,
+  retention: Retention,
+  now = Date.now(),
+  onStuck: (stuck: Stuck) => void = () => undefined,
+): Promise<number> {
   const oldest = now - retention.ageMs
   const perMinute = new Map<number, number>()
   let kept = 0
@@ -43,7 +54,7 @@ export async function prune(spool: Spool, retention: Retention, now = Date.now()
     const left = toDelete.get(minuteOf(mtimeMs)) ?? 0
     if (mtimeMs >= oldest && left === 0) return
     if (mtimeMs >= oldest) toDelete.set(minuteOf(mtimeMs), left - 1)
-    if (unlinkIfThere(path)) deleted++
+    if (unlessStuck(path, () => unlinkIfThere(path), onStuck)) deleted++
   })
   return deleted
 }

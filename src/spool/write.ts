@@ -99,15 +99,29 @@ export function exists(path: string): boolean {
   }
 }
 
-/** Tells a file from any other, whatever their names; an inode alone is used again. Undefined where it is gone. */
+/**
+ * Tells a file from any other, whatever their names, and from itself after somebody has written to it; an inode alone is
+ * used again. Undefined where it is gone.
+ */
 export function identityOf(path: string): string | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   return stats && identityIn(stats)
 }
 
 /** The same, of a file that was looked at already. */
-export function identityIn({ ino, birthtimeMs }: Stats): string {
-  return `${ino} ${birthtimeMs}`
+export function identityIn(stats: Stats): string {
+  return `${stats.birthtimeMs} ${versionIn(stats)}`
+}
+
+/** Tells which content a file has: it is another one after somebody has written to it. Undefined where it is gone. */
+export function versionOf(path: string): string | undefined {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  return stats && versionIn(stats)
+}
+
+/** The same, of a file that was looked at already. */
+export function versionIn({ ino, mtimeMs, size }: Stats): string {
+  return `${ino} ${mtimeMs} ${size}`
 }
 
 /** Deletes a file that may be gone already. */

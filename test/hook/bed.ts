@@ -40,6 +40,8 @@ export const SHELLS: Shell[] = [
   { name: 'dash', file: 'dash', args: [] },
   { name: 'bash', file: 'bash', args: ['--posix'] },
   { name: 'busybox', file: 'busybox', args: ['sh'] },
+  { name: 'mksh', file: 'mksh', args: [] },
+  { name: 'ksh93', file: 'ksh93', args: [] },
 ].map(({ name, file, args }) => {
   const command = ['/usr/bin', '/bin'].map((dir) => join(dir, file)).find((path) => existsSync(path))
   if (command === undefined) throw new Error(`no ${file} on this machine; npm test installs it`)

@@ -1,11 +1,11 @@
-import { chmodSync, mkdirSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, mkdirSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
 import { claim } from '../../src/spool/claim.ts'
 import type { Job } from '../../src/spool/job.ts'
-import { settleDone } from '../../src/spool/settle.ts'
+import { record, settleDone, settleFailed } from '../../src/spool/settle.ts'
 import {
   claimIt,
   contentOf,
@@ -120,7 +120,7 @@ describe('T2: a claim', () => {
     const temp = tempSpool()
     put(temp.spool, 'new', 'X.json')
     putRoot(temp, 'X.json')
-    expect(look(temp, 'X.json')).toEqual({ kind: 'claimed', claimed: expect.anything() })
+    expect(look(temp, 'X.json')).toEqual({ kind: 'claimed', claimed: expect.anything(), newlyRooted: [] })
     expect(rooted(temp)).toEqual(['X.json'])
   })
 
@@ -165,3 +165,40 @@ describe('T2: a claim', () => {
     expect(tree(temp.spool)).toEqual({ cur: [...names].sort() })
   })
 })
+
+describe('a job in cur/ that somebody edits', () => {
+  test.each(['in place, longer', 'in place, of the same size'])(
+    '%s, is another job: not overwritten, not settled',
+    (how) => {
+      const temp = tempSpool()
+      put(temp.spool, 'new', 'X.json')
+      const claimed = claimIt(temp, 'X.json')
+      const path = join(temp.spool.cur, 'X.json')
+      const before = contentOf(temp.spool, 'cur', 'X.json')
+      const edited = how.endsWith('longer') ? `${before} ` : before.replace('hello', 'jello')
+      writeFileSync(path, edited)
+      utimesSync(path, new Date(), new Date(Date.now() + 5))
+      expect(record(temp.spool, claimed)).toBe(false)
+      expect(settleDone(temp.spool, temp.roots, claimed)).toBeUndefined()
+      expect(settleFailed(temp.spool, claimed)).toBeUndefined()
+      expect(tree(temp.spool)).toEqual({ cur: ['X.json'] })
+      expect(contentOf(temp.spool, 'cur', 'X.json')).toBe(edited)
+    },
+  )
+})
+
+test.each([
+  { ageMs: 0, isFresh: true },
+  { ageMs: 2000, isFresh: true },
+  { ageMs: 4000, isFresh: false },
+  { ageMs: -4000, isFresh: false },
+])(
+  'what is no valid job and was written to $ageMs ms ago may be half written: $isFresh',
+  ({ ageMs, isFresh }) => {
+    const temp = tempSpool()
+    const path = put(temp.spool, 'new', 'X.json', '{')
+    const then = (Date.now() - ageMs) / 1000
+    utimesSync(path, then, then)
+    expect(look(temp, 'X.json')).toMatchObject({ kind: 'invalid', isFresh })
+  },
+)

@@ -77,3 +77,24 @@ describe('T11: GC roots', () => {
     expect(await sweepRoots(tempSpool().spool, new GcRoots(''))).toBe(0)
   })
 })
+
+describe('T12: jobs without roots', () => {
+  test('are found in new/, cur/ and failed/, by their present names; those in done/ and those with roots are not', async () => {
+    const temp = tempSpool()
+    for (const state of ['new', 'cur', 'failed', 'done'] as const) {
+      put(temp.spool, state, `${state}-without.json`)
+      put(temp.spool, state, `${state}-with.json`)
+      putRoot(temp, `${state}-with.json`)
+    }
+    // Its roots are another job's, which is done before it.
+    put(temp.spool, 'new', 'new-with~1.json')
+    const found: string[] = []
+    await sweepRoots(temp.spool, temp.roots, { onUnprotected: (state, job) => found.push(`${state}/${job}`) })
+    expect(found.sort()).toEqual([
+      'cur/cur-without.json',
+      'failed/failed-without.json',
+      'new/new-without.json',
+      'new/new-with~1.json',
+    ])
+  })
+})

@@ -7,6 +7,7 @@ import { EXIT, UserError, wordsOf } from '../../util/user-error.ts'
 import { userName } from '../../util/user-name.ts'
 import { counted, say } from '../print.ts'
 import { runCommand } from './child.ts'
+import type { EarlySignals } from './early-signals.ts'
 import { sayFailures, sayResult } from './outcome.ts'
 import { Progress, wordyLog } from './progress.ts'
 import type { Workspace } from './workspace.ts'
@@ -16,23 +17,27 @@ const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
  * Runs a command with our hook and delivers what it builds.
- * @param lingerMs How long to stay at most behind it while something must wait.
+ * @param until `lingerMs`: how long to stay at most behind it while something must wait; `early`: signals up to its start.
  * @returns What to exit with.
- * @throws {UserError} where Nix would ignore the hook; then the command is not started.
+ * @throws {UserError} where Nix would ignore the hook, or a signal came before; then the command is not started.
  */
 export async function build(
   command: readonly string[],
   config: Config,
   workspace: Workspace,
-  lingerMs: number,
+  { lingerMs, early }: { lingerMs: number; early: EarlySignals },
 ): Promise<number> {
   const nixConfig = await hookedConfig(workspace)
+  early.throwIfAny()
   const { spool, gcroots } = workspace
   const daemon = await serveBeside({ ...config, others: [], spool: spool.root, gcroots }, wordyLog())
   const progress = new Progress(daemon, spool)
   try {
     const env = { NIX_CONFIG: nixConfig, NIX_UPLOAD_SPOOL: spool.root, NIX_UPLOAD_GCROOTS: gcroots }
-    const status = await runCommand(command, env)
+    early.throwIfAny()
+    const running = runCommand(command, env)
+    early.stop()
+    const status = await running
     if (progress.left > 0) {
       say(`nix-upload: the command has ended with ${status}; ${counted(progress.left, 'upload')} to go`)
     }

@@ -1,7 +1,9 @@
 // `nix-upload exec`: what it tells its command, what comes of uploads that fail or must wait, and signals.
 
 import { existsSync, readdirSync, writeFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, expect, test } from 'vitest'
 import { Daemon } from '../../integration/daemon.ts'
 import { makeSite, NIX_UPLOAD, type Site } from '../../integration/site.ts'
@@ -120,6 +122,24 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s reaches the command', as
   expect(running.log).toContain('got it')
   expect(leftIn(tmp(site))).toEqual([])
 })
+
+test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+  '%s before the command is started leaves nothing',
+  async (signal) => {
+    const site = await makeSite()
+    const statuses = new Set<number>()
+    for (let ms = 100; ms <= 900; ms += 100) {
+      const command = ['sh', '-c', `touch ${site.nix.dir}/started; exec sleep 30`]
+      const running = new Daemon(NIX_UPLOAD, ['exec', ...to(site), '--', ...command], site.env)
+      site.daemons.push(running)
+      await sleep(ms)
+      running.kill(signal)
+      statuses.add(await running.exited)
+      expect([leftIn(tmp(site)), rootsLeft(site)], `${signal} after ${ms} ms`).toEqual([[], []])
+    }
+    expect([...statuses]).toEqual([128 + constants.signals[signal]])
+  },
+)
 
 test('a command that a signal ended: its status is as a shell has it', async () => {
   const site = await makeSite()

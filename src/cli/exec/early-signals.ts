@@ -1,0 +1,28 @@
+import { constants } from 'node:os'
+import { UserError } from '../../util/user-error.ts'
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
+
+/** Signals that come before the command is started: what was made for it is then removed, and it is not started. */
+export class EarlySignals {
+  #first: NodeJS.Signals | undefined
+  readonly #note = (signal: NodeJS.Signals) => {
+    this.#first ??= signal
+  }
+
+  constructor() {
+    for (const signal of SIGNALS) process.on(signal, this.#note)
+  }
+
+  /** @throws {UserError} where one came. */
+  throwIfAny(): void {
+    if (this.#first === undefined) return
+    const status = 128 + constants.signals[this.#first]
+    throw new UserError(`nothing was started: ${this.#first} came before`, status)
+  }
+
+  /** Leaves signals to others. */
+  stop(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#note)
+  }
+}

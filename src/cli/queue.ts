@@ -1,0 +1,37 @@
+import type { GcRoots } from '../nix/gc-roots.ts'
+import { rootedPaths } from '../spool/claim.ts'
+import {
+  type HandedOver,
+  handOverPrepared,
+  type NewJob,
+  prepareJobs,
+  withoutGone,
+} from '../spool/hand-over.ts'
+import type { Spool } from '../spool/layout.ts'
+import { EXIT } from '../util/user-error.ts'
+import { asOwner } from './owner.ts'
+import { printable, say } from './print.ts'
+import { tryToTell } from './tell-collector.ts'
+
+/**
+ * Queues jobs by hand: a garbage collection that is running is told of their paths first. A job that names a path that is gone
+ * is not queued, which is said and fails the command.
+ */
+export async function queue(spool: Spool, roots: GcRoots, jobs: readonly NewJob[]): Promise<HandedOver> {
+  const prepared = asOwner(spool.root, () => prepareJobs(roots, jobs))
+  const gone = await tryToTell(jobs.flatMap(rootedPaths))
+  sayGone(gone, 'not queued')
+  return asOwner(spool.root, () => {
+    const left = withoutGone(roots, prepared, gone)
+    const nothing = { names: [], ...(left.rootsError === undefined ? {} : { rootsError: left.rootsError }) }
+    return left.jobs.length === 0 ? nothing : handOverPrepared(spool, roots, left)
+  })
+}
+
+/** Says of each path that it is gone, and fails the command. */
+export function sayGone(paths: Iterable<string>, what: string): void {
+  for (const path of paths) {
+    say(`nix-upload: ${what}: ${printable(path)} is not in the store (any more)`)
+    process.exitCode = EXIT.failed
+  }
+}

@@ -1,0 +1,22 @@
+import { NixFailure } from '../nix/failure.ts'
+import { tellCollector } from '../nix/temporary-roots.ts'
+import { NotStartedError } from '../util/run-program.ts'
+import { printable, say } from './print.ts'
+
+/**
+ * Tells a garbage collection that may be running of paths that have roots now. Where Nix can't be asked, that is said, and
+ * the links alone protect them: from the next collection on.
+ * @returns The paths that are gone.
+ */
+export async function tryToTell(paths: readonly string[]): Promise<ReadonlySet<string>> {
+  try {
+    return await tellCollector(paths)
+  } catch (error) {
+    if (!(error instanceof NixFailure || error instanceof NotStartedError)) throw error
+    const why = printable(error.message)
+    say(
+      `nix-upload: Nix can't be asked, so a garbage collection that is running may take what is queued: ${why}`,
+    )
+    return new Set()
+  }
+}

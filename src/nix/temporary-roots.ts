@@ -1,0 +1,30 @@
+import { StoreServer } from './store-server.ts'
+
+/** So many paths are asked about at once. */
+const CHUNK = 1000
+
+/**
+ * Tells Nix that store paths are needed, behind the links in its `gcroots`: a garbage collection that is running has read
+ * those already, and is told of a temporary root (Nix 2.5 and newer).
+ * @returns The paths that are not valid: what a collection has taken by then is gone.
+ * @throws {NixFailure} where Nix couldn't tell.
+ * @throws {NotStartedError} where there is no Nix.
+ */
+export async function tellCollector(
+  paths: readonly string[],
+  signal = new AbortController().signal,
+): Promise<Set<string>> {
+  const gone = new Set(paths)
+  const all = [...gone]
+  if (all.length === 0) return gone
+  const server = new StoreServer(['--write'])
+  try {
+    for (let at = 0; at < all.length; at += CHUNK) {
+      const chunk = all.slice(at, at + CHUNK)
+      for (const path of await server.hold(chunk, signal)) gone.delete(path)
+    }
+  } finally {
+    server.end()
+  }
+  return gone
+}

@@ -1,0 +1,32 @@
+import { codeOf } from '../util/user-error.ts'
+
+/** Errors that are no single file's: no handles, no memory or no room left, the disk remounted read-only. */
+const NOT_THE_FILES = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'EDQUOT', 'EROFS'])
+
+/** True for a system error that concerns one file alone: it is immutable, a mount point, another user's, on a bad sector. */
+export function isStuck(error: unknown): boolean {
+  const code = codeOf(error)
+  return code !== undefined && !NOT_THE_FILES.has(code)
+}
+
+/** Something that can't be moved, removed or read, and why. */
+export interface Stuck {
+  name: string
+  error: unknown
+}
+
+/**
+ * Does something to a file, which may be stuck.
+ * @param onStuck Told of it.
+ * @returns Undefined where it is stuck.
+ * @throws Any other error.
+ */
+export function unlessStuck<T>(name: string, act: () => T, onStuck: (stuck: Stuck) => void): T | undefined {
+  try {
+    return act()
+  } catch (error) {
+    if (!isStuck(error)) throw error
+    onStuck({ name, error })
+    return undefined
+  }
+}
