@@ -7,6 +7,9 @@ const BECAME = {
   'check-contents': '"check-contents" has no effect: every path is checked as it is sent, at no cost',
 } as const
 
+/** Keys of older versions: an old configuration that has them still starts. */
+export const RETIRED_KEYS: readonly string[] = Object.keys(BECAME)
+
 /** What became of the keys of older versions that a configuration still has: one sentence each. */
 export function retiredKeys(file: ConfigFile): string[] {
   const sections = file.destination ?? []

@@ -75,14 +75,17 @@ describe('the tour says what is wrong, and exits with 1', () => {
   const [{ bin } = { bin: '' }] = versions
 
   test('when the uploads are not signed', async () => {
-    // A Nix that forgets the key.
+    // A Nix whose keys don't fit each other.
     const forgetful = join(dir, 'forgetful')
     await mkdir(forgetful)
-    for (const name of (await readdir(bin)).filter((name) => name !== 'nix'))
+    for (const name of (await readdir(bin)).filter((name) => name !== 'nix-store'))
       await symlink(join(bin, name), join(forgetful, name))
-    const script = `#!/bin/bash\nexec '${bin}/nix' "\${@//secret-key=/forgotten=}"\n`
-    await writeFile(join(forgetful, 'nix'), script)
-    await chmod(join(forgetful, 'nix'), 0o755)
+    const script = `#!/bin/sh
+'${bin}/nix-store' "$@" || exit
+case $1 in --generate-binary-cache-key) '${bin}/nix-store' "$1" "$2" "$3.other" "$4" ;; esac
+`
+    await writeFile(join(forgetful, 'nix-store'), script)
+    await chmod(join(forgetful, 'nix-store'), 0o755)
     const { stderr, exitCode } = await runTour(forgetful, join(dir, 'unsigned'))
     expect(exitCode).toBe(1)
     expect(stderr).toContain("The tour failed: the paths can't be fetched from the cache")
