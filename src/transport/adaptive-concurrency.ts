@@ -26,6 +26,9 @@ const DEFAULTS: ConcurrencyOptions = {
   patienceMs: 30_000,
 }
 
+/** Requests that lost their connections together are not made again all together. */
+const AT_ONCE_MS = 20
+
 /** However well others fare, a request is not made more often than this. */
 const MOST_ATTEMPTS = 40
 
@@ -64,7 +67,7 @@ export class AdaptiveConcurrency {
     const began = performance.now()
     for (let failures = 1; ; failures++) {
       try {
-        return await this.#once(request, signal)
+        return await this.#once(request, failures, signal)
       } catch (error) {
         signal.throwIfAborted()
         const waitMs = this.#waitAfter(error, failures, began)
@@ -74,7 +77,7 @@ export class AdaptiveConcurrency {
     }
   }
 
-  async #once<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  async #once<T>(request: () => Promise<T>, attempt: number, signal: AbortSignal): Promise<T> {
     await this.#turn(signal)
     const began = performance.now()
     try {
@@ -82,8 +85,9 @@ export class AdaptiveConcurrency {
       this.#grow()
       return result
     } catch (error) {
-      if (error instanceof TransportFailure && error.retry === 'slower')
+      if (error instanceof TransportFailure && isForWantOfRoom(error, attempt)) {
         this.#shrink(began, error.retryAfterMs)
+      }
       throw error
     } finally {
       this.#inFlight--
@@ -137,6 +141,7 @@ export class AdaptiveConcurrency {
   #waitAfter(error: unknown, failures: number, began: number): number | undefined {
     if (!(error instanceof TransportFailure) || error.retry === 'never') return undefined
     const { attempts, minWaitMs, maxWaitMs, patienceMs } = this.#options
+    if (error.retry === 'at once' && failures === 1) return Math.random() * AT_ONCE_MS
     const isSlower = error.retry === 'slower'
     if (failures >= (isSlower ? MOST_ATTEMPTS : attempts)) return undefined
     const since = isSlower ? Math.max(began, this.#lastSuccess) : began
@@ -146,6 +151,11 @@ export class AdaptiveConcurrency {
     )
     return performance.now() - since + waitMs > patienceMs ? undefined : waitMs
   }
+}
+
+/** Whether fewer requests at a time would mend a failure. */
+function isForWantOfRoom({ retry }: TransportFailure, attempt: number): boolean {
+  return retry === 'slower' || (retry === 'at once' && attempt > 1)
 }
 
 /** Has attempts wait for their turn, and makes those again that failed, where that helps. */

@@ -1,8 +1,11 @@
 import { withoutPassword } from '../config/store-url.ts'
 import { type Blame, UploadFailure } from '../util/verdict.ts'
 
-/** Whether a request that failed is made again: not at all, soon, or when there are fewer at a time. */
-export type Retry = 'never' | 'soon' | 'slower'
+/**
+ * Whether a request that failed is made again: not at all, soon, or when there are fewer at a time. `at once`: the first time
+ * at once, since servers end connections that they take for idle; from then on when there are fewer.
+ */
+export type Retry = 'never' | 'at once' | 'soon' | 'slower'
 
 /** What a failed request means. */
 export interface Meaning {

@@ -44,7 +44,7 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
   [
     /^(?:ECONNRESET|EPIPE|ECONNABORTED|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP2_\w+)$/,
     {
-      retry: 'soon',
+      retry: 'at once',
       means:
         'the connection broke off in the midst of it: check the network, and the log at the other end if it stays so',
     },
