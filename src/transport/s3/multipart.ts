@@ -16,7 +16,7 @@ type LargeUpload = Upload & { body: StreamBody }
 /** S3 takes 10,000; what the archive comes to is not known before its end. */
 const MOST_PARTS = 9_000
 /** Each is in memory until S3 has it, and one more is being filled. */
-const PARTS_AT_ONCE = 2
+const PARTS_AT_ONCE = 3
 const ABANDON_MS = 10_000
 
 /**

@@ -31,7 +31,7 @@ export interface S3Request {
 const UNSIGNED = 'UNSIGNED-PAYLOAD'
 /** S3 wants our clock to be right within a quarter of an hour. */
 const CLOCK_TOLERANCE_MS = 60_000
-/** The content of a body that is larger is covered by TLS, where there is that. */
+/** The signature of a request covers no larger body: whoever fetches an archive checks its hash, and to hash each part takes as long as to send it. */
 const HASHED_BYTES = 1024 * 1024
 
 /** Makes requests to one bucket: signed as AWS wants it (Signature Version 4), one attempt each. */
@@ -84,11 +84,10 @@ export class S3Requests {
   async #sign(request: S3Request): Promise<{ url: URL; headers: Record<string, string> }> {
     const { method, name, query = {}, body } = request
     const url = urlOf(this.#place, name, query)
-    const isPlain = url.protocol === 'http:'
     const headers = {
       host: url.host,
       'user-agent': 'nix-upload',
-      'x-amz-content-sha256': contentHash(request.content ?? body, isPlain),
+      'x-amz-content-sha256': contentHash(request.content ?? body),
       ...(body instanceof Uint8Array ? { 'content-length': String(body.length) } : {}),
       ...request.headers,
     }
@@ -122,9 +121,9 @@ export class S3Requests {
   }
 }
 
-function contentHash(body: Outgoing | undefined, isPlain: boolean): string {
+function contentHash(body: Outgoing | undefined): string {
   if (isStream(body)) return UNSIGNED
-  if (!isPlain && body && body.length > HASHED_BYTES) return UNSIGNED
+  if (body && body.length > HASHED_BYTES) return UNSIGNED
   return createHash('sha256')
     .update(body ?? '')
     .digest('hex')

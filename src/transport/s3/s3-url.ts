@@ -23,7 +23,7 @@ const MIB = 1024 * 1024
 const LEAST_PART = 5 * MIB
 const MOST_PART = 5 * 1024 * MIB
 /** Two or three of them are in memory for each file that is under way. */
-const DEFAULT_PART = 8 * MIB
+const DEFAULT_PART = 5 * MIB
 
 /**
  * Reads a store URL of Nix's, `s3://bucket/prefix?region=…`, with the settings that Nix gives these stores. What Nix
