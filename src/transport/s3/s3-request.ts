@@ -31,8 +31,11 @@ export interface S3Request {
 const UNSIGNED = 'UNSIGNED-PAYLOAD'
 /** S3 wants our clock to be right within a quarter of an hour. */
 const CLOCK_TOLERANCE_MS = 60_000
-/** The signature of a request covers no larger body: whoever fetches an archive checks its hash, and to hash each part takes as long as to send it. */
-const HASHED_BYTES = 1024 * 1024
+/**
+ * The signature of a request doesn't cover a body that is larger, a part of an archive: whoever fetches the archive checks its hash,
+ * and to hash each part once more takes as long as to send it.
+ */
+const HASHED_BYTES = 4 * 1024 * 1024
 
 /** Makes requests to one bucket: signed as AWS wants it (Signature Version 4), one attempt each. */
 export class S3Requests {

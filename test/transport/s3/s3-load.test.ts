@@ -66,10 +66,10 @@ test('a server that stalls is left alone after a while', async () => {
 })
 
 test('a rate limit holds', async () => {
-  const { body } = await makeFile(join(dir, 'limited'), 6_000_000)
+  const { body } = await makeFile(join(dir, 'limited'), 4_500_000)
   const began = performance.now()
   await withTransport(url(), ANYBODY, (transport) => put(transport, 'nar/x', body), {
-    limits: [new RateLimit(4_000_000)],
+    limits: [new RateLimit(3_000_000)],
   })
   expect(performance.now() - began).toBeGreaterThan(1_400)
   expect(await digestOf(join(cache.dir, 'cache/nar/x'))).toBe(await digestOf(body.file))

@@ -10,8 +10,8 @@ test('a bucket is Amazon’s, in us-east-1, unless the URL says otherwise', () =
     profile: undefined,
     isPathStyle: false,
     storageClass: undefined,
-    wholeUpToBytes: 8 * 1024 * 1024,
-    partBytes: 8 * 1024 * 1024,
+    wholeUpToBytes: 5 * 1024 * 1024,
+    partBytes: 5 * 1024 * 1024,
   })
 })
 
