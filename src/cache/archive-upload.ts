@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Compression } from '../config/compression.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { OnBytes, Transport } from '../transport/transport.ts'
+import { settledUnlessAborted } from '../util/on-abort.ts'
 import { Semaphore } from '../util/semaphore.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { versionOf } from './compressor-version.ts'
@@ -69,7 +70,7 @@ export class ArchiveUpload {
       const packed = await this.#packer.pack(this.#call(object, 'bytes'), signal)
       giveBack(Math.max(0, object.narSize - packed.fileSize))
       const name = this.#name(packed.fileHash.slice('sha256:'.length))
-      return await this.#once(name, async () => {
+      return await this.#once(name, signal, async () => {
         const isThere = packed.fileSize > ASKED_BYTES && (await this.#has(name, packed.fileSize, signal))
         if (!isThere) await this.#put(name, packed.fileSize, packed.bytes, sending)
         return this.#uploaded(name, packed)
@@ -83,7 +84,7 @@ export class ArchiveUpload {
   async #sendLarge(sending: Sending): Promise<Uploaded> {
     const { object, signal } = sending
     const name = this.#name(`${object.narHash.slice('sha256:'.length)}${this.#tag()}`)
-    return await this.#once(name, async () => {
+    return await this.#once(name, signal, async () => {
       const giveBack = await this.#streams.take(1, signal)
       try {
         const found = await this.#transport.head(name, signal)
@@ -119,9 +120,10 @@ export class ArchiveUpload {
   }
 
   /** Two that come to the same archive send it once. */
-  async #once(name: string, send: () => Promise<Uploaded>): Promise<Uploaded> {
+  async #once(name: string, signal: AbortSignal, send: () => Promise<Uploaded>): Promise<Uploaded> {
     const other = this.#underway.get(name)
     // Where that fails, it may be for a reason of its own: its batch was ended, say.
+    if (other) await settledUnlessAborted(other, signal)
     const uploaded = await other?.catch(() => undefined)
     if (uploaded) return uploaded
     const sent = send()

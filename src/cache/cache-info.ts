@@ -17,13 +17,28 @@ export async function ensureCacheInfo(
   signal: AbortSignal,
 ): Promise<boolean> {
   if (await isCache(transport, storeDir, signal)) return true
-  const body = Buffer.from(`StoreDir: ${storeDir}\n`)
-  await transport.put(
-    { name: CACHE_INFO, contentType: contentTypeOf(CACHE_INFO), body },
-    signal,
-    () => undefined,
-  )
+  await put(transport, `StoreDir: ${storeDir}\n`, signal)
   return false
+}
+
+/**
+ * Writes the file as it is there, or anew.
+ * @throws {UploadFailure} where the destination can't be written to.
+ */
+export async function writeCacheInfo(
+  transport: Transport,
+  storeDir: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const isThere = await isCache(transport, storeDir, signal)
+  const text = isThere ? await transport.get(CACHE_INFO, signal) : undefined
+  await put(transport, text ?? `StoreDir: ${storeDir}\n`, signal)
+}
+
+async function put(transport: Transport, text: string, signal: AbortSignal): Promise<void> {
+  const body = Buffer.from(text)
+  const contentType = contentTypeOf(CACHE_INFO)
+  await transport.put({ name: CACHE_INFO, contentType, body }, signal, () => undefined)
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Transport } from '../transport/transport.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { ArchiveUpload } from './archive-upload.ts'
-import { ensureCacheInfo, isCache } from './cache-info.ts'
+import { ensureCacheInfo, isCache, writeCacheInfo } from './cache-info.ts'
 import { ClosureUpload, type Failures } from './closure-upload.ts'
 import { type Found, KnownPaths } from './known-paths.ts'
 import { sendLog } from './log-upload.ts'
@@ -77,9 +77,9 @@ export class CacheWriter {
     return new Map([...failures, ...ofDerivations])
   }
 
-  /** Asks the destination something harmless. */
+  /** Writes `nix-cache-info` as it is there, which changes nothing: whoever may read may not be allowed to write. */
   async probe(signal: AbortSignal): Promise<void> {
-    await isCache(this.#context.transport, await this.#ownStoreDir(), signal)
+    await writeCacheInfo(this.#context.transport, await this.#ownStoreDir(), signal)
   }
 
   close(): void {
@@ -102,6 +102,13 @@ export class CacheWriter {
     if (await isCache(this.#context.transport, await this.#ownStoreDir(), signal)) return
     this.#known.forget()
     const message = 'the destination took the upload, and now there is no cache: its nix-cache-info is gone'
+    throw new UploadFailure({ blame: 'destination', permanent: false, message })
+  }
+
+  /** Another batch found that something was gone, and so what this one relied on may be gone, too. */
+  #checkNotEmptied(generation: number): void {
+    if (this.#known.generation === generation) return
+    const message = 'the cache lost something while it was written to, so what was uploaded is looked at anew'
     throw new UploadFailure({ blame: 'destination', permanent: false, message })
   }
 
@@ -131,10 +138,12 @@ export class CacheWriter {
     const asked = new Set(paths)
     const isAnew = (path: string) => isRequeued || verify || asked.has(path)
     const unsigned = await this.#look(ours, { isAnew, withArchives: isRequeued || verify }, keys, signal)
+    const { generation } = this.#known
     const absent = ours.filter(({ path }) => !this.#known.has(path) && !unsigned.has(path))
     const missing = await upstream.lacking(absent, signal)
     const failures = await this.#uploader().send(missing, keys, signal, progress)
-    if (!verify) return failures
+    this.#checkNotEmptied(generation)
+    if (!verify) return withDependents(objects, failures)
     const sent = missing.filter(({ path }) => !failures.has(path))
     await readBack(this.#known, transport, sent, keys, signal)
     const stays = [...unsigned].map(([path, why]) => [path, unsignedStays([path], why)] as const)

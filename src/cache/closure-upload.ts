@@ -1,6 +1,7 @@
 import type { SecretKey } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { Transport } from '../transport/transport.ts'
+import { settledUnlessAborted } from '../util/on-abort.ts'
 import { Semaphore } from '../util/semaphore.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
@@ -95,6 +96,8 @@ export class ClosureUpload {
       )
     }
     await Promise.all(all)
+    // Node keeps what listens to two signals until one of them is aborted.
+    ended.abort()
     signal.throwIfAborted()
     if (fatal) throw fatal.error
     return failures
@@ -104,7 +107,7 @@ export class ClosureUpload {
   async #sendOnce(object: StoreObject, sending: Sending): Promise<void> {
     const { path } = object
     for (let other = this.#underway.get(path); other; other = this.#underway.get(path)) {
-      await other.catch(() => undefined)
+      await settledUnlessAborted(other, sending.signal)
     }
     if (this.#context.known.has(path) && !sending.signal.aborted) return
     const sent = this.#send(object, sending)

@@ -51,8 +51,12 @@ export class KnownPaths {
     if (this.#seen.size > KEPT && oldest !== undefined) this.#seen.delete(oldest)
   }
 
+  /** Raised whenever what was remembered could not be relied on. */
+  generation = 0
+
   /** Nothing that is remembered can be relied on. */
   forget(): void {
+    this.generation++
     this.#seen.clear()
   }
 

@@ -1,5 +1,5 @@
 import { basename } from 'node:path'
-import { buildLog } from '../nix/build-log.ts'
+import { buildLog, LogCutOff } from '../nix/build-log.ts'
 import type { Transport } from '../transport/transport.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
@@ -20,19 +20,18 @@ export async function sendLog(
   progress: UploadProgress,
   onWarning: (message: string) => void,
 ): Promise<void> {
-  const log = await buildLog(drvPath, signal)
-  if (!log) return
   const name = `log/${basename(drvPath)}`
-  const body = Buffer.isBuffer(log) ? log : { open: log, atMost: AT_MOST_BYTES }
   try {
+    const log = await buildLog(drvPath, signal)
+    if (!log) return
+    const body = Buffer.isBuffer(log) ? log : { open: log, atMost: AT_MOST_BYTES }
     await transport.put({ name, contentType: contentTypeOf(name), body }, signal, (count) => {
       progress.sentBytes += count
       progress.expectedBytes += count
     })
   } catch (error) {
-    if (!(error instanceof UploadFailure) || !error.isOfOneFile) throw error
-    onWarning(
-      `the destination does not take ${name}, the log of a build: ${error.message}; logs = false sends none`,
-    )
+    const isOptional = error instanceof LogCutOff || (error instanceof UploadFailure && error.isOfOneFile)
+    if (!isOptional) throw error
+    onWarning(`the log of a build could not be uploaded (${name}): ${error.message}; logs = false sends none`)
   }
 }

@@ -1,4 +1,5 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
+import { withoutPassword } from '../config/store-url.ts'
 import { forgetDestination } from '../spool/forget.ts'
 import { existingSpool } from '../spool/layout.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
@@ -28,7 +29,8 @@ export async function handler(
     )
   }
   becomeOwner(config.spool)
-  for (const name of forgetDestination(existingSpool(config.spool), destination, new Date())) {
+  const places = config.destinations.map(({ name, to }) => ({ name, to: withoutPassword(to) }))
+  for (const name of forgetDestination(existingSpool(config.spool), destination, places, new Date())) {
     await print(`${printable(name)}\n`)
   }
 }

@@ -169,8 +169,10 @@ export class Delivery {
   /** Gives back to `new/` what is not in a running copy: when pausing, or when a drain is through. */
   releaseIdle(): void {
     for (const lane of this.lanes) lane.clear()
-    for (const { claimed } of [...this.#inHand.values()]) {
-      if (!this.lanes.some((lane) => lane.isSending(claimed))) this.#release(claimed)
+    for (const { claimed, lanes } of [...this.#inHand.values()]) {
+      // Those that it only waited on don't have it any more; it goes back once the others are through.
+      for (const lane of lanes) if (!lane.isSending(claimed)) lanes.delete(lane)
+      if (lanes.size === 0) this.#release(claimed)
     }
   }
 

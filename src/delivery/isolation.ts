@@ -62,31 +62,35 @@ export class Isolation {
   async #send(items: readonly Item[]): Promise<Failure | undefined> {
     const drvPaths = [...new Set(items.flatMap(({ claimed }) => claimed.job.drvPath ?? []))]
     this.runs++
+    const { uploader } = this.#target
+    const sentBefore = this.#progress.sentBytes
     let failures: ReadonlyMap<string, UploadFailure>
     try {
       const isRequeued = items.some(({ claimed }) => claimed.job.history.length > 0)
       const hints = { isRequeued, wasThere: this.#target.wasThere() }
-      const { uploader } = this.#target
       failures = await uploader.send(pathsOf(items), drvPaths, this.#signal, this.#progress, hints)
     } catch (error) {
       const failure = failureOf(error)
       if (!failure || (failure.verdict.blame === 'destination' && !failure.isOfOneFile)) throw error
       return failure
     }
+    // What was there already says nothing of whether anything is taken.
+    const hasTaken = !uploader.countsBytes || this.#progress.sentBytes > sentBefore
     const failed: [Item, UploadFailure][] = []
     for (const item of items) {
-      const path = item.paths.find((one) => failures.has(one))
-      const failure = path === undefined ? undefined : failures.get(path)
+      const failure = [...item.paths, item.claimed.job.drvPath ?? '']
+        .map((path) => failures.get(path))
+        .find(Boolean)
       if (failure) failed.push([item, failure])
       else this.#deliver(item)
     }
+    if (hasTaken && failed.length < items.length) this.#isProven = true
     // Those of which it is known are decided on once it is known, too, whether anything went through.
     for (const [item, failure] of failed) await this.#decide(item, failure)
     return undefined
   }
 
   #deliver({ claimed, note }: Item): void {
-    this.#isProven = true
     this.outcomes.set(claimed, { kind: 'delivered', ...(note === undefined ? {} : { note }) })
   }
 

@@ -75,11 +75,15 @@ async function damagedAmong(
       to: 'nowhere',
     } as const
     await packer.pack(call, signal).catch((error: unknown) => {
-      if (!(error instanceof UploadFailure)) throw error
+      if (!(error instanceof UploadFailure) || error.verdict.blame !== 'job') throw error
       damaged.set(path, error)
     })
   }
-  await Promise.all((await store.objects(paths, signal)).map(check))
+  const waiting = (await store.objects(paths, signal)).values()
+  const checkInTurn = async () => {
+    for (const object of waiting) await check(object)
+  }
+  await Promise.all(Array.from({ length: 2 * packer.jobs }, checkInTurn))
   return damaged
 }
 

@@ -28,6 +28,8 @@ export interface Uploader {
   ): Promise<ReadonlyMap<string, UploadFailure>>
   /** Asks the destination something harmless; throws as `send` does where it doesn't answer. */
   probe(paths: readonly string[], signal: AbortSignal): Promise<unknown>
+  /** Whether `progress` tells of every byte that goes out. */
+  countsBytes?: boolean
   /** Ends idle connections, where it keeps any. */
   close?(): void
 }

@@ -41,6 +41,7 @@ function cacheUploader(destination: Destination, { store, packer, rates, log }: 
     onWarning,
   })
   return {
+    countsBytes: true,
     send: (...args) => writer.send(...args),
     probe: (_paths, signal) => writer.probe(signal),
     close: () => {

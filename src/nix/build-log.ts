@@ -28,6 +28,11 @@ export async function buildLog(drvPath: string, signal: AbortSignal): Promise<Bu
   }
 }
 
+/** Nix ended before it had told all of a log. */
+export class LogCutOff extends Error {
+  override name = 'LogCutOff'
+}
+
 /** Nix has no log of that build. */
 class NoLog extends Error {
   override name = 'NoLog'
@@ -50,7 +55,7 @@ async function* readLog(drvPath: string, signal: AbortSignal): AsyncGenerator<Ui
     const code = await ended
     // Without a log it prints nothing and fails.
     if (code !== 0 && isEmpty) throw new NoLog(drvPath)
-    if (code !== 0) throw new Error(`nix-store --read-log ${drvPath} was cut off`)
+    if (code !== 0) throw new LogCutOff(`nix-store --read-log ${drvPath} was cut off`)
   } finally {
     child.kill()
   }

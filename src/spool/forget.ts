@@ -1,34 +1,50 @@
 import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
-import { isSettled, type Job, NotAJobError } from './job.ts'
+import { isPendingAt, isSettled, type Job, NotAJobError, type Place } from './job.ts'
 import type { Spool } from './layout.ts'
 import { readJobFile } from './read.ts'
 import { record, release, settleDone, settleFailed } from './settle.ts'
 import { namesIn } from './survey.ts'
-import { renameIfThere } from './write.ts'
+import { freeName, renameIfThere } from './write.ts'
 
 /**
  * Gives up what waits in `new/` for a destination that isn't configured any more: the jobs say so from then on, and those
- * that wait for nothing else are settled. Each is claimed while it is written, as the daemon does it (docs/SPOOL.md, T12).
+ * that wait for nothing else are settled. Each is claimed while it is written, as the daemon does it (docs/SPOOL.md, T13).
+ * @param places The destinations that are configured: what a job has not got there it goes on waiting for.
  * @returns Yields the names of the jobs.
  */
-export function* forgetDestination(spool: Spool, destination: string, now: Date): Generator<string> {
+export function* forgetDestination(
+  spool: Spool,
+  destination: string,
+  places: readonly Place[],
+  now: Date,
+): Generator<string> {
   for (const name of namesIn(spool, 'new')) {
     const file = read(join(spool.new, name))
     const before = file?.job.destinations[destination]
     if (!file || before?.state !== 'waiting') continue
-    if (!renameIfThere(join(spool.new, name), join(spool.cur, name))) continue
+    const target = freeName(spool.cur, name)
+    if (!renameIfThere(join(spool.new, name), join(spool.cur, target))) continue
     const note = 'given up, as this destination is not configured any more'
     const settled = { ...before, state: 'skipped' as const, settledAt: now.toISOString(), note }
-    const job = { ...file.job, destinations: { ...file.job.destinations, [destination]: settled } }
-    const claimed = { name, job, identity: file.identity }
+    const forgotten = { ...file.job, destinations: { ...file.job.destinations, [destination]: settled } }
+    const job = waitingFor(forgotten, places)
+    const claimed = { name: target, job, identity: file.identity }
     if (!record(spool, claimed)) continue
     // The sweep removes the GC roots of what is done (T11).
-    if (!isSettled(job)) release(spool, name)
+    if (!isSettled(job)) release(spool, target)
     else if (hasFailed(job)) settleFailed(spool, claimed)
     else settleDone(spool, claimed)
     yield name
   }
+}
+
+/** A job says what it waits for: without a record that waits, it would be a requeued one. */
+function waitingFor(job: Job, places: readonly Place[]): Job {
+  const waiting = places
+    .filter((place) => isPendingAt(job, place) && job.destinations[place.name]?.state !== 'waiting')
+    .map(({ name, to }) => [name, { state: 'waiting' as const, attempts: 0, to }] as const)
+  return { ...job, destinations: { ...job.destinations, ...Object.fromEntries(waiting) } }
 }
 
 function hasFailed({ destinations }: Job): boolean {

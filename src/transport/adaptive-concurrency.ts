@@ -64,13 +64,15 @@ export class AdaptiveConcurrency {
    * @throws What the last attempt threw; the signal's reason where that was aborted.
    */
   async run<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    const began = performance.now()
+    let failedAt: number | undefined
     for (let failures = 1; ; failures++) {
       try {
         return await this.#once(request, failures, signal)
       } catch (error) {
         signal.throwIfAborted()
-        const waitMs = this.#waitAfter(error, failures, began)
+        // What it took before, in line or on its way, is no reason not to try again.
+        failedAt ??= performance.now()
+        const waitMs = this.#waitAfter(error, failures, failedAt)
         if (waitMs === undefined) throw error
         await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted())
       }
@@ -137,14 +139,17 @@ export class AdaptiveConcurrency {
     this.#window = Math.max(1, this.#window / 2)
   }
 
-  /** How long to wait before a request is made again; undefined where it is not. */
-  #waitAfter(error: unknown, failures: number, began: number): number | undefined {
+  /**
+   * How long to wait before a request is made again; undefined where it is not.
+   * @param failedAt When it failed for the first time.
+   */
+  #waitAfter(error: unknown, failures: number, failedAt: number): number | undefined {
     if (!(error instanceof TransportFailure) || error.retry === 'never') return undefined
     const { attempts, minWaitMs, maxWaitMs, patienceMs } = this.#options
     if (error.retry === 'at once' && failures === 1) return Math.random() * AT_ONCE_MS
     const isSlower = error.retry === 'slower'
     if (failures >= (isSlower ? MOST_ATTEMPTS : attempts)) return undefined
-    const since = isSlower ? Math.max(began, this.#lastSuccess) : began
+    const since = isSlower ? Math.max(failedAt, this.#lastSuccess) : failedAt
     const waitMs = Math.max(
       waitAfter(failures, { minMs: minWaitMs, maxMs: maxWaitMs }),
       error.retryAfterMs ?? 0,

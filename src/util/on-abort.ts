@@ -20,3 +20,19 @@ function listenTo(signal: AbortSignal): Set<() => void> {
   signal.addEventListener('abort', callAll, { once: true })
   return callbacks
 }
+
+/**
+ * Waits for something, whether it fails or not.
+ * @throws The signal's reason, once that is aborted.
+ */
+export async function settledUnlessAborted(waiting: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  await new Promise<void>((resolve, reject) => {
+    const stop = onAbort(signal, () => reject(signal.reason))
+    const go = () => {
+      stop()
+      resolve()
+    }
+    waiting.then(go, go)
+  })
+}

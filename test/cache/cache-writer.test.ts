@@ -1,11 +1,11 @@
 // What is written into a cache, from the first request to a substitution back.
 
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { versions } from '../delivery/bed.ts'
 import { must } from '../support/run.ts'
-import { makeBed } from './writer-bed.ts'
+import { makeBed, narinfoOf } from './writer-bed.ts'
 
 const app = { name: 'app', deps: [{ name: 'library', deps: [{ name: 'base' }] }] }
 
@@ -114,6 +114,17 @@ describe.each(versions.slice(-1))('with Nix $version', (version) => {
     expect(bed.cached(outPaths)).toEqual(outPaths)
     expect(writer.warnings).toHaveLength(4)
     expect(writer.warnings.join()).toMatch(/write-nar-listing=false.*logs = false/s)
+  })
+
+  test('what refers to a path that can not be sent fails too, though it is there itself', async () => {
+    const bed = await makeBed(version)
+    const { outPaths } = await bed.nix.build(app)
+    const [base = '', library = '', top = ''] = await bed.closure(outPaths)
+    await bed.writer().send(outPaths)
+    rmSync(join(bed.cache.dir, narinfoOf(base)))
+    await bed.damage(base, 'echo other > "$1"')
+    const failures = await bed.writer().send(outPaths)
+    expect([...failures.keys()].sort()).toEqual([base, library, top].sort())
   })
 
   test('every key of the file signs, and a key that was replaced is used at once', async () => {

@@ -106,10 +106,15 @@ test.each([
   expect(bed.narinfo(path)).toBe(text)
 })
 
-test('asking whether it is well takes one request', async () => {
+test('asking whether it is well writes nothing new, and finds out whether it may be written to', async () => {
   const { bed } = await siteWithTwo()
+  await bed.writer().send([])
+  bed.cache.calm()
   await bed.writer().probe()
-  expect(bed.cache.seen.map(({ path }) => path)).toEqual(['/nix-cache-info'])
+  expect(bed.cache.seen.map(({ method, path }) => `${method} ${path}`)).toContain('PUT /nix-cache-info')
+  expect(bed.cache.seen.every(({ path }) => path === '/nix-cache-info')).toBe(true)
+  bed.cache.behave({ status: 403 }, { method: 'PUT' })
+  await expect(bed.writer().probe()).rejects.toThrow('does not let us write')
   await bed.cache.stop()
   await expect(bed.writer().probe()).rejects.toThrow('connection')
 })

@@ -67,6 +67,17 @@ test('for a removed one jobs go on waiting, and `status` says so, until somebody
   expect(removed).toMatchObject({ state: 'skipped', note: expect.stringContaining('given up') })
 })
 
+test('what is forgotten goes on waiting for what is configured now', { timeout: 60_000 }, async () => {
+  const { site, to, has, drain } = await siteWithCaches()
+  const { path, name } = await queue(site)
+  expect(await drain(DOWN)).toBe(75)
+  const config = await site.configured(to('instead'))
+  expect(await site.run(['forget', 'down', ...config])).toMatchObject({ exitCode: 0, stdout: name })
+  expect(site.names('new')).toEqual([name])
+  expect(await drain(to('instead'))).toBe(0)
+  expect(has('instead', path)).toBe(true)
+})
+
 test('one that is put back gets what waited for it', { timeout: 60_000 }, async () => {
   const { site, to, has, drain } = await siteWithCaches()
   const { path } = await queue(site)

@@ -208,6 +208,11 @@ test('Recover', async () => {
         await type()
         await delivered()
       },
+      'nix-upload forget backup': async (type) => {
+        // Nothing waits for one of that name here.
+        expect((await type()).stdout).toBe('')
+        expect((await shell.run('nix-upload forget default')).stderr).toContain('is configured')
+      },
     },
     shell.run,
   )

@@ -26,3 +26,6 @@ export interface Packed {
 
 /** What is to be said where the content of a path is not what was registered. */
 export const NOT_AS_BUILT = 'NotAsBuilt'
+
+/** What a failure of the compressor is called. */
+export const COMPRESSOR_FAILED = 'CompressorFailed'

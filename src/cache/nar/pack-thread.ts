@@ -10,7 +10,7 @@ import { BufferPool } from '../../util/buffer-pool.ts'
 import { type CallContext, serveCalls } from '../../util/thread-server.ts'
 import { compressAtOnce, compressorFor } from './compressor.ts'
 import { NarBlocks } from './nar-blocks.ts'
-import { NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
+import { COMPRESSOR_FAILED, NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
 
 const BLOCK_BYTES = 512 * 1024
 /** Up to that, a path is packed without a pause. */
@@ -208,17 +208,24 @@ class CompressedSink implements Sink {
   constructor(compressor: Duplex, output: Output) {
     this.#compressor = compressor
     compressor.on('data', (bytes: Buffer) => {
-      const held = output.add(bytes)
+      let held: Promise<void> | undefined
+      try {
+        held = output.add(bytes)
+      } catch (error) {
+        // Nobody wants it any more: what is thrown in an event handler would end the thread, and all else that is in it.
+        this.#fail(error)
+        return
+      }
       if (!held) return
       compressor.pause()
       held.then(
         () => compressor.resume(),
-        (error: unknown) => compressor.destroy(error instanceof Error ? error : new Error(String(error))),
+        (error: unknown) => this.#fail(error),
       )
     })
     this.#ended = once(compressor, 'end').then(() => undefined)
     compressor.on('error', (error) => {
-      this.#error = error
+      this.#error ??= new CompressorFailed(error.message)
       this.#goOn()
     })
     this.#ended.catch(() => undefined)
@@ -241,10 +248,23 @@ class CompressedSink implements Sink {
 
   async end(): Promise<void> {
     this.#compressor.end()
-    await this.#ended
+    await this.#ended.catch((error: unknown) => {
+      throw this.#error ?? error
+    })
   }
 
   destroy(): void {
     this.#compressor.destroy()
   }
+
+  #fail(error: unknown): void {
+    this.#error ??= error
+    this.#compressor.destroy()
+    this.#goOn()
+  }
+}
+
+/** The compressor is not there, or has ended: no path is to blame for that. */
+class CompressorFailed extends Error {
+  override name = COMPRESSOR_FAILED
 }

@@ -1,7 +1,7 @@
 import { Thread, threadFile } from '../../util/thread.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { UploadFailure } from '../../util/verdict.ts'
-import { NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
+import { COMPRESSOR_FAILED, NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
 
 /** How an archive goes out as it is made. */
 export interface PackedStream {
@@ -130,6 +130,10 @@ function asFailure(error: unknown, path: string, signal: AbortSignal): unknown {
         `\`nix-store --repair-path ${path}\` may mend it, or delete it and build it again; then requeue the job`,
       true,
     )
+  }
+  if (error.name === COMPRESSOR_FAILED) {
+    const message = `what compresses the archives failed, or is not there: ${said}`
+    return new UploadFailure({ blame: 'destination', permanent: false, message, said })
   }
   if (OF_THE_MACHINE.has(code)) {
     const message = `this machine has no room or no file handles left to read ${path}; ${said}`

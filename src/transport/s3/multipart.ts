@@ -59,6 +59,8 @@ export async function putInParts(
     throw ended.signal.reason
   } finally {
     await parts.return(undefined)
+    // Node keeps what listens to two signals until one of them is aborted.
+    ended.abort()
   }
 }
 

@@ -94,7 +94,10 @@ export class S3Requests {
       ...(body instanceof Uint8Array ? { 'content-length': String(body.length) } : {}),
       ...request.headers,
     }
-    this.#signer ??= this.#makeSigner()
+    this.#signer ??= this.#makeSigner().catch((error: unknown) => {
+      this.#signer = undefined
+      throw error
+    })
     const signer = await this.#signer
     const signingDate = new Date(Date.now() + this.#clockOffsetMs)
     const target = { protocol: url.protocol, hostname: url.hostname, path: url.pathname }

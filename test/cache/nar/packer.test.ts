@@ -1,7 +1,7 @@
 // What comes out of the packer is what was registered, or nothing.
 
 import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -154,4 +154,34 @@ test('whoever is not wanted any more is told so at once', async () => {
   const packing = packer.pack({ ...call, to: 'nowhere' }, ended.signal)
   setTimeout(() => ended.abort(new Error('enough')), 50)
   await expect(packing).rejects.toThrow('enough')
+})
+
+test('a stream that is ended in the midst of compressing takes nothing else along', async () => {
+  const packer = new Packer(1)
+  onTestFinished(() => packer.close())
+  const { call, file } = something(10)
+  const large = randomBytes(40 * MIB)
+  writeFileSync(file, large)
+  const nar = Buffer.concat(
+    [...new NarBlocks(call.path, new BufferPool(65_536)).blocks()].map(({ bytes }) => bytes),
+  )
+  const narHash = hashText(createHash('sha256').update(nar).digest())
+  const whole = { ...call, narHash, narSize: nar.length }
+  for (let round = 0; round < 5; round++) {
+    const beside = packer.pack({ ...whole, to: 'nowhere' }, never)
+    for await (const _ of packer.stream(whole, never).chunks) break
+    expect(await beside).toMatchObject({ fileSize: expect.any(Number) })
+  }
+})
+
+test.each([
+  ['that is not there', 'nowhere-compressor'],
+  ['that ends before it is through', 'false'],
+])('a compressor %s is no path’s fault', async (_, program) => {
+  const packer = makePacker()
+  const { call } = something(8 * MIB)
+  const compression = { name: 'xz', extension: '.xz', by: { program, args: [] }, level: undefined }
+  await expect(packer.pack({ ...call, compression, to: 'nowhere' }, never)).rejects.toMatchObject({
+    verdict: { blame: 'destination', permanent: false },
+  })
 })
