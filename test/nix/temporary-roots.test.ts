@@ -12,13 +12,9 @@ import { makePrivateNix, type PrivateNix } from '../support/private-nix.ts'
 
 const GARBAGE = 10_000
 
-async function nixWithGarbage(version: Parameters<typeof makePrivateNix>[0]): Promise<PrivateNix> {
-  const nix = await makePrivateNix(version, { name: 'collector' })
-  onTestFinished(() => nix.cleanup())
-  const files = Object.fromEntries(Array.from({ length: GARBAGE }, (_, at) => [`garbage-${at}`, `${at}`]))
-  await nix.addAllToStore(files)
-  return nix
-}
+/** So many files to add to a store. */
+const files = (name: string, count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, at) => [`${name}-${at}`, `${name} ${at}`]))
 
 /** A collection that has read the roots and begun to delete. */
 async function collection(nix: PrivateNix): Promise<{ isOver: () => boolean; ended: Promise<unknown> }> {
@@ -45,10 +41,12 @@ test.each(versions.flatMap((version) => ['', 'daemon'].map((remote) => ({ versio
   'a running collection is told: Nix $version.version, NIX_REMOTE "$remote"',
   { timeout: 120_000 },
   async ({ version, remote }) => {
-    const nix = await nixWithGarbage(version)
-    const paths = await nix.addAllToStore(
-      Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`needed-${at}`, `needed ${at}`])),
-    )
+    const nix = await makePrivateNix(version, { name: 'collector' })
+    onTestFinished(() => nix.cleanup())
+    // In the middle: Nix deletes in the order of the directory, and tmpfs lists what is newest first.
+    await nix.addAllToStore(files('garbage', GARBAGE / 2))
+    const paths = await nix.addAllToStore(files('needed', 200))
+    await nix.addAllToStore(files('more-garbage', GARBAGE / 2))
     for (const [name, value] of Object.entries(nix.env)) vi.stubEnv(name, value)
     onTestFinished(() => void vi.unstubAllEnvs())
     if (remote !== '') {

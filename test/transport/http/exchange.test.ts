@@ -43,7 +43,7 @@ const patiently = (wanted: HttpRequest) =>
 
 const CLIENTS = { undici: patiently, node: nodeExchange }
 const stays = () => undefined
-const CUT = { code: 'ECONNRESET', retry: 'soon', means: /broke off/ } as const
+const CUT = { code: 'ECONNRESET', retry: 'at once', means: /broke off/ } as const
 
 describe.each(Object.entries(CLIENTS))('by %s', (_, client) => {
   const ask = (url: URL, more: { signal?: AbortSignal; agents?: Agents; body?: string } = {}) => {
@@ -59,7 +59,7 @@ describe.each(Object.entries(CLIENTS))('by %s', (_, client) => {
     })
   }
 
-  test.each<[string, string, { code: string; retry?: 'soon'; means: RegExp }]>([
+  test.each<[string, string, { code: string; retry?: 'at once'; means: RegExp }]>([
     ['something else', 'SSH-2.0-OpenSSH_9.2\r\n', { code: 'HPE_', means: /does not speak the protocol/ }],
     ['nothing', '', CUT],
     ['half a head', 'HTTP/1.1 200 OK\r\nContent-', CUT],
