@@ -2,7 +2,9 @@ import type { Logger } from 'pino'
 import type { Destination } from '../config/config.ts'
 import { judge } from '../nix/blame.ts'
 import { NixFailure } from '../nix/failure.ts'
+import { hasFloatingOutputs } from '../nix/floating-outputs.ts'
 import { outputsOf } from '../nix/local-store.ts'
+import type { StoreObject } from '../nix/store-server.ts'
 import type { StoreSession } from '../nix/store-session.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Verdict } from '../util/verdict.ts'
@@ -57,7 +59,26 @@ export async function prepare(
   if (known.length === 0) return []
   const objects = await target.store.objects(outPathsOf(known), signal)
   const valid = new Set(objects.map(({ path }) => path))
-  return applyPolicy(takeOutInvalid(sorting, known, valid), sorting, unwanted(target.destination, objects))
+  const reasons = unwanted(target.destination, objects)
+  const byPath = new Map(objects.map((object) => [object.path, object]))
+  const items = applyPolicy(takeOutInvalid(sorting, known, valid), sorting, reasons)
+  return items.map((item) => noteRealisations(item, byPath))
+}
+
+/**
+ * Says of outputs of content-addressed derivations that they arrive without their realisations: no cache has been told which
+ * derivation they are of.
+ */
+function noteRealisations(item: Item, objects: ReadonlyMap<string, StoreObject>): Item {
+  const floating = item.paths.filter((path) => {
+    const { contentAddress = '', deriver } = objects.get(path) ?? {}
+    const drvPath = item.claimed.job.drvPath ?? deriver
+    // Files that were added and fixed outputs have such an address too, and need no realisation.
+    return contentAddress.startsWith('fixed:') && drvPath !== undefined && hasFloatingOutputs(drvPath)
+  })
+  if (floating.length === 0) return item
+  const note = `uploaded without the realisation that other machines find it by, as its derivation is content-addressed: ${floating.join(' ')}`
+  return { ...item, note: item.note === undefined ? note : `${item.note}; ${note}` }
 }
 
 /** A hook that was given no OUT_PATHS (Nix 2.8) and could not look them up names the derivation only. */

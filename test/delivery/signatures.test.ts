@@ -1,5 +1,5 @@
 // Signatures that hold: on the whole closure, whatever stood at the destination before, and reported where they don't.
-// Where uploads go by way of the stage, that is in staged/repair.test.ts.
+// Caches over http and S3 are in test/cache/resign.test.ts.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
