@@ -37,6 +37,9 @@ const CLOCK_TOLERANCE_MS = 60_000
  */
 const HASHED_BYTES = 4 * 1024 * 1024
 
+/** Codes of a refusal for want of a digest. AWS says `InvalidRequest` for much else, so it is tried once. */
+const WANTS_DIGEST: ReadonlySet<string> = new Set(['InvalidRequest', 'MissingContentMD5'])
+
 /** Makes requests to one bucket: signed as AWS wants it (Signature Version 4), one attempt each. */
 export class S3Requests {
   readonly #place: S3Place
@@ -44,9 +47,16 @@ export class S3Requests {
   #signer: Promise<SignatureV4> | undefined
   /** How far the clock of S3 is ahead of ours, as far as that was noticed. */
   #clockOffsetMs = 0
+  /** Whether S3 wants the digest of what is uploaded, as a bucket with Object Lock does. It was found out by a refusal. */
+  #givesDigests = false
 
   constructor(place: S3Place) {
     this.#place = place
+  }
+
+  /** Whether nothing can be uploaded that is not in memory. */
+  get givesDigests(): boolean {
+    return this.#givesDigests
   }
 
   /**
@@ -55,7 +65,7 @@ export class S3Requests {
    */
   async send(request: S3Request, what: string, signal: AbortSignal): Promise<Answer> {
     const { bucket } = this.#place
-    const signedWith = this.#clockOffsetMs
+    const signedWith = { offsetMs: this.#clockOffsetMs, digest: this.#givesDigests }
     const { url, headers } = await this.#sign(request)
     this.#agents ??= makeAgents()
     const { method, body } = request
@@ -75,11 +85,15 @@ export class S3Requests {
     this.#signer = undefined
   }
 
-  /** @param signedWith How far S3's clock was taken to be ahead: others may have learned better in the meantime. */
-  #learnFrom(failure: S3Failure, signedWith: number): S3Failure {
+  /** @param signedWith What was known when the request was made: others may have learned better in the meantime. */
+  #learnFrom(failure: S3Failure, signedWith: { offsetMs: number; digest: boolean }): S3Failure {
     if (ofCredentials(failure.code)) this.#signer = undefined
+    if (WANTS_DIGEST.has(failure.code) && !signedWith.digest) {
+      this.#givesDigests = true
+      return failure.toBeMadeAgain()
+    }
     const offset = ofClock(failure.code) ? clockOffsetMs(failure.headers) : undefined
-    if (offset === undefined || Math.abs(offset - signedWith) <= CLOCK_TOLERANCE_MS) return failure
+    if (offset === undefined || Math.abs(offset - signedWith.offsetMs) <= CLOCK_TOLERANCE_MS) return failure
     this.#clockOffsetMs = offset
     return failure.toBeMadeAgain()
   }
@@ -92,6 +106,7 @@ export class S3Requests {
       'user-agent': 'nix-upload',
       'x-amz-content-sha256': contentHash(request.content ?? body),
       ...(body instanceof Uint8Array ? { 'content-length': String(body.length) } : {}),
+      ...(this.#givesDigests ? digestOf(request.content ?? body) : {}),
       ...request.headers,
     }
     this.#signer ??= this.#makeSigner().catch((error: unknown) => {
@@ -125,6 +140,12 @@ export class S3Requests {
     })
     return new SignatureV4({ credentials, region, service: 's3', sha256: Sha256, uriEscapePath: false })
   }
+}
+
+/** What goes in pieces of an unknown content can't have one: it would come too late. */
+function digestOf(body: Outgoing | undefined): Record<string, string> {
+  if (body === undefined || isStream(body)) return {}
+  return { 'content-md5': createHash('md5').update(body).digest('base64') }
 }
 
 function contentHash(body: Outgoing | undefined): string {

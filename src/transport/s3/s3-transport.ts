@@ -66,10 +66,11 @@ export class S3Transport implements Transport {
 
   async put(upload: Upload, signal: AbortSignal, onBytes: OnBytes): Promise<void> {
     const { body, name } = upload
+    const { place, requests } = this.#open()
     if (isWhole(body)) {
       await this.#try(signal, (context) => this.#putWhole(upload, body.length, context), onBytes)
       await this.#rights.uploaded(async () => (await this.get(name, signal)) !== undefined)
-    } else if (!this.#knowsParts || body.atMost <= this.#open().place.wholeUpToBytes) {
+    } else if (!this.#knowsParts || (body.atMost <= place.wholeUpToBytes && !requests.givesDigests)) {
       await this.#putMeasured(upload, body, signal, onBytes)
     } else await this.#putInParts(upload, body, signal, onBytes)
   }

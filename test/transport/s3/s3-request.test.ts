@@ -1,5 +1,6 @@
 // Requests that we sign ourselves. Whether the signatures are right, a real S3 says (s3-transport.test.ts).
 
+import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { S3Requests } from '../../../src/transport/s3/s3-request.ts'
 import { parseS3Url } from '../../../src/transport/s3/s3-url.ts'
@@ -106,4 +107,37 @@ test('credentials are read anew after they were refused, and not before', async 
     await transport.get('c', never)
   })
   expect(users).toEqual(['KEY', 'KEY', 'NEW'])
+})
+
+test('a bucket that wants digests, as one with Object Lock does, is given them once it has said so', async () => {
+  const md5 = (bytes: Uint8Array) => createHash('md5').update(bytes).digest('base64')
+  const server = await fakeServer(({ method, url, headers, body }, response) => {
+    if (method === 'PUT' && headers['content-md5'] !== md5(body))
+      response
+        .writeHead(400)
+        .end(errorXml('InvalidRequest', 'Content-MD5 OR x-amz-checksum- HTTP header is required'))
+    else if (url.includes('uploads=')) response.end('<UploadId>1</UploadId>')
+    else response.writeHead(200, { etag: '"x"' }).end()
+  })
+  await withTransport(urlOf(server), ANYBODY, async (transport) => {
+    await putText(transport, 'x')
+    expect(server.asked).toHaveLength(2)
+    await putText(transport, 'y')
+    expect(server.asked).toHaveLength(3)
+    expect(signed(server)).toContain('content-md5')
+    await put(transport, 'small stream', { ...stream(1000), atMost: 1000 })
+    const { sent } = await put(transport, 'large stream', { ...stream(11 * MIB), atMost: 11 * MIB })
+    expect(sent).toBe(11 * MIB)
+    expect(server.asked.filter(({ url }) => url.includes('partNumber='))).toHaveLength(3)
+  })
+})
+
+test('what S3 calls invalid with a digest too is tried no more', async () => {
+  const server = await fakeServer(
+    (_, response) => void response.writeHead(400).end(errorXml('InvalidRequest')),
+  )
+  await withTransport(urlOf(server), ANYBODY, async (transport) => {
+    await failureOf(putText(transport, 'x'))
+    expect(server.asked).toHaveLength(2)
+  })
 })
