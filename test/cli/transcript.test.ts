@@ -31,7 +31,10 @@ function scene(): Bench {
   for (let at = 0; at < 12; at++) age(put(spool, 'cur', `c${at}.json`, jobText(`c${at}`)), (at / 2) * MINUTE)
   for (let at = 0; at < 118; at++) put(spool, 'done', `${at}.json`)
   for (let at = 0; at < 2; at++) {
-    const error = `its content in the store is not what was built: /nix/store/${'a'.repeat(32)}-x${at}`
+    const path = `/nix/store/${'a'.repeat(32)}-x${at}`
+    const error =
+      `the content of ${path} in the store here is not what was built, so it is not uploaded: ` +
+      `\`nix-store --repair-path ${path}\` may mend it, or delete it and build it again; then requeue the job`
     const text = jobText(`f${at}`, { destinations: { s3: { ...GIVEN_UP, error } } })
     age(put(spool, 'failed', `${at}.json`, text), 5.1 * HOUR)
   }
