@@ -155,6 +155,15 @@ test('--no-sign makes no key, and says what that means', async () => {
   expect(stdout).not.toContain('trusted-public-keys =')
 })
 
+test('a URL that names a key is signed with that, and gets no other', async () => {
+  const dir = tempDir()
+  const to = `file://${join(dir, 'cache')}?secret-key=${join(dir, 'mine.key')}`
+  const { stdout, stderr, exitCode } = await init(dir, ['--to', to, '--dry-run'])
+  expect([exitCode, stderr]).toEqual([0, ''])
+  expect(stdout).not.toMatch(/key pair|secret-key-file = |cache\.key|not signed/)
+  expect(stdout).toContain(to)
+})
+
 test('a key that is there is used and kept', async () => {
   const dir = tempDir()
   await init(tempDirIn(dir, 'first'), ['--to', 's3://a'])

@@ -1,4 +1,5 @@
 import { DEFAULTS } from '../../config/config.ts'
+import { keyFilesIn } from '../../config/store-parameters.ts'
 import { schemeOf } from '../../config/store-url.ts'
 
 /** What goes into a new configuration file. */
@@ -27,7 +28,7 @@ export function configText({ name, to, secretKeyFile, spool, gcroots }: NewConfi
     '[[destination]]',
     `name = ${quoted(name)}`,
     `to = ${quoted(to)}`,
-    ...keyLines(secretKeyFile),
+    ...keyLines(to, secretKeyFile),
     ...loginLines(to),
     '# Names that are not uploaded, unless something that is uploaded needs them.',
     '#exclude = ["*-source", "nixos-system-*"]',
@@ -38,8 +39,9 @@ export function configText({ name, to, secretKeyFile, spool, gcroots }: NewConfi
   return `${lines.join('\n')}\n`
 }
 
-function keyLines(secretKeyFile: string | undefined): string[] {
+function keyLines(to: string, secretKeyFile: string | undefined): string[] {
   if (secretKeyFile !== undefined) return [`secret-key-file = ${quoted(secretKeyFile)}`]
+  if (keyFilesIn(to).length > 0) return []
   return [
     '# Without a key uploads keep the signatures they have, and what is built here has none.',
     '#secret-key-file = "/etc/nix-upload/cache.key"',

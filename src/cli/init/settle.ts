@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { type Config, DEFAULT_CONFIG_FILE, DEFAULTS, embeddedDestination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { loadConfig } from '../../config/load.ts'
+import { keyFilesIn } from '../../config/store-parameters.ts'
 import { storeUrlProblem, withoutPassword } from '../../config/store-url.ts'
 import { isKeyName } from '../../nix/key-pair.ts'
 import { EXIT, UserError } from '../../util/user-error.ts'
@@ -51,7 +52,8 @@ export async function settle(
     to: destination?.to ?? answers.to,
     name: destination?.name ?? 'cache',
     key,
-    isSigned: key !== undefined || destination?.secretKeyFile !== undefined,
+    isSigned:
+      key !== undefined || destination?.secretKeyFile !== undefined || keyFilesIn(answers.to).length > 0,
     configFile,
     spool,
     gcroots,
@@ -112,7 +114,7 @@ async function answersFor(
   const defaults = { to: embeddedDestination(spool), sign: true, install: isRoot && canInstall }
   const known = {
     to: to ?? present?.destinations[0]?.to,
-    sign: sign ?? (args['secret-key-file'] !== undefined || present ? true : undefined),
+    sign: sign ?? (args['secret-key-file'] !== undefined || present ? true : unlessSigned(to)),
     keyName:
       args['key-name'] ??
       (present || args['secret-key-file'] !== undefined ? keyNameFor(to ?? '') : undefined),
@@ -133,6 +135,11 @@ async function answersFor(
     install: install ?? false,
   }
   return { answers, wasAsked: false }
+}
+
+/** A URL that names keys needs no other. */
+function unlessSigned(to: string | undefined): false | undefined {
+  return keyFilesIn(to ?? '').length > 0 ? false : undefined
 }
 
 function newKey(args: InitOptions, { sign, keyName }: Answers, configFile: string): Settled['key'] {
