@@ -1,46 +1,14 @@
 // What a server answers to an upload, and where it sends us. One that misbehaves when told to.
 
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { HttpTransport } from '../../../src/transport/http/http-transport.ts'
-import type { Transport } from '../../../src/transport/transport.ts'
-import type { TransportOptions } from '../../../src/transport/transport-options.ts'
-import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
+import { describe, expect, test } from 'vitest'
+import { startMoodyCache } from '../../support/servers/moody-cache.ts'
 import { freePort } from '../../support/servers/server-process.ts'
-import { digestOf, expectFailure, makeFile, never, put, putText, quickConcurrency } from '../bed.ts'
+import { digestOf, expectFailure, makeFile, never, put, putText } from '../bed.ts'
+import { httpBed } from './http-bed.ts'
 
-let dir: string
-let cache: MoodyCache
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'nix-upload-http-'))
-  cache = await startMoodyCache()
-  return async () => {
-    await cache.cleanup()
-    await rm(dir, { recursive: true })
-  }
-})
-
-const opened: Transport[] = []
-
-function transportTo(to: string, options: Partial<TransportOptions> = {}): Transport {
-  const transport = new HttpTransport({
-    to,
-    progressTimeoutMs: 20_000,
-    requests: quickConcurrency(),
-    ...options,
-  })
-  opened.push(transport)
-  return transport
-}
-
-afterEach(() => {
-  for (const transport of opened.splice(0)) transport.close()
-  cache.calm()
-})
+const { dir, cache, transportTo } = await httpBed()
 
 describe('redirections', () => {
   test('are followed for a GET, with the login kept to those whom it is for', async () => {

@@ -1,55 +1,13 @@
 // Who we are to a server.
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeAll, expect, test } from 'vitest'
-import { HttpTransport } from '../../../src/transport/http/http-transport.ts'
-import type { Transport } from '../../../src/transport/transport.ts'
-import type { TransportOptions } from '../../../src/transport/transport-options.ts'
+import { expect, test } from 'vitest'
 import { withEnvironment } from '../../support/servers/failing-copy.ts'
-import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
-import { type NginxOptions, startNginx } from '../../support/servers/nginx.ts'
-import { expectFailure, putText, quickConcurrency } from '../bed.ts'
+import { expectFailure, putText } from '../bed.ts'
+import { httpBed, withNginx } from './http-bed.ts'
 
-let dir: string
-let cache: MoodyCache
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'nix-upload-http-'))
-  cache = await startMoodyCache()
-  return async () => {
-    await cache.cleanup()
-    await rm(dir, { recursive: true })
-  }
-})
-
-const opened: Transport[] = []
-
-function transportTo(to: string, options: Partial<TransportOptions> = {}): Transport {
-  const transport = new HttpTransport({
-    to,
-    progressTimeoutMs: 20_000,
-    requests: quickConcurrency(),
-    ...options,
-  })
-  opened.push(transport)
-  return transport
-}
-
-afterEach(() => {
-  for (const transport of opened.splice(0)) transport.close()
-  cache.calm()
-})
-
-async function withNginx(options: NginxOptions, use: (url: string, root: string) => Promise<unknown>) {
-  const nginx = await startNginx(options)
-  try {
-    await use(nginx.url, nginx.root)
-  } finally {
-    await nginx.stop()
-  }
-}
+const { dir, cache, transportTo } = await httpBed()
 
 test('logs in with a netrc file, or with a user name in the URL and a password there', async () => {
   const users = join(dir, 'users')

@@ -1,57 +1,15 @@
 // Uploads to a real nginx, and to a server that misbehaves when told to.
 
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
-import { afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { HttpTransport } from '../../../src/transport/http/http-transport.ts'
-import type { Transport } from '../../../src/transport/transport.ts'
-import type { TransportOptions } from '../../../src/transport/transport-options.ts'
-import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
-import { type NginxOptions, startNginx } from '../../support/servers/nginx.ts'
-import { digestOf, expectFailure, makeFile, never, put, putText, quickConcurrency } from '../bed.ts'
+import { describe, expect, test } from 'vitest'
+import { digestOf, expectFailure, makeFile, never, put, putText } from '../bed.ts'
+import { httpBed, withNginx } from './http-bed.ts'
 
-let dir: string
-let cache: MoodyCache
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'nix-upload-http-'))
-  cache = await startMoodyCache()
-  return async () => {
-    await cache.cleanup()
-    await rm(dir, { recursive: true })
-  }
-})
-
-const opened: Transport[] = []
-
-function transportTo(to: string, options: Partial<TransportOptions> = {}): Transport {
-  const transport = new HttpTransport({
-    to,
-    progressTimeoutMs: 20_000,
-    requests: quickConcurrency(),
-    ...options,
-  })
-  opened.push(transport)
-  return transport
-}
-
-afterEach(() => {
-  for (const transport of opened.splice(0)) transport.close()
-  cache.calm()
-})
+const { dir, cache, transportTo } = await httpBed()
 
 describe('nginx', () => {
-  async function withNginx(options: NginxOptions, use: (url: string, root: string) => Promise<unknown>) {
-    const nginx = await startNginx(options)
-    try {
-      await use(nginx.url, nginx.root)
-    } finally {
-      await nginx.stop()
-    }
-  }
-
   test('gets a file as it is, and gives a text back', async () => {
     const { body, digest } = await makeFile(join(dir, 'nar'), 30_000_000)
     await withNginx({}, async (url, root) => {

@@ -1,46 +1,12 @@
-// No answer at all: nobody listens, or not to us.
-
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { HttpTransport } from '../../../src/transport/http/http-transport.ts'
-import type { Transport } from '../../../src/transport/transport.ts'
-import type { TransportOptions } from '../../../src/transport/transport-options.ts'
+import { describe, expect, test } from 'vitest'
 import { withEnvironment } from '../../support/servers/failing-copy.ts'
-import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
+import { startMoodyCache } from '../../support/servers/moody-cache.ts'
 import { freePort } from '../../support/servers/server-process.ts'
-import { expectFailure, putText, quickConcurrency } from '../bed.ts'
+import { expectFailure, putText } from '../bed.ts'
+import { httpBed } from './http-bed.ts'
 
-let dir: string
-let cache: MoodyCache
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'nix-upload-http-'))
-  cache = await startMoodyCache()
-  return async () => {
-    await cache.cleanup()
-    await rm(dir, { recursive: true })
-  }
-})
-
-const opened: Transport[] = []
-
-function transportTo(to: string, options: Partial<TransportOptions> = {}): Transport {
-  const transport = new HttpTransport({
-    to,
-    progressTimeoutMs: 20_000,
-    requests: quickConcurrency(),
-    ...options,
-  })
-  opened.push(transport)
-  return transport
-}
-
-afterEach(() => {
-  for (const transport of opened.splice(0)) transport.close()
-  cache.calm()
-})
+const { cache, transportTo } = await httpBed()
 
 test('goes through the proxy of the environment, unless the host is one of no_proxy', async () => {
   const to = 'http://cache.invalid/place'

@@ -1,35 +1,14 @@
 // What S3 answers when it is in trouble, or far away: said by a server of ours that answers as Amazon does.
 
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeAll, expect, test } from 'vitest'
-import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
+import { expect, test } from 'vitest'
 import { type Expected, expectFailure, makeFile, put, putText } from '../bed.ts'
-import { ANYBODY, errorXml, withTransport } from './s3-bed.ts'
+import { moodyS3, says } from './moody-s3.ts'
+import { ANYBODY, withTransport } from './s3-bed.ts'
 
-let cache: MoodyCache
-let dir: string
-
-beforeAll(async () => {
-  cache = await startMoodyCache()
-  dir = await mkdtemp(join(tmpdir(), 'nix-upload-answers-'))
-  return async () => {
-    await cache.cleanup()
-    await rm(dir, { recursive: true })
-  }
-})
-
-afterEach(() => cache.calm())
-
-const url = (query = '') => `s3://cache?endpoint=${cache.url}${query}`
-
-function says(status: number, code: string, headers: Record<string, string> = {}, message = '') {
-  const body = errorXml(code, message)
-  return { status, headers: { 'content-type': 'application/xml', ...headers }, body, early: true }
-}
+const { cache, dir, url } = await moodyS3()
 
 const region = { 'x-amz-bucket-region': 'eu-central-1' }
 const ANSWERS: [number, string, Record<string, string>, Expected][] = [

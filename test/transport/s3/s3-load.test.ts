@@ -1,34 +1,13 @@
 // How fast S3 is asked: fewer at a time where it wants that, no faster than a limit, and not for ever.
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { RateLimit } from '../../../src/transport/rate-limit.ts'
-import { type MoodyCache, startMoodyCache } from '../../support/servers/moody-cache.ts'
 import { digestOf, expectFailure, makeFile, put, putText, quickConcurrency } from '../bed.ts'
-import { ANYBODY, errorXml, withTransport } from './s3-bed.ts'
+import { moodyS3, says } from './moody-s3.ts'
+import { ANYBODY, withTransport } from './s3-bed.ts'
 
-let cache: MoodyCache
-let dir: string
-
-beforeAll(async () => {
-  cache = await startMoodyCache()
-  dir = await mkdtemp(join(tmpdir(), 'nix-upload-answers-'))
-  return async () => {
-    await cache.cleanup()
-    await rm(dir, { recursive: true })
-  }
-})
-
-afterEach(() => cache.calm())
-
-const url = (query = '') => `s3://cache?endpoint=${cache.url}${query}`
-
-function says(status: number, code: string, headers: Record<string, string> = {}, message = '') {
-  const body = errorXml(code, message)
-  return { status, headers: { 'content-type': 'application/xml', ...headers }, body, early: true }
-}
+const { cache, dir, url } = await moodyS3()
 
 describe('a storm of 503 SlowDown', () => {
   test('is sat out with fewer requests at a time, and no file is given up', async () => {

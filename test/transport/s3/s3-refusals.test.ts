@@ -1,47 +1,15 @@
 // What a real S3 refuses, and what there is not: Ceph's gateway.
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CreateBucketCommand, PutBucketPolicyCommand, type S3Client } from '@aws-sdk/client-s3'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { CreateBucketCommand, PutBucketPolicyCommand } from '@aws-sdk/client-s3'
+import { describe, expect, test } from 'vitest'
 import type { Transport } from '../../../src/transport/transport.ts'
-import type { Verdict } from '../../../src/util/verdict.ts'
-import { runProgram } from '../../support/run.ts'
-import { type Radosgw, startRadosgw } from '../../support/servers/radosgw.ts'
 import { freePort } from '../../support/servers/server-process.ts'
 import { expectFailure, makeFile, never, putText } from '../bed.ts'
-import { clientOf, environmentOf, NOBODY, withTransport } from './s3-bed.ts'
+import { radosgwBed } from './radosgw-bed.ts'
+import { NOBODY, withTransport } from './s3-bed.ts'
 
-const PUT_ONCE = join(import.meta.dirname, 'put-once.ts')
-
-let dir: string
-let s3: Radosgw
-let alice: S3Client
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'nix-upload-s3-'))
-  s3 = await startRadosgw()
-  alice = clientOf(s3.endpoint, s3.alice)
-  await alice.send(new CreateBucketCommand({ Bucket: 'cache' }))
-  return async () => {
-    await s3.stop()
-    await rm(dir, { recursive: true })
-  }
-})
-
-const urlOf = (bucket: string, query = '') =>
-  `s3://${bucket}?region=eu-west-1&endpoint=${s3.endpoint}${query}`
-
-/** Uploads from a process of its own, whose environment is only this. */
-async function putOnce(env: Record<string, string>, to: string, file: string, within: string[] = []) {
-  const [program = '', ...args] = [...within, process.execPath, PUT_ONCE, to, 'nar/once', file]
-  const all = { ...environmentOf(s3.alice), ...env, PATH: process.env.PATH ?? '' }
-  const { stdout, stderr } = await runProgram(program, args, { env: all })
-  if (stdout === '') throw new Error(stderr)
-  const result: { verdict?: Verdict | string; peakBytes: number } = JSON.parse(stdout)
-  return result
-}
+const { dir, s3, alice, urlOf, putOnce } = await radosgwBed()
 
 describe('who may not', () => {
   test.each([

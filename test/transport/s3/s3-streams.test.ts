@@ -1,60 +1,12 @@
-// Streams to a real S3 that checks signatures, in parts and measured: Ceph's gateway.
-
-import { createHash } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  CreateBucketCommand,
-  GetObjectCommand,
-  ListMultipartUploadsCommand,
-  type S3Client,
-} from '@aws-sdk/client-s3'
-import { beforeAll, expect, test } from 'vitest'
-import type { Verdict } from '../../../src/util/verdict.ts'
-import { runProgram } from '../../support/run.ts'
-import { type Radosgw, startRadosgw } from '../../support/servers/radosgw.ts'
+import { ListMultipartUploadsCommand } from '@aws-sdk/client-s3'
+import { expect, test } from 'vitest'
 import { openTcpGate } from '../../support/servers/tcp-gate.ts'
 import { digestOfBody, MIB, makeFile, never, put, stream, unsized } from '../bed.ts'
-import { clientOf, environmentOf, withTransport } from './s3-bed.ts'
+import { radosgwBed } from './radosgw-bed.ts'
+import { withTransport } from './s3-bed.ts'
 
-const PUT_ONCE = join(import.meta.dirname, 'put-once.ts')
-
-let dir: string
-let s3: Radosgw
-let alice: S3Client
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'nix-upload-s3-'))
-  s3 = await startRadosgw()
-  alice = clientOf(s3.endpoint, s3.alice)
-  await alice.send(new CreateBucketCommand({ Bucket: 'cache' }))
-  return async () => {
-    await s3.stop()
-    await rm(dir, { recursive: true })
-  }
-})
-
-const urlOf = (bucket: string, query = '') =>
-  `s3://${bucket}?region=eu-west-1&endpoint=${s3.endpoint}${query}`
-
-async function download(Key: string) {
-  const { Body, ContentType, StorageClass, ContentLength } = await alice.send(
-    new GetObjectCommand({ Bucket: 'cache', Key }),
-  )
-  const hash = createHash('sha256').update((await Body?.transformToByteArray()) ?? '')
-  return { digest: hash.digest('hex'), ContentType, StorageClass, ContentLength }
-}
-
-/** Uploads from a process of its own, whose environment is only this. */
-async function putOnce(env: Record<string, string>, to: string, file: string, within: string[] = []) {
-  const [program = '', ...args] = [...within, process.execPath, PUT_ONCE, to, 'nar/once', file]
-  const all = { ...environmentOf(s3.alice), ...env, PATH: process.env.PATH ?? '' }
-  const { stdout, stderr } = await runProgram(program, args, { env: all })
-  if (stdout === '') throw new Error(stderr)
-  const result: { verdict?: Verdict | string; peakBytes: number } = JSON.parse(stdout)
-  return result
-}
+const { dir, s3, alice, urlOf, download, putOnce } = await radosgwBed()
 
 /** Uploads in parts that nobody ended. */
 async function leftovers() {

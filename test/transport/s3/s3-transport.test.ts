@@ -1,42 +1,14 @@
-// Uploads to a real S3 that checks signatures: Ceph's gateway.
-
-import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CreateBucketCommand, GetObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { describe, expect, test } from 'vitest'
 import { S3Transport } from '../../../src/transport/s3/s3-transport.ts'
 import { withEnvironment } from '../../support/servers/failing-copy.ts'
-import { type Radosgw, startRadosgw } from '../../support/servers/radosgw.ts'
 import { expectFailure, makeFile, never, put, putText } from '../bed.ts'
-import { clientOf, environmentOf, NOBODY, withTransport } from './s3-bed.ts'
+import { radosgwBed } from './radosgw-bed.ts'
+import { environmentOf, NOBODY, withTransport } from './s3-bed.ts'
 
-let dir: string
-let s3: Radosgw
-let alice: S3Client
-
-beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'nix-upload-s3-'))
-  s3 = await startRadosgw()
-  alice = clientOf(s3.endpoint, s3.alice)
-  await alice.send(new CreateBucketCommand({ Bucket: 'cache' }))
-  return async () => {
-    await s3.stop()
-    await rm(dir, { recursive: true })
-  }
-})
-
-const urlOf = (bucket: string, query = '') =>
-  `s3://${bucket}?region=eu-west-1&endpoint=${s3.endpoint}${query}`
-
-async function download(Key: string) {
-  const { Body, ContentType, StorageClass, ContentLength } = await alice.send(
-    new GetObjectCommand({ Bucket: 'cache', Key }),
-  )
-  const hash = createHash('sha256').update((await Body?.transformToByteArray()) ?? '')
-  return { digest: hash.digest('hex'), ContentType, StorageClass, ContentLength }
-}
+const { dir, s3, alice, urlOf, download } = await radosgwBed()
 
 describe('with the right key', () => {
   test('files go there and come back as they were', async () => {
