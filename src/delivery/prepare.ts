@@ -58,11 +58,10 @@ export async function prepare(
   const known = jobs.filter((job) => !outcomes.has(job))
   if (known.length === 0) return []
   const objects = await target.store.objects(outPathsOf(known), signal)
-  const valid = new Set(objects.map(({ path }) => path))
+  const valid = new Map(objects.map((object) => [object.path, object]))
   const reasons = unwanted(target.destination, objects)
-  const byPath = new Map(objects.map((object) => [object.path, object]))
   const items = applyPolicy(takeOutInvalid(sorting, known, valid), sorting, reasons)
-  return items.map((item) => noteRealisations(item, byPath))
+  return items.map((item) => noteRealisations(item, valid))
 }
 
 /**
@@ -105,7 +104,7 @@ function outputsUnknown(drvPath: string, error: NixFailure): Verdict {
 function takeOutInvalid(
   { outcomes }: Sorting,
   jobs: readonly ClaimedJob[],
-  valid: ReadonlySet<string>,
+  valid: ReadonlyMap<string, StoreObject>,
 ): ClaimedJob[] {
   return jobs.filter((claimed) => {
     const gone = claimed.job.outPaths.filter((path) => !valid.has(path))

@@ -22,8 +22,8 @@ test('the first of many jobs go out alone, and the others not in crumbs', async 
   expect(drained).toMatchObject({ exitCode: 0 })
   const sizes = batchesIn(drained.stderr).map(({ jobs }) => jobs)
   expect(sizes).toContain(100)
-  // What is claimed by the time that the first ones are through, and the rest; a busy machine claims more slowly.
-  expect(sizes.length).toBeLessThanOrEqual(5)
+  // What is claimed by the time that the first ones are through, and the rest.
+  expect(sizes.length).toBeLessThanOrEqual(3)
   expect(Math.min(...sizes)).toBeGreaterThanOrEqual(50)
   expect(site.counts()).toEqual({ new: 0, cur: 0, done: JOBS, failed: 0 })
 })
