@@ -31,7 +31,8 @@ export function bench(config = ''): Bench {
   mkdirSync(store)
   writeFileSync(configFile, config)
   const env = {
-    PATH: '/usr/bin:/bin',
+    // Nothing is there: no Nix, though the machine may have one.
+    PATH: join(dir, 'bin'),
     HOME: dir,
     NIX_STORE_DIR: store,
     NIX_UPLOAD_SPOOL: join(dir, 'spool'),

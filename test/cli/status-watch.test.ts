@@ -22,7 +22,7 @@ function onTerminal({ dir, configFile, env }: Bench, more: Record<string, string
   const command = `stty rows 30 cols 100; tty > tty; ${process.execPath} ${LAUNCHER} status --watch --config ${configFile}; echo "exit $?"; stty -a`
   const child = spawn('script', ['--quiet', '--return', '--command', command, '/dev/null'], {
     cwd: dir,
-    env: { ...env, TERM: 'xterm-256color', SHELL: '/bin/sh', ...more },
+    env: { ...env, PATH: '/usr/bin:/bin', TERM: 'xterm-256color', SHELL: '/bin/sh', ...more },
   })
   const terminal = {
     output: '',
