@@ -7,6 +7,7 @@ import { prune, sweepTemporaries } from '../spool/sweep.ts'
 import { sweepRoots } from '../spool/sweep-roots.ts'
 import { wordsOf } from '../util/user-error.ts'
 import type { Protector } from './protector.ts'
+import type { StuckLog } from './stuck-log.ts'
 
 const HOUR_MS = 3_600_000
 /** A first run soon after the start, but behind the first uploads. */
@@ -48,7 +49,6 @@ export async function keepHouse(context: HouseContext): Promise<Swept> {
 export class Housekeeping {
   readonly #context: HouseContext
   readonly #log: Logger
-  readonly #saidStuck = new Set<string>()
   #nextAt = performance.now() + FIRST_AFTER_MS
   #isHurried = false
   #nextHurriedAt = 0
@@ -58,9 +58,12 @@ export class Housekeeping {
   constructor(
     { spool, roots, config, log }: Omit<HouseContext, 'protect' | 'onStuck'> & { log: Logger },
     protector: Protector,
+    stuckLog: StuckLog,
   ) {
     const protect = (state: State, job: string) => protector.protect(state, job)
-    this.#context = { spool, roots, config, protect, onStuck: (stuck) => this.#sayStuck(stuck) }
+    const onStuck = ({ name, error }: Stuck) =>
+      stuckLog.file(name, error, "this can't be removed, so it is left alone")
+    this.#context = { spool, roots, config, protect, onStuck }
     this.#log = log
   }
 
@@ -119,11 +122,5 @@ export class Housekeeping {
     } catch (error) {
       this.#log.warn({ error: wordsOf(error) }, 'housekeeping could not finish; it is tried again in an hour')
     }
-  }
-
-  #sayStuck({ name, error }: Stuck): void {
-    if (this.#saidStuck.has(name) || this.#saidStuck.size > 1000) return
-    this.#saidStuck.add(name)
-    this.#log.warn({ file: name, error: wordsOf(error) }, "this can't be removed, so it is left alone")
   }
 }

@@ -1,29 +1,25 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
-import { Delivery } from '../delivery/delivery.ts'
+import { Dispatcher } from '../delivery/dispatcher.ts'
 import type { Observer } from '../delivery/observer.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from '../spool/layout.ts'
-import { isPaused, isPauseFile } from '../spool/pause.ts'
-import { entriesOf } from '../spool/read.ts'
+import { isPaused } from '../spool/pause.ts'
 import { recover } from '../spool/recover.ts'
 import { hasWork } from '../spool/survey.ts'
 import { codeOf, wordsOf } from '../util/user-error.ts'
-import { Bell } from './bell.ts'
+import { Alarm } from './alarm.ts'
 import { Claimer } from './claimer.ts'
-import { Ending, type Until } from './ending.ts'
+import { ExitCondition, type Until } from './exit-condition.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { Standing } from './notify.ts'
 import { Protector } from './protector.ts'
-import { Reporter } from './reporter.ts'
+import { Reporter, reportsOf } from './reporter.ts'
+import { SpoolWatcher } from './spool-watcher.ts'
+import { StuckLog } from './stuck-log.ts'
 
 /** A backlog that only waits for a destination that is down is read again in at most a tenth of the time. */
 const RESCAN_SHARE = 10
-/** Hanging a bell reads the directory once; over a larger one only the rescan watches. */
-const BELL_MAX = 50_000
-/** While nothing can be claimed, the bell is hung and taken down more often, so this is less. */
-const BELL_MAX_FULL = 5_000
 
 export interface LoopContext {
   spool: Spool
@@ -44,109 +40,99 @@ export interface LoopResult {
   isWaiting: boolean
 }
 
-/** Claims jobs and has them delivered. */
+/**
+ * Claims jobs and has them delivered: sleeps until something happened in the spool or at a destination, then looks at what
+ * there is (a turn), and again.
+ */
 export class Loop {
   readonly #context: LoopContext
-  readonly #delivery: Delivery
+  readonly #dispatcher: Dispatcher
   readonly #protector: Protector
   readonly #claimer: Claimer
-  readonly #jobBell: Bell
-  readonly #pauseBell: Bell
+  readonly #watcher: SpoolWatcher
+  readonly #stuckLog: StuckLog
   readonly #housekeeping: Housekeeping
   readonly #reporter: Reporter
-  readonly #ending: Ending
+  readonly #exit: ExitCondition
+  readonly #alarm = new Alarm()
   #wasPaused = false
   #lastRescan = 0
   #isStopping = false
-  #wake: () => void = () => undefined
-  #isAwake = true
-  #isAsleep = false
   #hasGotOn = false
-  /** What lies in `cur/` and can't be moved, to say so only once. */
-  readonly #stuck = new Set<string>()
 
   constructor(context: LoopContext) {
-    const { spool, roots, config, log } = context
+    const { spool, roots, config, log, observer } = context
+    const ring = () => this.#alarm.ring()
     this.#context = context
-    this.#delivery = new Delivery({
-      spool,
-      roots,
-      config,
-      log,
-      onChange: () => this.#ring(),
-      onHealth: () => this.#report(),
-      observer: context.observer,
-    })
+    const onHealth = () => this.#report()
+    this.#dispatcher = new Dispatcher({ spool, roots, config, log, onChange: ring, onHealth, observer })
     this.#protector = new Protector(context)
-    const [protector, ringOnce] = [this.#protector, () => this.#ring()]
+    this.#stuckLog = new StuckLog(log)
+    const [protector, stuckLog, dispatcher] = [this.#protector, this.#stuckLog, this.#dispatcher]
     const onMany = () => this.#onMany()
-    this.#claimer = new Claimer({ ...context, protector, ring: ringOnce, onMany }, this.#delivery)
-    this.#jobBell = new Bell(spool.new, () => this.#ring())
-    this.#pauseBell = new Bell(spool.root, (name) => {
-      if (isPauseFile(name)) this.#ring()
-    })
-    this.#housekeeping = new Housekeeping(context, this.#protector)
-    this.#reporter = new Reporter(context, this.#delivery)
-    const [delivery, claimer, ring] = [this.#delivery, this.#claimer, () => this.#ring()]
-    this.#ending = new Ending('stopped', { spool, log, delivery, claimer, ring })
+    this.#claimer = new Claimer({ ...context, protector, stuckLog, ring, onMany }, dispatcher)
+    this.#watcher = new SpoolWatcher(spool, ring)
+    this.#housekeeping = new Housekeeping(context, protector, stuckLog)
+    this.#reporter = new Reporter(context, dispatcher)
+    this.#exit = new ExitCondition('stopped', { spool, log, dispatcher, claimer: this.#claimer, ring })
   }
 
-  /** Stops claiming; `run` then ends once the running copies did, or the grace is over. */
+  /** Stops claiming; `run` then ends once the what is in flight did, or the grace is over. */
   stop(): void {
     this.#isStopping = true
-    this.#ring()
+    this.#alarm.ring()
   }
 
-  /** Ends the running copies now. */
+  /** Ends the what is in flight now. */
   abort(): void {
-    this.#delivery.abort()
+    this.#dispatcher.abort()
     this.stop()
   }
 
   /** Takes the limits of another configuration over. */
   setRates(config: Config): void {
-    this.#delivery.setRates(config)
+    this.#dispatcher.setRates(config)
   }
 
   /** Has a running loop end otherwise than it was told at first; what came up to now is looked for once more. */
   endWhen(until: Until): void {
-    this.#ending.until = until
-    this.#claimer.scan.wet()
-    this.#ring()
+    this.#exit.until = until
+    this.#claimer.scan.lookAgain()
+    this.#alarm.ring()
   }
 
   /** @param onReady Called once what a dead daemon left is back in `new/` (docs/SPOOL.md, T7). */
   async run(until: Until, onReady: () => void = () => undefined): Promise<LoopResult> {
     const isStaying = until !== 'idle'
-    this.#ending.until = until
+    this.#exit.until = until
     this.#report()
     this.#recover()
     onReady()
     const rescan = setInterval(() => this.#rescan(), this.#context.config.rescanMs)
     // Also where a turn throws (a full disk, say): what was claimed goes back, and nothing is left that runs on.
     try {
-      if (isStaying) await this.#pauseBell.hang()
+      if (isStaying) await this.#watcher.start()
       while (!this.#isStopping) {
         await (isStaying ? this.#turnOrLog() : this.#turn())
         this.#hasGotOn = true
-        if (this.#ending.isReached(this.#wasPaused)) {
+        if (this.#exit.isReached(this.#wasPaused)) {
           if (!isStaying && hasWork(this.#context.spool)) await this.#housekeeping.protectAll()
           break
         }
-        if (isStaying) await this.#hangBell()
-        await this.#sleep()
+        if (isStaying) await this.#watchJobs()
+        await this.#alarm.sleep()
       }
     } finally {
       clearInterval(rescan)
       await this.#close()
     }
-    const { done, failed } = this.#delivery.tally
+    const { done, failed } = this.#dispatcher.tally
     return { done, failed: failed + this.#claimer.rejected, isWaiting: hasWork(this.#context.spool) }
   }
 
   /** False where the loop has hung since it was last asked: neither asleep nor stopping nor any further. */
   takeWellness(): boolean {
-    const isWell = this.#isAsleep || this.#isStopping || this.#hasGotOn
+    const isWell = this.#alarm.isAsleep || this.#isStopping || this.#hasGotOn
     this.#hasGotOn = false
     return isWell
   }
@@ -155,26 +141,26 @@ export class Loop {
     return {
       isPaused: this.#wasPaused,
       isStopping: this.#isStopping,
-      inHand: this.#delivery.inHand,
-      done: this.#delivery.tally.done,
-      failed: this.#delivery.tally.failed + this.#claimer.rejected,
-      destinations: this.#delivery.report(),
+      inHand: this.#dispatcher.inHand,
+      done: this.#dispatcher.tally.done,
+      failed: this.#dispatcher.tally.failed + this.#claimer.rejected,
+      destinations: reportsOf(this.#dispatcher),
     }
   }
 
   /** How many bytes went out to each destination since the start. */
   sentBytes(): Record<string, number> {
     return Object.fromEntries(
-      this.#delivery.lanes.map(({ destination, sent }) => [destination.name, sent.bytes]),
+      this.#dispatcher.routes.map(({ destination, worker }) => [destination.name, worker.sent.bytes]),
     )
   }
 
   async #close(): Promise<void> {
-    await this.#delivery.stop(this.#context.config.stopGraceMs)
+    await this.#dispatcher.stop(this.#context.config.stopGraceMs)
     await this.#housekeeping.stop()
     await this.#protector.stop()
     this.#reporter.stop()
-    await Promise.all([this.#jobBell.takeDown(), this.#pauseBell.takeDown()])
+    await this.#watcher.stop()
     this.#report()
     this.#claimer.close()
   }
@@ -183,31 +169,24 @@ export class Loop {
   async #turn(): Promise<void> {
     this.#notePause()
     if (this.#wasPaused) return this.#protectHeard()
-    await this.#claimer.claim(this.#jobBell.takeNames(), () => {
+    await this.#claimer.claim(this.#watcher.takeNames(), () => {
       this.#hasGotOn = true // a look at one of a million files, say
       return this.#isStopping
     })
-    this.#delivery.start()
+    this.#dispatcher.start()
     this.#reporter.follow()
   }
 
   /** While nothing is claimed, whatever comes in gets its GC roots all the same. */
   #protectHeard(): void {
-    const heard = this.#jobBell.takeNames()
+    const heard = this.#watcher.takeNames()
     if (heard) this.#claimer.protect(heard)
     if (!heard) this.#housekeeping.hurry()
   }
 
-  /** What a destination leaves behind that is down may be too much for the bell to be hung again. */
+  /** What a destination that is down leaves behind may be too much to start watching again. */
   async #onMany(): Promise<void> {
-    const areAllUp = this.#delivery.lanes.every(({ health, isPaused }) => !health.isDown && !isPaused)
-    if (areAllUp) await this.#muffle()
-  }
-
-  /** While a backlog is taken on, nobody needs to hear of more; and each claim would ring. */
-  async #muffle(): Promise<void> {
-    if (this.#claimer.scan.left > BELL_MAX) return
-    await this.#jobBell.takeDown()
+    if (this.#dispatcher.areAllUp) await this.#watcher.ignoreJobs(this.#claimer)
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */
@@ -224,10 +203,9 @@ export class Loop {
   #notePause(): void {
     const paused = isPaused(this.#context.spool)
     if (paused !== this.#wasPaused) this.#context.log.info(paused ? 'paused: nothing is claimed' : 'resumed')
-    for (const lane of this.#delivery.lanes)
-      lane.isPaused = isPaused(this.#context.spool, lane.destination.name)
-    if (paused) this.#delivery.releaseIdle()
-    else if (this.#wasPaused) this.#claimer.scan.wet()
+    this.#dispatcher.pause((name) => paused || isPaused(this.#context.spool, name))
+    if (paused) this.#dispatcher.releaseIdle()
+    else if (this.#wasPaused) this.#claimer.scan.lookAgain()
     const isChanged = paused !== this.#wasPaused
     this.#wasPaused = paused
     if (isChanged) this.#context.onChange()
@@ -235,18 +213,13 @@ export class Loop {
 
   #recover(): void {
     const { spool, log } = this.#context
-    const isOurs = (name: string) => this.#delivery.isOurs(name)
-    const returned = recover(spool, isOurs, ({ name, error }) => {
-      if (this.#stuck.has(name)) return
-      this.#stuck.add(name)
-      log.error(
-        { job: name, error: wordsOf(error) },
-        "the job can't be moved out of cur/, so it is left alone",
-      )
-    })
+    const isOurs = (name: string) => this.#dispatcher.isOurs(name)
+    const returned = recover(spool, isOurs, ({ name, error }) =>
+      this.#stuckLog.job(name, error, "the job can't be moved out of cur/, so it is left alone"),
+    )
     if (returned.length === 0) return
     log.info({ jobs: returned.length }, 'returned to new/ what nobody was delivering')
-    this.#claimer.scan.wet()
+    this.#claimer.scan.lookAgain()
   }
 
   #rescan(): void {
@@ -258,53 +231,26 @@ export class Loop {
     } catch (error) {
       this.#context.log.error({ error: wordsOf(error) }, 'cur/ could not be read')
     }
-    this.#housekeeping.run(this.#delivery.tally.done)
-    this.#claimer.scan.wet()
-    this.#ring()
+    this.#housekeeping.run(this.#dispatcher.tally.done)
+    this.#claimer.scan.lookAgain()
+    this.#alarm.ring()
   }
 
-  async #hangBell(): Promise<void> {
-    if (this.#jobBell.isHung) return
-    if (!this.#mayHangBell()) {
-      // What comes in unheard has no roots before it is claimed, so that these are looked for.
-      this.#housekeeping.hurry()
-      return
-    }
-    await this.#jobBell.hang()
-    // What came between the last look and the first ring.
+  async #watchJobs(): Promise<void> {
+    const became = await this.#watcher.watchJobs(this.#claimer, this.#wasPaused)
+    // What comes unheard has no roots before it is claimed, so that these are looked for.
+    if (became === 'too large') this.#housekeeping.hurry()
+    if (became !== 'started') return
+    // What came between the last look and the start.
     if (this.#wasPaused) void this.#housekeeping.protectAll()
-    else if (!this.#claimer.scan.isDry) this.#housekeeping.hurry()
-    this.#claimer.scan.wet()
-    this.#isAwake = true
-  }
-
-  /** While nothing is claimed (paused, full), what comes in gets its roots, and how much is there nobody has counted. */
-  #mayHangBell(): boolean {
-    const { scan, isFull } = this.#claimer
-    if (scan.isDry) return scan.left <= BELL_MAX
-    if (!this.#wasPaused && !isFull) return false
-    let entries = 0
-    for (const _ of entriesOf(this.#context.spool.new)) if (++entries > BELL_MAX_FULL) return false
-    return true
+    else if (!this.#claimer.scan.isThrough) this.#housekeeping.hurry()
+    this.#claimer.scan.lookAgain()
+    this.#alarm.ring()
   }
 
   /** For what matters to the service manager too. */
   #report(): void {
     this.#reporter.write()
     this.#context.onChange()
-  }
-
-  #ring(): void {
-    this.#isAwake = true
-    this.#wake()
-  }
-
-  async #sleep(): Promise<void> {
-    this.#isAsleep = true
-    if (!this.#isAwake) await new Promise<void>((resolve) => (this.#wake = resolve))
-    // What comes in a burst is one turn's work.
-    await nextTurn()
-    this.#isAsleep = false
-    this.#isAwake = false
   }
 }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
-import type { Delivery } from '../delivery/delivery.ts'
+import type { Dispatcher } from '../delivery/dispatcher.ts'
 import type { Spool } from '../spool/layout.ts'
-import { readReport, writeReport } from '../spool/report.ts'
+import { type DestinationReport, readReport, writeReport } from '../spool/report.ts'
 import { wordsOf } from '../util/user-error.ts'
 import { ownIdentity } from './identity.ts'
 import { lockIdentity } from './lock.ts'
@@ -13,17 +13,17 @@ const EVERY_MS = 1_000
 export class Reporter {
   readonly #spool: Spool
   readonly #log: Logger
-  readonly #delivery: Delivery
+  readonly #dispatcher: Dispatcher
   readonly #startedAt = new Date().toISOString()
   readonly #lock: string
   /** Set while something is under way: the report is brought up to date when it is over. */
   #next: NodeJS.Timeout | undefined
 
   /** For who holds the spool's lock. */
-  constructor({ spool, log }: { spool: Spool; log: Logger }, delivery: Delivery) {
+  constructor({ spool, log }: { spool: Spool; log: Logger }, dispatcher: Dispatcher) {
     this.#spool = spool
     this.#log = log
-    this.#delivery = delivery
+    this.#dispatcher = dispatcher
     this.#lock = lockIdentity(spool)
     this.#rememberSuccess()
   }
@@ -37,7 +37,7 @@ export class Reporter {
         identity: ownIdentity(),
         lock: this.#lock,
         startedAt: this.#startedAt,
-        destinations: this.#delivery.report(),
+        destinations: reportsOf(this.#dispatcher),
       })
     } catch (error) {
       this.#log.warn({ error: wordsOf(error) }, 'the report for `nix-upload status` could not be written')
@@ -46,7 +46,7 @@ export class Reporter {
 
   /** Says how far the running copies are, once a second, and once more when they are through. */
   follow(): void {
-    if (this.#next || !this.#delivery.isRunning) return
+    if (this.#next || !this.#dispatcher.isRunning) return
     this.#next = setTimeout(() => {
       this.#next = undefined
       this.write()
@@ -61,9 +61,11 @@ export class Reporter {
   /** When something last went through is known from the last daemon's report, which ours is going to replace. */
   #rememberSuccess(): void {
     const before = readReport(this.#spool)?.destinations ?? {}
-    for (const { destination, health } of this.#delivery.lanes) {
-      const known = before[destination.name]
-      if (known?.to === destination.to) health.remember(known.lastSuccessAt)
-    }
+    for (const route of this.#dispatcher.routes) route.remember(before[route.destination.name])
   }
+}
+
+/** How each destination is, by name. */
+export function reportsOf({ routes }: Dispatcher): Record<string, DestinationReport> {
+  return Object.fromEntries(routes.map((route) => [route.destination.name, route.report()]))
 }

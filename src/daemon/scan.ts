@@ -3,13 +3,12 @@ import { openDirectory } from '../spool/read.ts'
 
 /**
  * Reads `new/` a little at a time, from beginning to end and then from the beginning again, and remembers only where
- * it stands. A pass that found nothing to take on makes it dry: there is no use in another one before something
- * changed.
+ * it stands. A pass that found nothing to take on ends it: there is no use in another one before something changed.
  */
 export class Scan {
   readonly #directory: string
   #stream: Dir | undefined
-  #isDry = false
+  #isThrough = false
   #hasTaken = false
   #hasChanged = false
   #left = 0
@@ -22,8 +21,8 @@ export class Scan {
     this.#directory = directory
   }
 
-  get isDry(): boolean {
-    return this.#isDry
+  get isThrough(): boolean {
+    return this.#isThrough
   }
 
   /** How many entries the last whole pass left where they are. */
@@ -32,21 +31,21 @@ export class Scan {
   }
 
   /** Something changed: another pass is worth it, since in the midst of one it may have been where that was already. */
-  wet(): void {
-    this.#isDry = false
+  lookAgain(): void {
+    this.#isThrough = false
     this.#hasChanged = true
   }
 
-  /** The next name, or undefined when dry. */
+  /** The next name, or undefined when it is through. */
   next(): string | undefined {
-    while (!this.#isDry) {
+    while (!this.#isThrough) {
       this.#stream ??= this.#open()
       const entry = this.#stream.readSync()
       if (entry) return entry.name
       this.close()
       this.lastPassMs = performance.now() - this.#startedAt
       this.#leftLastPass = this.#left
-      this.#isDry = !this.#hasTaken && !this.#hasChanged
+      this.#isThrough = !this.#hasTaken && !this.#hasChanged
     }
     return undefined
   }

@@ -15,7 +15,7 @@ import {
 } from '../spool/settle.ts'
 import { wordsOf } from '../util/user-error.ts'
 
-/** After so many jobs the event loop gets its turn. */
+/** After this many jobs the event loop gets its turn. */
 const RELEASED_PER_TURN = 50
 
 interface SettlementContext {
@@ -47,13 +47,17 @@ export class Settlement {
 
   /** Writes a job's records into its file, where it lies in `cur/`. */
   record(claimed: ClaimedJob): void {
-    if (!this.#unrecorded.delete(claimed)) return
+    if (!this.#unrecorded.has(claimed)) return
     const { spool, roots } = this.#context
-    this.#write(claimed, () => {
-      record(spool, claimed)
+    // What could not be written is written with the next outcome.
+    const isWritten = this.#write(claimed, () => {
+      // Somebody has moved the job away: that is said when it is settled.
+      if (!record(spool, claimed)) return false
       // Outputs that were looked up meanwhile are to be kept from now on.
       roots.hold(claimed.name, rootedPaths(claimed.job))
+      return true
     })
+    if (isWritten) this.#unrecorded.delete(claimed)
   }
 
   /** Moves a job to `done/` or `failed/`, as its records say. */

@@ -11,7 +11,7 @@ function withFiles(count: number) {
   return { dir, names, scan: new Scan(dir) }
 }
 
-/** Reads until dry, doing to each name what is told. */
+/** Reads until it is through, doing to each name what is told. */
 function readAll(scan: Scan, became: (name: string) => 'taken' | 'left' | 'gone'): string[] {
   const names: string[] = []
   for (let name = scan.next(); name !== undefined; name = scan.next()) {
@@ -21,11 +21,11 @@ function readAll(scan: Scan, became: (name: string) => 'taken' | 'left' | 'gone'
   return names
 }
 
-test('gives every name once, then is dry', () => {
+test('gives every name once, then is through', () => {
   const { names, scan } = withFiles(1500)
-  expect(scan.isDry).toBe(false)
+  expect(scan.isThrough).toBe(false)
   expect(readAll(scan, () => 'left').sort()).toEqual([...names].sort())
-  expect([scan.isDry, scan.left, scan.next()]).toEqual([true, 1500, undefined])
+  expect([scan.isThrough, scan.left, scan.next()]).toEqual([true, 1500, undefined])
 })
 
 test('gives what is left once more where something was taken: there may be room for it now', () => {
@@ -39,10 +39,10 @@ test('gives what is left once more where something was taken: there may be room 
   expect(scan.left).toBe(2)
 })
 
-test('is dry after what was gone, which is no reason to look again', () => {
+test('is through after what was gone, which is no reason to look again', () => {
   const { scan } = withFiles(3)
   expect(readAll(scan, () => 'gone')).toHaveLength(3)
-  expect([scan.isDry, scan.left]).toEqual([true, 0])
+  expect([scan.isThrough, scan.left]).toEqual([true, 0])
 })
 
 test('goes on where it stopped', () => {
@@ -58,7 +58,7 @@ test('reads on once something changed, and finds what came', () => {
   readAll(scan, () => 'left')
   writeFileSync(join(dir, 'new.json'), '')
   expect(scan.next()).toBeUndefined()
-  scan.wet()
+  scan.lookAgain()
   expect(readAll(scan, () => 'left').sort()).toEqual(['0.json', 'new.json'])
 })
 
@@ -66,16 +66,16 @@ test('reads once more where something changed in the midst of reading: it may ha
   const { scan } = withFiles(3)
   scan.next()
   scan.note('left')
-  scan.wet()
+  scan.lookAgain()
   expect(readAll(scan, () => 'left')).toHaveLength(2 + 3)
-  expect(scan.isDry).toBe(true)
+  expect(scan.isThrough).toBe(true)
 })
 
-test('an empty directory is dry at once; one that is missing is an error, and read again when it is back', () => {
+test('an empty directory is through at once; one that is missing is an error, and read again when it is back', () => {
   const { dir, scan } = withFiles(0)
-  expect([scan.next(), scan.isDry, scan.left]).toEqual([undefined, true, 0])
+  expect([scan.next(), scan.isThrough, scan.left]).toEqual([undefined, true, 0])
   rmdirSync(dir)
-  scan.wet()
+  scan.lookAgain()
   expect(() => scan.next()).toThrow('ENOENT')
   mkdirSync(dir)
   writeFileSync(join(dir, 'X.json'), '')

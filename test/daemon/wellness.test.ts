@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { DEFAULTS, DESTINATION_DEFAULTS } from '../../src/config/config.ts'
-import { Bell } from '../../src/daemon/bell.ts'
+import { DirectoryWatcher } from '../../src/daemon/directory-watcher.ts'
 import { Loop } from '../../src/daemon/loop.ts'
 import { GcRoots } from '../../src/nix/gc-roots.ts'
 import { openSpool } from '../../src/spool/layout.ts'
@@ -51,7 +51,7 @@ test('a loop that sleeps is well, however long', async () => {
 test('a loop that hangs is not', async () => {
   const loop = await makeLoop()
   let letGo = () => {}
-  const hang = vi.spyOn(Bell.prototype, 'hang').mockImplementation(
+  const hang = vi.spyOn(DirectoryWatcher.prototype, 'start').mockImplementation(
     () =>
       new Promise((resolve) => {
         letGo = resolve

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { DEFAULTS, embeddedDestination } from '../../src/config/config.ts'
-import { QUIET_MS } from '../../src/daemon/ending.ts'
+import { QUIET_MS } from '../../src/daemon/exit-condition.ts'
 import { parseDuration } from '../../src/util/duration.ts'
 
 const read = (name: string) => readFileSync(new URL(`../../systemd/${name}`, import.meta.url), 'utf8')

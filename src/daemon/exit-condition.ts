@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { Delivery } from '../delivery/delivery.ts'
+import type { Dispatcher } from '../delivery/dispatcher.ts'
 import type { Spool } from '../spool/layout.ts'
 import { entriesOf } from '../spool/read.ts'
 import { hasWork } from '../spool/survey.ts'
@@ -14,23 +14,23 @@ export const QUIET_MS = 5_000
  */
 export type Until = 'stopped' | 'idle' | 'settled' | 'empty'
 
-interface EndingContext {
+interface ExitContext {
   spool: Spool
   log: Logger
-  delivery: Delivery
+  dispatcher: Dispatcher
   claimer: Claimer
   /** Has the loop ask once more. */
   ring: () => void
 }
 
 /** Knows whether a loop has come to its end. */
-export class Ending {
+export class ExitCondition {
   until: Until
-  readonly #context: EndingContext
+  readonly #context: ExitContext
   #emptySince: number | undefined
   #hasSaidStray = false
 
-  constructor(until: Until, context: EndingContext) {
+  constructor(until: Until, context: ExitContext) {
     this.until = until
     this.#context = context
   }
@@ -44,9 +44,9 @@ export class Ending {
 
   /** Nothing is under way, and nothing more can be taken on: there is nothing, or no destination has room. */
   #isThrough(): boolean {
-    const { delivery, claimer } = this.#context
-    if (delivery.isRunning || claimer.isExpectingMore) return false
-    return claimer.scan.isDry || claimer.isFull
+    const { dispatcher, claimer } = this.#context
+    if (dispatcher.isRunning || claimer.isExpectingMore) return false
+    return claimer.scan.isThrough || claimer.isFull
   }
 
   /** Nothing was left for a while: where builds end one after the other, not each needs a start of ours. */
@@ -61,8 +61,8 @@ export class Ending {
 
   /** Nothing is left at all, as a path unit sees it, which would start us again at once. */
   #isEmpty(): boolean {
-    const { spool, log, delivery } = this.#context
-    if (delivery.inHand > 0 || hasWork(spool)) return false
+    const { spool, log, dispatcher } = this.#context
+    if (dispatcher.inHand > 0 || hasWork(spool)) return false
     const stray = firstVisible(spool.new)
     if (stray === undefined) return true
     if (!this.#hasSaidStray) log.warn({ file: stray }, 'new/ holds something that is no job; take it away')

@@ -3,8 +3,8 @@ import type { Rate, RunningBatch } from '../spool/report.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { Throughput } from './throughput.ts'
 
-/** The batches that are on their way to one destination, since when and how far they are. */
-export class Underway {
+/** The batches that are in flight to one destination, since when, and how far they are. */
+export class InFlight {
   readonly #batches = new Map<readonly ClaimedJob[], { since: string; progress: UploadProgress }>()
   /** What went out in the batches that are through. */
   #sent: Rate = { bytes: 0, jobs: 0 }
@@ -15,13 +15,8 @@ export class Underway {
     return this.#batches.size
   }
 
-  /** How many jobs in all of them. */
-  get jobCount(): number {
-    return [...this.#batches.keys()].reduce((sum, batch) => sum + batch.length, 0)
-  }
-
-  get jobs(): ClaimedJob[] {
-    return [...this.#batches.keys()].flat()
+  has(jobs: readonly ClaimedJob[]): boolean {
+    return this.#batches.has(jobs)
   }
 
   /** How many bytes and jobs went out since the start. */
@@ -30,7 +25,7 @@ export class Underway {
     return { ...this.#sent, bytes: this.#sent.bytes + running }
   }
 
-  /** @returns Where how far it is is to be written. */
+  /** @returns Where how far the batch is is to be written. */
   begin(jobs: readonly ClaimedJob[]): UploadProgress {
     const progress = { sentBytes: 0, expectedBytes: 0 }
     this.#batches.set(jobs, { since: new Date().toISOString(), progress })

@@ -5,34 +5,34 @@ import { type FSWatcher, watch } from 'chokidar'
 const NAMES_KEPT = 1000
 
 /**
- * Rings when something happens to an entry of a directory. It is a doorbell: it may stay silent, since inotify's
- * queue overflows without a word, so nothing may depend on it but how soon a change is seen.
+ * Tells when something happens to an entry of a directory. It may stay silent, since inotify's queue overflows without
+ * a word: nothing may depend on it but how soon a change is seen.
  *
  * chokidar is told to ignore every entry, so that it keeps no list of them and its memory doesn't grow with the
  * directory; its raw events then come at once and name the entry.
  */
-export class Bell {
+export class DirectoryWatcher {
   readonly directory: string
-  readonly #onRing: (name: string) => void
+  readonly #onChange: (name: string) => void
   #watcher: FSWatcher | undefined
   #inode: number | undefined
   #names = new Set<string>()
   #hasMissed = false
 
-  /** @param onRing Called with the entry's name, before `takeNames` has it. */
-  constructor(directory: string, onRing: (name: string) => void) {
+  /** @param onChange Called with the entry's name, before `takeNames` has it. */
+  constructor(directory: string, onChange: (name: string) => void) {
     this.directory = directory
-    this.#onRing = onRing
+    this.#onChange = onChange
   }
 
   /** False too where the directory is another one by now: it was deleted and made again. */
-  get isHung(): boolean {
+  get isWatching(): boolean {
     return this.#watcher !== undefined && this.#inode === inodeOf(this.directory)
   }
 
-  /** Starts listening, again where it did before; resolves when it does. */
-  async hang(): Promise<void> {
-    await this.takeDown()
+  /** Starts watching, again where it did before; resolves when it does. */
+  async start(): Promise<void> {
+    await this.stop()
     const watcher = watch(this.directory, {
       depth: 0,
       ignoreInitial: true,
@@ -54,7 +54,7 @@ export class Bell {
     return names
   }
 
-  async takeDown(): Promise<void> {
+  async stop(): Promise<void> {
     const watcher = this.#watcher
     this.#watcher = undefined
     await watcher?.close()
@@ -63,7 +63,7 @@ export class Bell {
   #hear(name: string): void {
     if (this.#names.size < NAMES_KEPT) this.#names.add(name)
     else this.#hasMissed = true
-    this.#onRing(name)
+    this.#onChange(name)
   }
 }
 

@@ -1,0 +1,246 @@
+import type { Logger } from 'pino'
+import { Packer } from '../cache/nar/packer.ts'
+import type { Config, Destination } from '../config/config.ts'
+import type { GcRoots } from '../nix/gc-roots.ts'
+import { StoreSession } from '../nix/store-session.ts'
+import type { ClaimedJob } from '../spool/claim.ts'
+import type { Job } from '../spool/job.ts'
+import type { Spool } from '../spool/layout.ts'
+import { Rates } from '../transport/rates.ts'
+import type { Observer } from './observer.ts'
+import { OpenPlaces } from './open-places.ts'
+import { afterOutcome, type Outcome } from './outcome.ts'
+import { Route } from './route.ts'
+import { Settlement } from './settlement.ts'
+import { tell } from './tell.ts'
+import type { Worker } from './worker.ts'
+
+/** At most this many jobs are claimed at once; the rest wait in `new/`, where they cost no memory. */
+const MAX_IN_HAND = 1000
+
+/** What a dispatcher needs from the one who runs it. */
+export interface DispatcherContext {
+  spool: Spool
+  roots: GcRoots
+  config: Config
+  log: Logger
+  /** Called when there may be room for more jobs. */
+  onChange: () => void
+  /** Called when a destination's state changed. */
+  onHealth: () => void
+  observer?: Observer | undefined
+}
+
+/**
+ * Has the claimed jobs: gives each to the workers of the destinations that it still has to go to, and moves it on once none of
+ * them has it any more.
+ */
+export class Dispatcher {
+  readonly routes: readonly Route[]
+  readonly #context: DispatcherContext
+  readonly #inHand = new Map<string, ClaimedJob>()
+  readonly #settlement: Settlement
+  readonly #places: OpenPlaces
+  readonly #packer: Packer
+  readonly #rates = new Rates()
+  readonly #store = new StoreSession()
+  /** More jobs are being claimed: a batch that ends meanwhile is not followed by one of the few that came by then. */
+  isFilling = false
+
+  constructor(context: DispatcherContext) {
+    const { config } = context
+    this.#context = context
+    this.#settlement = new Settlement(context)
+    this.#places = new OpenPlaces(config)
+    this.#packer = new Packer(config.packJobs)
+    this.routes = config.destinations.map((destination) => this.#routeTo(destination))
+    this.#rates.set(config)
+  }
+
+  #routeTo(destination: Destination): Route {
+    const { config, log, observer, onHealth, onChange } = this.#context
+    return new Route(destination, {
+      // Each has a share that no other can take up: one that stands still, or is slow, keeps nothing from the others.
+      capacity: Math.max(1, Math.floor(MAX_IN_HAND / config.destinations.length)),
+      store: this.#store,
+      packer: this.#packer,
+      rates: this.#rates,
+      log,
+      observer,
+      onHealth,
+      onOutcome: (route, claimed, outcome) => this.#onOutcome(route, claimed, outcome),
+      onChange: () => {
+        this.start()
+        onChange()
+      },
+    })
+  }
+
+  /** How many jobs ended in which way since the start. */
+  get tally(): Readonly<{ done: number; failed: number }> {
+    return this.#settlement.tally
+  }
+
+  get inHand(): number {
+    return this.#inHand.size
+  }
+
+  get isRunning(): boolean {
+    return this.#workers.some((worker) => worker.isRunning)
+  }
+
+  /** False while some destination is down or paused. */
+  get areAllUp(): boolean {
+    return this.#workers.every(({ health, isPaused }) => !health.isDown && !isPaused)
+  }
+
+  /** Those that can do with more jobs. */
+  get workersWithRoom(): Worker[] {
+    return this.#workers.filter((worker) => worker.room > 0)
+  }
+
+  /** True while no job can be taken on. */
+  get isFull(): boolean {
+    return this.#inHand.size >= MAX_IN_HAND || this.#workers.every((worker) => worker.room === 0)
+  }
+
+  /** True where some destination that a job still has to go to has room for it. */
+  wants(job: Job): boolean {
+    const pending = this.#pendingWorkers(job)
+    return pending.length > 0 ? pending.some((worker) => worker.room > 0) : !this.#places.waitsElsewhere(job)
+  }
+
+  isOurs(name: string): boolean {
+    return this.#inHand.has(name)
+  }
+
+  /** Takes a claimed job on. Workers without room get it later: while another one has it, or by way of `new/`. */
+  accept(claimed: ClaimedJob): void {
+    this.#inHand.set(claimed.name, claimed)
+    this.#offer(claimed)
+    if (!this.#isHad(claimed)) this.#finish(claimed)
+  }
+
+  /** Starts what can be started. */
+  start(): void {
+    const isSpread = this.routes.length > 1 && this.workersWithRoom.length > 0
+    if (isSpread) for (const claimed of this.#inHand.values()) this.#offer(claimed)
+    for (const worker of this.#workers) if (!this.isFilling || worker.hasMany) worker.start()
+  }
+
+  /** Sends the first few jobs to destinations that nothing went to yet, so that they need not wait for the claims of a whole batch. */
+  startUntried(): void {
+    for (const worker of this.#workers) if (worker.isUntried) worker.start()
+  }
+
+  /** Has Nix ready for the questions that a batch begins with, while its jobs are still being claimed. */
+  getReady(): void {
+    this.#store.open()
+  }
+
+  /** @param isPaused Whether a destination is paused, given its name. */
+  pause(isPaused: (name: string) => boolean): void {
+    for (const { destination, worker } of this.routes) worker.isPaused = isPaused(destination.name)
+  }
+
+  /** Gives back to `new/` what is not in flight: when pausing, or when a drain is through. */
+  releaseIdle(): void {
+    for (const worker of this.#workers) worker.clear()
+    // What is in flight to another destination goes back once that is through.
+    for (const claimed of [...this.#inHand.values()]) if (!this.#isHad(claimed)) this.#release(claimed)
+  }
+
+  /**
+   * Starts nothing more, lets what is in flight finish within the grace, ends it after that, and returns what is unfinished
+   * to `new/`.
+   */
+  async stop(graceMs: number): Promise<void> {
+    for (const worker of this.#workers) worker.stop()
+    this.releaseIdle()
+    const deadline = setTimeout(() => this.abort(), graceMs)
+    while (this.isRunning) await new Promise((resolve) => setTimeout(resolve, 20))
+    clearTimeout(deadline)
+    // Ends the questions to Nix that nobody needs an answer to any more.
+    this.abort()
+    this.releaseIdle()
+    await this.#settlement.finish()
+    for (const route of this.routes) route.close()
+    this.#store.close()
+    this.#packer.close()
+  }
+
+  /** Takes the limits of another configuration over; nothing else of it. */
+  setRates(config: Config): void {
+    this.#rates.set(config)
+  }
+
+  /** Ends what is in flight now, and starts nothing more. */
+  abort(): void {
+    for (const worker of this.#workers) worker.abort()
+  }
+
+  get #workers(): Worker[] {
+    return this.routes.map(({ worker }) => worker)
+  }
+
+  #pendingWorkers(job: Job): Worker[] {
+    return this.routes.flatMap((route) => (route.isFor(job) ? [route.worker] : []))
+  }
+
+  #isHad(claimed: ClaimedJob): boolean {
+    return this.#workers.some((worker) => worker.has(claimed))
+  }
+
+  /** Gives a job to the workers of the destinations that it still has to go to, as far as they have room. */
+  #offer(claimed: ClaimedJob): void {
+    for (const worker of this.#pendingWorkers(claimed.job))
+      if (!worker.has(claimed) && worker.room > 0) worker.add(claimed)
+  }
+
+  #onOutcome({ destination, place, worker }: Route, claimed: ClaimedJob, outcome: Outcome): void {
+    const { name, maxAttempts } = destination
+    const last = claimed.job.destinations[name]
+    // What was so at another place by that name says nothing of this one.
+    const before = last && (last.to ?? place.to) === place.to ? last : undefined
+    const { record: after, next } = afterOutcome(before, outcome, maxAttempts, new Date())
+    const record = { ...after, to: place.to }
+    tell(this.#context, claimed, name, record, next)
+    // A destination that stays down says the same at every probe; that is written once, for who reads the job.
+    if (next !== 'wait' || record.error !== before?.error) this.#settlement.update(claimed, name, record)
+    // While a destination is down each probe takes another job, and not all of them need to be in hand.
+    const isDelayed = next === 'retry' || next === 'hold'
+    const isStaying = isDelayed || (next === 'wait' && !worker.isFull)
+    if (isStaying && worker.mode !== 'stopping') {
+      this.#settlement.record(claimed)
+      if (isDelayed) worker.delay(claimed)
+      else worker.add(claimed)
+      return
+    }
+    worker.remove(claimed)
+    const others = this.#workers.filter((other) => other.has(claimed))
+    if (others.length === 0) this.#finish(claimed)
+    // What it waits for can take days, and until then its file would not say what it has got.
+    else if (others.every(({ health, isPaused }) => health.isDown || isPaused))
+      this.#settlement.record(claimed)
+  }
+
+  /**
+   * Moves a job on that no worker has any more: settled, or back to `new/` where a destination still lacks it, be it one that
+   * isn't delivered to now.
+   */
+  #finish(claimed: ClaimedJob): void {
+    const { job } = claimed
+    if (this.#pendingWorkers(job).length > 0 || this.#places.waitsElsewhere(job)) this.#release(claimed)
+    else {
+      this.#inHand.delete(claimed.name)
+      this.#settlement.settle(claimed)
+    }
+  }
+
+  #release(claimed: ClaimedJob): void {
+    this.#inHand.delete(claimed.name)
+    for (const [name, record] of this.#places.missingRecords(claimed.job))
+      this.#settlement.update(claimed, name, record)
+    this.#settlement.release(claimed)
+  }
+}

@@ -1,0 +1,43 @@
+import type { Config, Destination } from '../config/config.ts'
+import { withoutPassword } from '../config/store-url.ts'
+import type { DeliveryRecord } from '../spool/job.ts'
+import { isPendingAt, type Job, type Place, strangersOf } from '../spool/job.ts'
+
+/** A destination as jobs' records know it. */
+export function placeOf({ name, to }: Destination): Place {
+  return { name, to: withoutPassword(to) }
+}
+
+/** What a configuration says of where jobs still have to go. */
+export class OpenPlaces {
+  /** Those that are delivered to now. */
+  readonly #here: readonly Place[]
+  /** Those that `--to` stands in for. */
+  readonly #others: readonly Place[]
+  readonly #names: ReadonlySet<string>
+
+  constructor({ destinations, others }: Pick<Config, 'destinations' | 'others'>) {
+    this.#here = destinations.map(placeOf)
+    this.#others = others.map(placeOf)
+    this.#names = new Set(this.#here.map(({ name }) => name))
+  }
+
+  /** Whether a job waits for a destination that is not delivered to now: nobody configured it, or `--to` stands in for it. */
+  waitsElsewhere(job: Job): boolean {
+    if (this.#others.some((other) => isPendingAt(job, other))) return true
+    return strangersOf(job, this.#names).length > 0
+  }
+
+  /**
+   * The records that a job needs so that it says what it still waits for. In `new/`, a job with no record but settled ones is
+   * a requeued job.
+   */
+  missingRecords(job: Job): [name: string, record: DeliveryRecord][] {
+    if (Object.keys(job.destinations).length === 0) return []
+    return [...this.#here, ...this.#others].flatMap((place): [string, DeliveryRecord][] => {
+      const isNoted = job.destinations[place.name]?.state === 'waiting'
+      if (isNoted || !isPendingAt(job, place)) return []
+      return [[place.name, { state: 'waiting', attempts: 0, to: place.to }]]
+    })
+  }
+}

@@ -1,0 +1,94 @@
+import type { Logger } from 'pino'
+import type { Packer } from '../cache/nar/packer.ts'
+import type { Destination } from '../config/config.ts'
+import { relatedTo } from '../nix/related.ts'
+import type { StoreSession } from '../nix/store-session.ts'
+import type { ClaimedJob } from '../spool/claim.ts'
+import { isPendingAt, type Job, type Place } from '../spool/job.ts'
+import type { DestinationReport } from '../spool/report.ts'
+import type { Rates } from '../transport/rates.ts'
+import { formatDuration } from '../util/duration.ts'
+import { deliver } from './batch.ts'
+import type { Observer } from './observer.ts'
+import { placeOf } from './open-places.ts'
+import type { Outcome } from './outcome.ts'
+import type { Uploader } from './uploader.ts'
+import { uploaderFor } from './uploaders.ts'
+import { Worker } from './worker.ts'
+
+export interface RouteContext {
+  /** Its worker has at most this many jobs at once. */
+  capacity: number
+  store: StoreSession
+  packer: Packer
+  rates: Rates
+  log: Logger
+  observer: Observer | undefined
+  onOutcome(route: Route, claimed: ClaimedJob, outcome: Outcome): void
+  /** Called when the destination's state changed. */
+  onHealth(): void
+  /** Called when there may be something to start or to claim. */
+  onChange(): void
+}
+
+/** A destination, as jobs' records know it; the way to it; and the worker that sends to it. */
+export class Route {
+  readonly destination: Destination
+  readonly place: Place
+  readonly worker: Worker
+  readonly #uploader: Uploader
+
+  constructor(destination: Destination, context: RouteContext) {
+    const { store, observer } = context
+    const log = context.log.child({ destination: destination.name })
+    const uploader = uploaderFor(destination, { ...context, log })
+    const wasThere = () => this.worker.health.hasSucceeded
+    const target = { destination, uploader, store, log, wasThere }
+    this.destination = destination
+    this.place = placeOf(destination)
+    this.#uploader = uploader
+    this.worker = new Worker({
+      limits: destination,
+      capacity: context.capacity,
+      log,
+      send: (jobs, signal, progress) => deliver(jobs, target, signal, progress),
+      related: (others, paths, signal) => relatedTo(store, others, paths, signal),
+      events: {
+        onOutcome: (claimed, outcome) => context.onOutcome(this, claimed, outcome),
+        onDown: (error, waitMs) => {
+          log.warn({ error, nextAttemptIn: formatDuration(waitMs) }, 'the destination is down')
+          context.onHealth()
+        },
+        onUp: (before) => {
+          if (before === 'down') log.info('the destination is back')
+          context.onHealth()
+        },
+        onBatch: (summary) => {
+          observer?.onBatch(destination.name, summary.ms)
+          log.debug(summary, 'batch through')
+        },
+        onChange: () => context.onChange(),
+      },
+    })
+  }
+
+  /** True where the job still has to go there. */
+  isFor(job: Job): boolean {
+    return isPendingAt(job, this.place)
+  }
+
+  /** How the destination is, and what is on its way to it. */
+  report(): DestinationReport {
+    return { to: this.destination.to, ...this.worker.report() }
+  }
+
+  /** Goes on from an earlier daemon's report, if that was of this place. */
+  remember(before: DestinationReport | undefined): void {
+    if (before?.to === this.destination.to) this.worker.health.remember(before.lastSuccessAt)
+  }
+
+  /** Lets go of what it keeps open. */
+  close(): void {
+    this.#uploader.close?.()
+  }
+}

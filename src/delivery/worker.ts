@@ -1,0 +1,280 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Destination } from '../config/config.ts'
+import type { ClaimedJob } from '../spool/claim.ts'
+import type { DestinationReport, Rate } from '../spool/report.ts'
+import { waitAfter } from '../util/backoff.ts'
+import type { UploadProgress } from '../util/upload-progress.ts'
+import { wordsOf } from '../util/user-error.ts'
+import type { Health } from './health.ts'
+import { InFlight, pathsIn } from './in-flight.ts'
+import { JobStates } from './job-states.ts'
+import { MODES, type Mode, modeOf } from './mode.ts'
+import type { Outcome } from './outcome.ts'
+import { Pace } from './pace.ts'
+
+/** The outcomes of this many jobs take some milliseconds to write; then the event loop gets its turn. */
+const SETTLED_PER_TURN = 25
+/** Fewer jobs are no batch while more come. */
+const MANY = 100
+
+/** What a worker tells whom it works for. */
+export interface WorkerEvents {
+  /** What becomes of the job is said by `delay`, `add` or `remove`. */
+  onOutcome(claimed: ClaimedJob, outcome: Outcome): void
+  /** The destination failed (again); it is left alone for `waitMs`. */
+  onDown(error: string, waitMs: number): void
+  /** Something went through, for the first time or for the first time after the destination had been down. */
+  onUp(before: 'down' | 'unknown'): void
+  onBatch(summary: BatchSummary): void
+  /** A batch is through, or a wait is over: there may be something to start or to claim. */
+  onChange(): void
+}
+
+/** What a finished batch was like, for the log. */
+export interface BatchSummary {
+  jobs: number
+  paths: number
+  /** How many times something was sent. */
+  runs: number
+  ms: number
+}
+
+type Limits = Pick<Destination, 'batchSize' | 'concurrency' | 'retryMinMs' | 'retryMaxMs'>
+
+export interface WorkerContext {
+  limits: Limits
+  /** It has at most this many jobs at once. */
+  capacity: number
+  log: Logger
+  /** Delivers a batch; an outcome for each job. */
+  send(
+    jobs: readonly ClaimedJob[],
+    signal: AbortSignal,
+    progress: UploadProgress,
+  ): Promise<{ outcomes: ReadonlyMap<ClaimedJob, Outcome>; runs: number }>
+  /** Those of `paths` that depend on one of `others`, or are what one of these depends on. */
+  related(
+    others: readonly string[],
+    paths: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ReadonlySet<string>>
+  events: WorkerEvents
+}
+
+/**
+ * Sends jobs to one destination: in batches, as many side by side as the destination may have, and one job at a time
+ * while it is down. What it does when is in `mode.ts`.
+ */
+export class Worker {
+  readonly #context: WorkerContext
+  readonly #jobs = new JobStates()
+  readonly #inFlight = new InFlight()
+  readonly #pace: Pace
+  readonly #abort = new AbortController()
+  /** Somebody paused the destination. */
+  isPaused = false
+  #isStopping = false
+  /** The batch of one job that was sent last to see whether the destination is back. */
+  #lastProbe: readonly ClaimedJob[] = []
+  #isChoosing = false
+  #isHeldUp = false
+  /** How many batches were sent since the start. */
+  #batchCount = 0
+
+  constructor(context: WorkerContext) {
+    const { limits, events } = context
+    this.#context = context
+    this.#pace = new Pace({
+      ...limits,
+      onDown: (error, waitMs) => events.onDown(error, waitMs),
+      onUp: (before) => events.onUp(before),
+      onDue: () => events.onChange(),
+    })
+  }
+
+  /** How the destination is. */
+  get health(): Health {
+    return this.#pace.health
+  }
+
+  get mode(): Mode {
+    return modeOf({
+      isStopping: this.#isStopping,
+      isPaused: this.isPaused,
+      isDown: this.health.isDown,
+      waitMs: this.health.waitMs,
+      isProbing: this.#inFlight.has(this.#lastProbe),
+      isChoosing: this.#isChoosing,
+      isHeldUp: this.#isHeldUp,
+      batches: this.#inFlight.size,
+      concurrency: this.#context.limits.concurrency,
+    })
+  }
+
+  /** How many more jobs it takes now. */
+  get room(): number {
+    const { takes } = MODES[this.mode]
+    const free = this.#context.capacity - this.#jobs.size
+    if (takes === 'nothing' || free <= 0) return 0
+    if (takes === 'a probe') return this.#pace.untriedOf(this.#jobs.in('queued')) ? 0 : 1
+    return Math.max(0, Math.min(free, this.#context.limits.batchSize - this.#jobs.count('queued')))
+  }
+
+  /** Nothing was sent since the start. */
+  get isUntried(): boolean {
+    return this.#batchCount === 0
+  }
+
+  get isRunning(): boolean {
+    return this.#inFlight.size > 0 || this.#jobs.count('settling') > 0
+  }
+
+  /** True while enough is queued for a batch that is worth it. */
+  get hasMany(): boolean {
+    return this.#jobs.count('queued') >= Math.min(MANY, this.#context.limits.batchSize)
+  }
+
+  /** True while a whole batch is queued. */
+  get isFull(): boolean {
+    return this.#jobs.count('queued') >= this.#context.limits.batchSize
+  }
+
+  /** How many bytes and jobs went out since the start. */
+  get sent(): Rate {
+    return this.#inFlight.sent
+  }
+
+  /** How the destination is, and what is on its way to it. */
+  report(): Omit<DestinationReport, 'to'> {
+    return { ...this.health.report(), ...this.#inFlight.report() }
+  }
+
+  has(claimed: ClaimedJob): boolean {
+    return this.#jobs.stateOf(claimed) !== undefined
+  }
+
+  /** Queues a job, at the end. */
+  add(claimed: ClaimedJob): void {
+    this.#jobs.set(claimed, 'queued')
+    this.#isHeldUp = false
+  }
+
+  /** Puts a job aside that failed by itself, until its next attempt: longer and longer. */
+  delay(claimed: ClaimedJob): void {
+    const { retryMinMs: minMs, retryMaxMs: maxMs } = this.#context.limits
+    const wait = (delays: number) => waitAfter(delays, { minMs, maxMs })
+    this.#jobs.delay(claimed, wait, () => {
+      this.#isHeldUp = false
+      this.#context.events.onChange()
+    })
+  }
+
+  remove(claimed: ClaimedJob): void {
+    this.#jobs.remove(claimed)
+  }
+
+  /** Forgets all jobs but those of batches in flight, because they go back to `new/`. */
+  clear(): void {
+    for (const state of ['queued', 'delayed'] as const)
+      for (const claimed of this.#jobs.in(state)) this.#jobs.remove(claimed)
+  }
+
+  /** Starts what its mode lets it start. */
+  start(): void {
+    if (this.#jobs.count('queued') === 0) return
+    const { starts } = MODES[this.mode]
+    if (starts === 'a probe') this.#probe()
+    if (starts === 'a batch') this.#send(this.#pace.batchOf(this.#jobs.in('queued')))
+    if (starts === 'a batch beside others') void this.#startBeside()
+  }
+
+  /** Takes nothing more and starts nothing more. */
+  stop(): void {
+    this.#isStopping = true
+    this.#pace.stop()
+  }
+
+  /** Ends what is in flight, too. */
+  abort(): void {
+    this.stop()
+    this.#abort.abort()
+  }
+
+  #probe(): void {
+    const queued = this.#jobs.in('queued')
+    const probe = this.#pace.untriedOf(queued) ?? queued[0]
+    this.#lastProbe = probe ? [probe] : []
+    if (probe) this.#send(this.#lastProbe)
+  }
+
+  /**
+   * Starts another batch beside those in flight. What depends on a path in flight stays behind, and so does what one in flight
+   * depends on: it would be uploaded twice.
+   */
+  async #startBeside(): Promise<void> {
+    this.#isChoosing = true
+    const asked = new Set(this.#jobs.in('queued'))
+    const batches = this.#batchCount
+    const pathsOf = (jobs: Iterable<ClaimedJob>) => [...jobs].flatMap(({ job }) => job.outPaths)
+    // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
+    const held = await this.#context
+      .related(pathsOf(this.#jobs.in('in flight')), pathsOf(asked), this.#abort.signal)
+      .catch(() => undefined)
+    this.#isChoosing = false
+    // Something else went out meanwhile, which nobody has compared with.
+    if (this.#batchCount > batches) return this.#context.events.onChange()
+    const isFree = (claimed: ClaimedJob) =>
+      held !== undefined && asked.has(claimed) && !claimed.job.outPaths.some((path) => held.has(path))
+    const queued = this.#jobs.in('queued')
+    const free = queued.filter(isFree)
+    // What came meanwhile was not asked about.
+    const areAllHeld = free.length === 0 && queued.every((claimed) => asked.has(claimed))
+    this.#isHeldUp = this.#inFlight.size > 0 && areAllHeld
+    if (free.length > 0 && this.mode === 'sending') this.#send(this.#pace.batchOf(free))
+    else if (!this.#isHeldUp) this.#context.events.onChange()
+  }
+
+  #send(jobs: readonly ClaimedJob[]): void {
+    this.#batchCount++
+    for (const claimed of jobs) this.#jobs.set(claimed, 'in flight')
+    void this.#deliver(jobs, this.#inFlight.begin(jobs))
+      .then((summary) => this.#context.events.onBatch(summary))
+      .catch((error: unknown) => this.#recover(jobs, error))
+      .finally(() => this.#context.events.onChange())
+  }
+
+  async #deliver(jobs: readonly ClaimedJob[], progress: UploadProgress): Promise<BatchSummary> {
+    const startedAt = performance.now()
+    const { outcomes, runs } = await this.#context.send(jobs, this.#abort.signal, progress)
+    const delivered = [...outcomes.values()].filter(({ kind }) => kind === 'delivered').length
+    this.#inFlight.end(jobs, delivered)
+    this.#isHeldUp = false
+    this.#pace.note(outcomes)
+    await this.#settle(outcomes)
+    const ms = Math.round(performance.now() - startedAt)
+    return { jobs: jobs.length, paths: pathsIn(jobs), runs, ms }
+  }
+
+  /** While the outcomes of a batch are written, a few milliseconds at a time, the next one goes out. */
+  async #settle(outcomes: ReadonlyMap<ClaimedJob, Outcome>): Promise<void> {
+    for (const claimed of outcomes.keys()) this.#jobs.set(claimed, 'settling')
+    this.#context.events.onChange()
+    let settled = 0
+    for (const [claimed, outcome] of outcomes) {
+      if (++settled % SETTLED_PER_TURN === 0) await nextTurn()
+      this.#context.events.onOutcome(claimed, outcome)
+    }
+  }
+
+  /** A bug of ours while one destination is served is that one's failure, and its jobs stay. */
+  #recover(jobs: readonly ClaimedJob[], error: unknown): void {
+    this.#context.log.error({ err: error }, 'a bug in nix-upload; the destination is tried again')
+    this.#inFlight.end(jobs, 0)
+    for (const claimed of jobs) {
+      const state = this.#jobs.stateOf(claimed)
+      if (state === 'in flight' || state === 'settling') this.add(claimed)
+    }
+    this.#pace.noteDown(`a bug in nix-upload: ${wordsOf(error)}`)
+  }
+}
