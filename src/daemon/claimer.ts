@@ -20,12 +20,18 @@ const LOOKS_PER_TURN = 25
 /** After this many, an idle destination gets its work. */
 const EARLY_LOOKS = 100
 
+/** What it needs of the dispatcher. */
+type Taker = Pick<
+  Dispatcher,
+  'isFull' | 'workersWithRoom' | 'wants' | 'isOurs' | 'accept' | 'getReady' | 'startUntried' | 'isFilling'
+>
+
 interface ClaimerContext {
   spool: Spool
   roots: GcRoots
   storeDir: string
   log: Logger
-  protector: Protector
+  protector: Pick<Protector, 'protect' | 'tellOf'>
   stuckLog: StuckLog
   /** Called when what may have been half written is worth another look. */
   ring: () => void
@@ -39,13 +45,13 @@ export class Claimer {
   /** How many files were no valid jobs. */
   rejected = 0
   readonly #context: ClaimerContext
-  readonly #dispatcher: Dispatcher
+  readonly #dispatcher: Taker
   #hadRoom: readonly Worker[] = []
   /** Something was left of what somebody named, which no scan has counted yet. */
   #hasLeftHeard = false
   readonly #halfWritten: HalfWritten
 
-  constructor(context: ClaimerContext, dispatcher: Dispatcher) {
+  constructor(context: ClaimerContext, dispatcher: Taker) {
     this.#context = context
     this.#dispatcher = dispatcher
     this.scan = new Scan(context.spool.new)

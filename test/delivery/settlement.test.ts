@@ -1,0 +1,86 @@
+// What is written of claimed jobs, and when their GC roots go. Each move for itself: test/spool/settle.test.ts.
+
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { expect, test } from 'vitest'
+import { Settlement } from '../../src/delivery/settlement.ts'
+import { claimIt, contentOf, DELIVERED, GIVEN_UP, put, rooted, tempSpool, tree } from '../spool/temp-spool.ts'
+
+const WAITING = { state: 'waiting' as const, attempts: 1, error: 'refused' }
+
+function bench() {
+  const temp = tempSpool()
+  const log: string[] = []
+  const stream = { write: (line: string) => void log.push(JSON.parse(line).msg) }
+  const settlement = new Settlement({ ...temp, log: pino({}, stream) })
+  put(temp.spool, 'new', 'a.json')
+  return { ...temp, settlement, log, claimed: claimIt(temp, 'a.json') }
+}
+
+test('delivered everywhere, a job is in done/ and loses its roots once that is durable', async () => {
+  const { settlement, claimed, spool, ...temp } = bench()
+  settlement.update(claimed, 'default', DELIVERED)
+  settlement.settle(claimed)
+  expect([tree(spool), rooted({ spool, ...temp })]).toEqual([{ done: ['a.json'] }, [expect.any(String)]])
+  await settlement.finish()
+  expect(rooted({ spool, ...temp })).toEqual([])
+  expect([JSON.parse(contentOf(spool, 'done', 'a.json')).destinations, settlement.tally]).toEqual([
+    { default: DELIVERED },
+    { done: 1, failed: 0 },
+  ])
+})
+
+test('given up at one destination, it is in failed/ and keeps its roots', async () => {
+  const { settlement, claimed, spool, ...temp } = bench()
+  settlement.update(claimed, 'one', DELIVERED)
+  settlement.update(claimed, 'other', GIVEN_UP)
+  settlement.settle(claimed)
+  await settlement.finish()
+  expect([tree(spool), rooted({ spool, ...temp }).length, settlement.tally]).toEqual([
+    { failed: ['a.json'] },
+    1,
+    { done: 0, failed: 1 },
+  ])
+})
+
+test('what is known of a job is written once, and goes with it to new/', () => {
+  const { settlement, claimed, spool } = bench()
+  settlement.update(claimed, 'default', WAITING)
+  expect(JSON.parse(contentOf(spool, 'cur', 'a.json')).destinations).toBeUndefined()
+  settlement.record(claimed)
+  expect(JSON.parse(contentOf(spool, 'cur', 'a.json')).destinations).toEqual({ default: WAITING })
+  settlement.update(claimed, 'default', { ...WAITING, attempts: 2 })
+  settlement.release(claimed)
+  expect([tree(spool), JSON.parse(contentOf(spool, 'new', 'a.json')).destinations]).toEqual([
+    { new: ['a.json'] },
+    { default: { ...WAITING, attempts: 2 } },
+  ])
+})
+
+test('what could not be written is written with the next outcome', () => {
+  const { settlement, claimed, spool, log } = bench()
+  settlement.update(claimed, 'default', WAITING)
+  renameSync(spool.tmp, `${spool.tmp}.away`)
+  settlement.record(claimed)
+  expect(log).toEqual(['the spool could not be written; the job stays in cur/ and is taken up again'])
+  renameSync(`${spool.tmp}.away`, spool.tmp)
+  settlement.record(claimed)
+  expect(JSON.parse(contentOf(spool, 'cur', 'a.json')).destinations).toEqual({ default: WAITING })
+})
+
+test('a job that somebody has moved or edited is theirs: nothing is written, nothing moved', async () => {
+  const { settlement, claimed, spool, log, ...temp } = bench()
+  const edited = join(spool.cur, 'edited')
+  writeFileSync(edited, readFileSync(join(spool.cur, 'a.json')))
+  renameSync(edited, join(spool.cur, 'a.json'))
+  settlement.update(claimed, 'default', DELIVERED)
+  settlement.record(claimed)
+  settlement.settle(claimed)
+  await settlement.finish()
+  expect([tree(spool), settlement.tally]).toEqual([{ cur: ['a.json'] }, { done: 0, failed: 0 }])
+  expect(log).toEqual(['somebody moved the job away, so it is left where it is'])
+  expect(JSON.parse(contentOf(spool, 'cur', 'a.json')).destinations).toBeUndefined()
+  rmSync(join(spool.cur, 'a.json'))
+  expect(existsSync(join(temp.dir, 'gcroots'))).toBe(true)
+})
