@@ -1,47 +1,26 @@
 // How many requests are under way at a time.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeAll, expect, test } from 'vitest'
-import type { AdaptiveConcurrency, ConcurrencyOptions } from '../../src/transport/adaptive-concurrency.ts'
-import { HttpTransport } from '../../src/transport/http/http-transport.ts'
-import type { Transport } from '../../src/transport/transport.ts'
+import { expect, test } from 'vitest'
+import type { AdaptiveConcurrency } from '../../src/transport/adaptive-concurrency.ts'
 import { TransportFailure } from '../../src/transport/transport-failure.ts'
-import { type MoodyCache, startMoodyCache } from '../support/servers/moody-cache.ts'
 import { MIB, never, put, putText, quickConcurrency } from './bed.ts'
+import { moodyBed } from './moody-bed.ts'
 
-let cache: MoodyCache
-
-beforeAll(async () => {
-  cache = await startMoodyCache()
-  return () => cache.cleanup()
-})
-
-const opened: Transport[] = []
-
-afterEach(() => {
-  cache.calm()
-  for (const transport of opened.splice(0)) transport.close()
-})
-
-/** A way to the cache, and how many requests it makes at a time. */
-function open(options: Partial<ConcurrencyOptions> = {}) {
-  const concurrency = quickConcurrency(options)
-  const transport = new HttpTransport({ to: cache.url, progressTimeoutMs: 20_000, requests: concurrency })
-  opened.push(transport)
-  return { concurrency, transport }
-}
+const bed = moodyBed()
+const { open } = bed
 
 const names = (count: number) => Array.from({ length: count }, (_, at) => `${at}.narinfo`)
 
 test('grows while all goes well', async () => {
-  cache.behave({ delayMs: 100 })
+  bed.cache.behave({ delayMs: 100 })
   const { concurrency, transport } = open({ most: 40 })
   expect(concurrency.window).toBe(16)
   await Promise.all(names(300).map((name) => transport.get(name, never)))
   expect(concurrency.window).toBe(40)
   // On a busy machine some have their answer before the last of them comes in.
-  expect(cache.peak).toBeGreaterThan(25)
-  expect(cache.peak).toBeLessThanOrEqual(40)
+  expect(bed.cache.peak).toBeGreaterThan(25)
+  expect(bed.cache.peak).toBeLessThanOrEqual(40)
 })
 
 test('comes to 256 at the most', async () => {
@@ -58,7 +37,7 @@ test('comes to 256 at the most', async () => {
 })
 
 test('shrinks when the server asks for fewer, and all files come there all the same', async () => {
-  cache.behave({ mostAtOnce: 4, delayMs: 5 })
+  bed.cache.behave({ mostAtOnce: 4, delayMs: 5 })
   const { concurrency, transport } = open()
   let most = 0
   await Promise.all(
@@ -67,8 +46,8 @@ test('shrinks when the server asks for fewer, and all files come there all the s
       most = Math.max(most, concurrency.window)
     }),
   )
-  const refused = cache.seen.filter(({ status }) => status === 503).length
-  expect(cache.seen.filter(({ status }) => status === 201)).toHaveLength(300)
+  const refused = bed.cache.seen.filter(({ status }) => status === 503).length
+  expect(bed.cache.seen.filter(({ status }) => status === 201)).toHaveLength(300)
   expect(refused).toBeGreaterThan(0)
   // 16 at a time without a word would have had three in four refused.
   expect(refused).toBeLessThan(150)
@@ -77,13 +56,13 @@ test('shrinks when the server asks for fewer, and all files come there all the s
 })
 
 test('a storm of 503 that lasts for seconds is sat out', async () => {
-  cache.behave({ status: 503, headers: { 'retry-after': '0' } })
+  bed.cache.behave({ status: 503, headers: { 'retry-after': '0' } })
   const { concurrency, transport } = open()
   const all = Promise.all(names(50).map((name) => putText(transport, name)))
   await sleep(2_500)
-  cache.calm()
+  bed.cache.calm()
   await all
-  expect(cache.count('PUT')).toBeLessThan(200)
+  expect(bed.cache.count('PUT')).toBeLessThan(200)
   expect(concurrency.window).toBeLessThan(16)
 })
 
@@ -103,7 +82,7 @@ test('is halved once for all that were under way together, and down to one', asy
 })
 
 test('what is aborted ends at once, waiting or under way, for the reason that was given', async () => {
-  cache.behave({ stallAfter: 0 })
+  bed.cache.behave({ stallAfter: 0 })
   const { transport } = open({ start: 2 })
   const controller = new AbortController()
   const reason = new Error('enough')
@@ -114,5 +93,5 @@ test('what is aborted ends at once, waiting or under way, for the reason that wa
   controller.abort(reason)
   for (const result of await settled) expect(result).toEqual({ status: 'rejected', reason })
   expect(performance.now() - began).toBeLessThan(500)
-  await expect.poll(() => cache.connections()).toBe(0)
+  await expect.poll(() => bed.cache.connections()).toBe(0)
 })

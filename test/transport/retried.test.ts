@@ -2,50 +2,30 @@
 
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeAll, expect, test } from 'vitest'
-import { type ConcurrencyOptions, retried } from '../../src/transport/adaptive-concurrency.ts'
+import { expect, test } from 'vitest'
+import { retried } from '../../src/transport/adaptive-concurrency.ts'
 import { layered, plainContext } from '../../src/transport/attempt.ts'
-import { HttpTransport } from '../../src/transport/http/http-transport.ts'
-import type { Transport } from '../../src/transport/transport.ts'
 import { TransportFailure } from '../../src/transport/transport-failure.ts'
-import { type MoodyCache, startMoodyCache } from '../support/servers/moody-cache.ts'
 import { openTcpGate } from '../support/servers/tcp-gate.ts'
 import { expectFailure, makeFile, never, put, putText, quickConcurrency, temporaryDirectory } from './bed.ts'
+import { moodyBed, type OpenOptions } from './moody-bed.ts'
 
-let cache: MoodyCache
-
-beforeAll(async () => {
-  cache = await startMoodyCache()
-  return () => cache.cleanup()
-})
-
-const opened: Transport[] = []
-
-afterEach(() => {
-  cache.calm()
-  for (const transport of opened.splice(0)) transport.close()
-})
-
-function open({ to = cache.url, ...options }: Partial<ConcurrencyOptions> & { to?: string } = {}): Transport {
-  const concurrency = quickConcurrency(options)
-  const transport = new HttpTransport({ to, progressTimeoutMs: 20_000, requests: concurrency })
-  opened.push(transport)
-  return transport
-}
+const bed = moodyBed()
+const open = (options?: OpenOptions) => bed.open(options).transport
 
 async function file(size: number) {
   return (await makeFile(join(await temporaryDirectory(), 'file'), size)).body
 }
 
 test.each([500, 502, 503, 504, 429, 408])('a file is sent again after a %i', async (status) => {
-  cache.behave({ status, early: true }, { times: 2 })
+  bed.cache.behave({ status, early: true }, { times: 2 })
   const body = await file(3_000_000)
   expect(await put(open(), 'nar/x', body)).toMatchObject({ sent: body.size })
-  expect(cache.count('PUT')).toBe(3)
+  expect(bed.cache.count('PUT')).toBe(3)
 })
 
 test('when the connection breaks off in the midst of it, and what went out then is not counted', async () => {
-  cache.behave({ dropAfter: 100_000 }, { times: 1 })
+  bed.cache.behave({ dropAfter: 100_000 }, { times: 1 })
   const body = await file(3_000_000)
   const { sent, counts } = await put(open(), 'nar/x', body)
   expect(sent).toBe(body.size)
@@ -53,7 +33,7 @@ test('when the connection breaks off in the midst of it, and what went out then 
 })
 
 test('when the network resets the connection', async () => {
-  const gate = await openTcpGate(cache.port)
+  const gate = await openTcpGate(bed.cache.port)
   gate.fault = { afterBytes: 50_000, how: 'cut' }
   const body = await file(500_000)
   const upload = { name: 'nar/x', contentType: 'x/y', body }
@@ -68,41 +48,41 @@ test('when the network resets the connection', async () => {
 })
 
 test('but not for ever', async () => {
-  cache.behave({ dropAfter: 0 })
+  bed.cache.behave({ dropAfter: 0 })
   await expectFailure(putText(open(), 'x'), { says: /connection broke off/ })
-  expect(cache.count('PUT')).toBe(5)
+  expect(bed.cache.count('PUT')).toBe(5)
 })
 
 test('and not when that is no use', async () => {
-  cache.behave({ status: 403 })
+  bed.cache.behave({ status: 403 })
   await expectFailure(putText(open(), 'x'), { says: /403/, isOfOneFile: true })
-  expect(cache.count('PUT')).toBe(1)
+  expect(bed.cache.count('PUT')).toBe(1)
 })
 
 test('no sooner than Retry-After asks for, and nothing else goes out before', async () => {
-  cache.behave({ status: 503, headers: { 'retry-after': '1' } }, { times: 1 })
+  bed.cache.behave({ status: 503, headers: { 'retry-after': '1' } }, { times: 1 })
   const transport = open()
   const began = performance.now()
   await putText(transport, 'first')
   expect(performance.now() - began).toBeGreaterThan(990)
-  cache.calm()
+  bed.cache.calm()
   const date = new Date(Date.now() + 1900).toUTCString()
-  cache.behave({ status: 429, headers: { 'retry-after': date } }, { times: 1 })
+  bed.cache.behave({ status: 429, headers: { 'retry-after': date } }, { times: 1 })
   const again = performance.now()
   await Promise.all([putText(transport, 'a'), sleep(100).then(() => transport.get('b', never))])
   expect(performance.now() - again).toBeGreaterThan(850)
 })
 
 test('unless Retry-After asks for more patience than there is', async () => {
-  cache.behave({ status: 503, headers: { 'retry-after': '3600' } })
+  bed.cache.behave({ status: 503, headers: { 'retry-after': '3600' } })
   const began = performance.now()
   await expectFailure(putText(open(), 'x'), { says: /overloaded/ })
   expect(performance.now() - began).toBeLessThan(5_000)
-  expect(cache.count('PUT')).toBe(1)
+  expect(bed.cache.count('PUT')).toBe(1)
 })
 
 test('a server that only ever says 503 is given up after a while', async () => {
-  cache.behave({ status: 503 })
+  bed.cache.behave({ status: 503 })
   await expectFailure(putText(open({ patienceMs: 500 }), 'x'), { says: /overloaded.*503/ })
 })
 

@@ -1,54 +1,36 @@
 // A server that takes and sends nothing any more is left alone; one that is slow is not, and our own time is our own.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Attempt, plainContext } from '../../src/transport/attempt.ts'
-import { HttpTransport } from '../../src/transport/http/http-transport.ts'
 import { stallTimeout } from '../../src/transport/stall-timeout.ts'
-import type { Transport } from '../../src/transport/transport.ts'
-import { type MoodyCache, startMoodyCache } from '../support/servers/moody-cache.ts'
-import { expectFailure, MIB, never, put, putText, quickConcurrency, stream } from './bed.ts'
+import { expectFailure, MIB, never, put, putText, stream } from './bed.ts'
+import { moodyBed } from './moody-bed.ts'
 
 const STALLED = /takes and sends nothing any more.*nothing moved for/
 
-let cache: MoodyCache
-
-beforeAll(async () => {
-  cache = await startMoodyCache()
-  return () => cache.cleanup()
-})
-
-const opened: Transport[] = []
-
-afterEach(() => {
-  for (const transport of opened.splice(0)) transport.close()
-  cache.calm()
-})
-
-function open(progressTimeoutMs: number): Transport {
-  const concurrency = quickConcurrency({ attempts: 1 })
-  const transport = new HttpTransport({ to: cache.url, progressTimeoutMs, requests: concurrency })
-  opened.push(transport)
-  return transport
-}
+const bed = moodyBed()
+const open = (progressTimeoutMs: number) => bed.open({ progressTimeoutMs, attempts: 1 }).transport
 
 describe('a server that stalls', () => {
   test.each([
     ['before it reads anything', 0],
     ['in the midst of a file', 100_000],
   ])('%s: the request and its connection are ended', async (_, stallAfter) => {
-    cache.behave({ stallAfter })
+    bed.cache.behave({ stallAfter })
     await expectFailure(put(open(300), 'nar/x', stream(30 * MIB)), { says: STALLED })
-    await expect.poll(() => cache.connections()).toBe(0)
+    await expect.poll(() => bed.cache.connections()).toBe(0)
   })
 
   test('in the midst of an answer', async () => {
-    await putText(open(20_000), 'x.narinfo', 'x'.repeat(100_000))
-    cache.behave({ stallAfter: 10 })
+    const writer = open(20_000)
+    await putText(writer, 'x.narinfo', 'x'.repeat(100_000))
+    writer.close()
+    bed.cache.behave({ stallAfter: 10 })
     const transport = open(300)
     await expectFailure(transport.get('x.narinfo', never), { says: STALLED })
-    for (const one of opened.splice(0)) one.close()
-    await expect.poll(() => cache.connections()).toBe(0)
+    transport.close()
+    await expect.poll(() => bed.cache.connections()).toBe(0)
   })
 })
 
@@ -57,7 +39,7 @@ describe('a slow one is not taken for one', () => {
     ['a stream', stream(12 * MIB)],
     ['a part that is in memory', Buffer.alloc(12 * MIB)],
   ])('%s', async (_, body) => {
-    cache.behave({ bytesPerSecond: 8_000_000 })
+    bed.cache.behave({ bytesPerSecond: 8_000_000 })
     expect(await put(open(1_000), 'nar/x', body)).toMatchObject({ sent: 12 * MIB })
   })
 })

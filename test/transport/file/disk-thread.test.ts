@@ -5,7 +5,6 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -13,31 +12,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { FileTransport } from '../../../src/transport/file/file-transport.ts'
-import { put, putText, stream, temporaryDirectory } from '../bed.ts'
+import { expect, onTestFinished, test } from 'vitest'
+import { put, putText, stream } from '../bed.ts'
+import { fileBed } from './file-bed.ts'
 
 const DAY_MS = 24 * 3_600_000
 
-let dir: string
-
-beforeEach(async () => {
-  dir = await temporaryDirectory()
-})
-
-function open(to = `file://${dir}`): FileTransport {
-  const transport = new FileTransport({ to, progressTimeoutMs: 20_000 })
-  onTestFinished(() => transport.close())
-  return transport
-}
-
-/** What there is below a directory: files only. */
-function filesIn(directory = dir): string[] {
-  return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1))
-    .toSorted()
-}
+const bed = fileBed()
+const { open, filesIn } = bed
 
 test('many small files at once come there, and single ones', async () => {
   const transport = open()
@@ -45,12 +27,12 @@ test('many small files at once come there, and single ones', async () => {
   await Promise.all(names.map((name) => putText(transport, name, name)))
   await putText(transport, 'last', 'last')
   expect(filesIn()).toEqual([...names, 'last'].toSorted())
-  for (const name of names) expect(readFileSync(join(dir, name), 'utf8')).toBe(name)
+  for (const name of names) expect(readFileSync(join(bed.dir, name), 'utf8')).toBe(name)
 })
 
 test('one that can’t come there holds up none of the others', async () => {
   const transport = open()
-  mkdirSync(join(dir, '7'))
+  mkdirSync(join(bed.dir, '7'))
   const names = Array.from({ length: 40 }, (_, at) => `${at}`)
   const results = await Promise.allSettled(names.map((name) => putText(transport, name)))
   expect(results.flatMap(({ status }, at) => (status === 'rejected' ? [at] : []))).toEqual([7])
@@ -58,7 +40,7 @@ test('one that can’t come there holds up none of the others', async () => {
 })
 
 test('what a dead writer left is swept after a day, and what somebody else may be writing is not', async () => {
-  const temporary = join(dir, 'nar/.nix-upload-tmp')
+  const temporary = join(bed.dir, 'nar/.nix-upload-tmp')
   mkdirSync(temporary, { recursive: true })
   for (const [name, ageMs] of [
     ['old', DAY_MS + 60_000],
@@ -75,27 +57,27 @@ test('what a dead writer left is swept after a day, and what somebody else may b
 test('a destination that was emptied while we run is made anew', async () => {
   const transport = open()
   await putText(transport, 'nar/a')
-  rmSync(join(dir, 'nar'), { recursive: true })
+  rmSync(join(bed.dir, 'nar'), { recursive: true })
   await putText(transport, 'nar/b')
-  rmSync(join(dir, 'nar'), { recursive: true })
+  rmSync(join(bed.dir, 'nar'), { recursive: true })
   await put(transport, 'nar/c', stream(1000))
   expect(filesIn()).toEqual(['nar/c'])
 })
 
 test('on a slow disk the files of each filesystem are synced together where they are many', () => {
-  const [bin, log] = [join(dir, 'bin'), join(dir, 'log')]
+  const [bin, log] = [join(bed.dir, 'bin'), join(bed.dir, 'log')]
   mkdirSync(bin)
   writeFileSync(join(bin, 'sync'), `#!/bin/sh\necho "$*" >> '${log}'\nPATH=/usr/bin:/bin exec sync "$@"\n`)
   chmodSync(join(bin, 'sync'), 0o755)
   const elsewhere = join('/dev/shm', `nix-upload-${process.pid}`)
   mkdirSync(elsewhere)
   onTestFinished(() => rmSync(elsewhere, { recursive: true }))
-  mkdirSync(join(dir, 'root'))
-  symlinkSync(elsewhere, join(dir, 'root/nar'))
+  mkdirSync(join(bed.dir, 'root'))
+  symlinkSync(elsewhere, join(bed.dir, 'root/nar'))
   const putFiles = (count: number) => {
     const slowly = ['-f', '-qq', '-o', '/dev/null', '-e', 'inject=fsync:delay_exit=15000']
     const program = [process.execPath, join(import.meta.dirname, 'put-files.ts')]
-    const args = [`file://${dir}/root`, String(count), '100', '1']
+    const args = [`file://${bed.dir}/root`, String(count), '100', '1']
     const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` }
     const { status } = spawnSync('strace', [...slowly, ...program, ...args], { env, stdio: 'ignore' })
     expect(status).toBe(0)
@@ -104,5 +86,5 @@ test('on a slow disk the files of each filesystem are synced together where they
   expect(existsSync(log)).toBe(false)
   putFiles(40)
   const synced = readFileSync(log, 'utf8').trimEnd().split('\n')
-  expect(synced).toEqual([expect.stringMatching(`^-f ${dir}/root/nar/`)])
+  expect(synced).toEqual([expect.stringMatching(`^-f ${bed.dir}/root/nar/`)])
 })

@@ -1,40 +1,13 @@
 // Files in a directory of this machine.
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { FileTransport } from '../../../src/transport/file/file-transport.ts'
-import {
-  digestOf,
-  digestOfBody,
-  expectFailure,
-  MIB,
-  never,
-  put,
-  putText,
-  stream,
-  temporaryDirectory,
-} from '../bed.ts'
+import { expect, test } from 'vitest'
+import { digestOf, digestOfBody, expectFailure, MIB, never, put, putText, stream } from '../bed.ts'
+import { fileBed } from './file-bed.ts'
 
-let dir: string
-
-beforeEach(async () => {
-  dir = await temporaryDirectory()
-})
-
-function open(to = `file://${dir}`): FileTransport {
-  const transport = new FileTransport({ to, progressTimeoutMs: 20_000 })
-  onTestFinished(() => transport.close())
-  return transport
-}
-
-/** What there is below a directory: files only. */
-function filesIn(directory = dir): string[] {
-  return readdirSync(directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(directory.length + 1))
-    .toSorted()
-}
+const bed = fileBed()
+const { open, filesIn } = bed
 
 test('what is put is there, can be asked for, and replaced', async () => {
   const transport = open()
@@ -51,7 +24,7 @@ test('what is put is there, can be asked for, and replaced', async () => {
 
 test.each([0, 1, 5 * MIB])('a stream of %i bytes is there as it was', async (size) => {
   expect(await put(open(), 'nar/x', stream(size))).toMatchObject({ sent: size })
-  expect(await digestOf(join(dir, 'nar/x'))).toBe(await digestOfBody(stream(size)))
+  expect(await digestOf(join(bed.dir, 'nar/x'))).toBe(await digestOfBody(stream(size)))
   expect(filesIn()).toEqual(['nar/x'])
 })
 
@@ -65,7 +38,7 @@ test.each([0, 300_000])('a stream that throws after %i bytes leaves what was the
   await expect(transport.put(upload, never, (count) => counts.push(count))).rejects.toBe(error)
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(0)
   expect(filesIn()).toEqual(['nar/x'])
-  expect(readFileSync(join(dir, 'nar/x'), 'utf8')).toBe('before')
+  expect(readFileSync(join(bed.dir, 'nar/x'), 'utf8')).toBe('before')
 })
 
 test('one that is aborted, or is not as long as was said, leaves nothing', async () => {
@@ -80,12 +53,12 @@ test('one that is aborted, or is not as long as was said, leaves nothing', async
 })
 
 test('the URL is percent-decoded, and its parameters are none of the path', async () => {
-  await putText(open(`file://${dir}/a%20b/%C3%BC?compression=zstd`), 'x.narinfo')
+  await putText(open(`file://${bed.dir}/a%20b/%C3%BC?compression=zstd`), 'x.narinfo')
   expect(filesIn()).toEqual(['a b/ü/x.narinfo'])
 })
 
 test('a file that is far too large is not read', async () => {
-  writeFileSync(join(dir, 'x.narinfo'), Buffer.alloc(MIB + 1))
+  writeFileSync(join(bed.dir, 'x.narinfo'), Buffer.alloc(MIB + 1))
   await expectFailure(open().get('x.narinfo', never), {
     says: /far too large.*x\.narinfo/,
     isOfOneFile: true,
