@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Packer } from '../cache/nar/packer.ts'
 import type { Destination } from '../config/config.ts'
-import { relatedTo } from '../nix/related.ts'
+import { relatedTo } from '../nix/closure-overlap.ts'
 import type { StoreSession } from '../nix/store-session.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import { isPendingAt, type Job, type Place } from '../spool/job.ts'
