@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { NixFailure } from '../../src/nix/failure.ts'
 import { relatedTo } from '../../src/nix/closure-overlap.ts'
+import { NixFailure } from '../../src/nix/failure.ts'
 import { StoreSession } from '../../src/nix/store-session.ts'
 import { everyNix } from '../support/nix-versions.mjs'
 import { makePrivateNix } from '../support/private-nix.ts'
