@@ -61,8 +61,7 @@ describe.each(versions)('with Nix $version', (version) => {
     expect([...own.keys()]).toEqual([...others.keys()])
     expect(own.size).toBe(3 * 3 + 1)
     for (const [name, text] of own) {
-      // Nix 2.8.0 has the keys of a listing in another order.
-      if (name.endsWith('.ls')) expect(JSON.parse(text), name).toEqual(JSON.parse(others.get(name) ?? ''))
+      if (name.endsWith('.ls')) expect(listing(text), name).toEqual(listing(others.get(name) ?? ''))
       else expect(text, name).toBe(others.get(name))
     }
   })
@@ -77,6 +76,13 @@ describe.each(versions)('with Nix $version', (version) => {
     expect(existsSync(join(bed.cache.dir, 'log', basename(drvPath)))).toBe(true)
   })
 })
+
+/** Nix 2.8.0 has the keys of a listing in another order, and from 2.35 on it says of a file that it is not executable. */
+function listing(text: string): unknown {
+  return JSON.parse(text, (key, value: unknown) =>
+    key === 'executable' && value === false ? undefined : value,
+  )
+}
 
 describe.each(versions.slice(-1))('with Nix $version', (version) => {
   test('with the rest remembered, a new path over an old closure takes five requests; without, one sweep', async () => {
