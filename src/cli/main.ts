@@ -34,7 +34,7 @@ export async function main(args: readonly string[]): Promise<void> {
   try {
     await parser(args).parseAsync()
   } catch (error) {
-    fail(isUsageError(error) ? usageError(error.message) : error)
+    await fail(isUsageError(error) ? usageError(error.message) : error)
   }
 }
 
@@ -92,12 +92,13 @@ function withStdin(args: readonly string[]): string[] {
   return args.map((arg, at) => (arg === '-' && at < end ? STDIN : arg))
 }
 
-function fail(error: unknown): void {
+async function fail(error: unknown): Promise<void> {
   if (error instanceof UserError) {
     say(`nix-upload: ${error.message.split('\n').map(printable).join('\n')}`)
     process.exitCode = error.exitCode
   } else if (codeOf(error) !== undefined) {
-    say(`nix-upload: ${printable(wordsOf(error))}`)
+    const { whoMay } = await import('./user.ts')
+    say(`nix-upload: ${printable(wordsOf(error) + (await whoMay(error)))}`)
     process.exitCode = EXIT.failed
   } else {
     say('nix-upload: this is a bug of nix-upload; no job is lost by it. Please report it with what follows:')

@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { NotStartedError, run } from '../util/run-program.ts'
+import { codeOf } from '../util/user-error.ts'
 
 /** A user of this machine. */
 export interface User {
@@ -14,6 +16,20 @@ export async function findUser(key: string): Promise<User | undefined> {
   const [name, , uid, gid, , home] = (await entryOf(key)).trim().split(':')
   if (name === undefined || uid === undefined) return undefined
   return { name, uid: Number(uid), gid: Number(gid), home: home ?? '/' }
+}
+
+/**
+ * Says who may do what the kernel forbade: the owner of the directory that it was to be done in.
+ * @returns To be put behind the error's words; empty where that is no help.
+ */
+export async function whoMay(error: unknown): Promise<string> {
+  const path = error instanceof Error && 'path' in error ? String(error.path) : ''
+  if (codeOf(error) !== 'EACCES' || path === '') return ''
+  const directory = dirname(path)
+  const uid = statSync(directory, { throwIfNoEntry: false })?.uid
+  if (uid === undefined || uid === process.geteuid?.()) return ''
+  const owner = (await findUser(`${uid}`))?.name ?? `user ${uid}`
+  return `; ${directory} belongs to ${owner}: run this as ${owner}${uid === 0 ? '' : ' or as root'}`
 }
 
 async function entryOf(key: string): Promise<string> {

@@ -156,9 +156,13 @@ export class Site {
   }
 }
 
-/** A machine for the running test; taken down at its end. */
-export async function makeSite(version?: NixVersion): Promise<Site> {
-  const nix = await makePrivateNix(version ?? (await newestNix()), { name: 'integration' })
+/**
+ * A machine for the running test; taken down at its end.
+ * @param dir See `PrivateNixOptions`.
+ */
+export async function makeSite(version?: NixVersion, dir?: string): Promise<Site> {
+  const place = dir === undefined ? {} : { dir }
+  const nix = await makePrivateNix(version ?? (await newestNix()), { name: 'integration', ...place })
   const site = new Site(nix, join(nix.dir, 'spool'))
   await mkdir(join(nix.dir, 'tmp'))
   onTestFinished(async () => {

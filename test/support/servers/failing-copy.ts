@@ -3,7 +3,7 @@
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
-import { judge } from '../../../src/nix/blame.ts'
+import { failureOf } from '../../../src/delivery/failure.ts'
 import { copy } from '../../../src/nix/copy.ts'
 import { NixFailure } from '../../../src/nix/failure.ts'
 import type { Blame } from '../../../src/util/verdict.ts'
@@ -74,15 +74,15 @@ export async function expectBlame(
   request: CopyRequest,
   expected: Expected,
 ): Promise<string> {
-  const failure = await upload(nix, request).then(
-    () => undefined,
+  const error = await upload(nix, request).then(
+    () => new Error(`nix copy to ${request.to} succeeded`),
     (error: unknown) => error,
   )
-  if (!(failure instanceof NixFailure)) throw failure ?? new Error(`nix copy to ${request.to} succeeded`)
+  const { verdict, isBug } = failureOf(error) ?? {}
+  if (!verdict || isBug) throw error
   const { says, path, ...rest } = expected
-  const verdict = judge(failure.messages)
-  const seen = failure.messages.join('\n')
-  expect(failure.ended, seen).toBeUndefined()
+  const seen = error instanceof NixFailure ? error.messages.join('\n') : `${error}`
+  expect(error instanceof NixFailure && error.ended, seen).toBeFalsy()
   expect(verdict, seen).toMatchObject({ permanent: false, ...rest })
   expect(verdict.message, seen).toMatch(says)
   expect(verdict.message).toMatch(/^[^\n]{40,500}$/)
