@@ -1,5 +1,4 @@
-import { accessSync, constants as fsConstants } from 'node:fs'
-import { delimiter, join } from 'node:path'
+import { isOnPath } from '../util/is-on-path.ts'
 import { UserError } from '../util/user-error.ts'
 
 /** How archives are compressed. */
@@ -82,15 +81,4 @@ function levelOf(
  */
 export function missingProgram({ by }: Compression): string | undefined {
   return typeof by === 'string' || isOnPath(by.program) ? undefined : by.program
-}
-
-function isOnPath(program: string): boolean {
-  return (process.env.PATH ?? '').split(delimiter).some((directory) => {
-    try {
-      accessSync(join(directory, program), fsConstants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
 }

@@ -1,4 +1,4 @@
-import { judge } from '../nix/blame.ts'
+import { verdictOf } from '../nix/blame.ts'
 import { NixFailure } from '../nix/failure.ts'
 import { NotStartedError } from '../util/run-program.ts'
 import { codeOf, UserError, wordsOf } from '../util/user-error.ts'
@@ -26,7 +26,7 @@ export function failureOf(error: unknown): Failure | undefined {
   if (error instanceof NixFailure) {
     if (error.ended === 'aborted') return undefined
     if (error.ended === 'silent') return atDestination('no sign of life for too long, so it was ended')
-    const verdict = judge(error.messages)
+    const verdict = verdictOf(error)
     const isOfOneFile = error.messages.some((message) => REFUSED_FILE.test(message))
     const isTrouble = error.messages.some((message) => SERVER_TROUBLE.test(message))
     return { verdict, isOfOneFile: isOfOneFile && verdict.blame === 'destination', isTrouble }

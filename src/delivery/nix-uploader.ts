@@ -2,10 +2,9 @@ import type { Packer } from '../cache/nar/packer.ts'
 import { unsignedStays } from '../cache/read-back.ts'
 import { UNCOMPRESSED } from '../config/compression.ts'
 import type { Destination } from '../config/config.ts'
-import { isBinaryCache } from '../config/store-url.ts'
+import { isBinaryCache, schemeOf } from '../config/store-url.ts'
 import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
-import { NixFailure } from '../nix/failure.ts'
-import { invalidPaths, nixVersion } from '../nix/local-store.ts'
+import { invalidPaths } from '../nix/local-store.ts'
 import { CopyProgress } from '../nix/progress.ts'
 import { publicKeyOf } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
@@ -15,9 +14,6 @@ import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { failureOf } from './failure.ts'
 import type { Uploader } from './uploader.ts'
-
-/** 2.8.0, 2.26.3 */
-const NO_S3 = /don't know how to open Nix store (?:with scheme 's3'|'s3:)/
 
 /** Uploads with `nix copy`: everything that Nix has a store URL for. */
 export function nixUploader(
@@ -29,11 +25,7 @@ export function nixUploader(
   const send: Uploader['send'] = async (paths, drvPaths, signal, progress) => {
     const damaged = isBinaryCache(to) ? await damagedAmong(paths, localStore, packer, signal) : new Map()
     const whole = paths.filter((path) => !damaged.has(path))
-    try {
-      if (whole.length > 0) await upload(whole, drvPaths, signal, progress)
-    } catch (error) {
-      throw await withVersion(error)
-    }
+    if (whole.length > 0) await upload(whole, drvPaths, signal, progress)
     return damaged
   }
   const upload = async (
@@ -42,8 +34,6 @@ export function nixUploader(
     signal: AbortSignal,
     progress: UploadProgress,
   ) => {
-    // Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them.
-    if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
     // A binary cache is signed on the way; other stores keep the signatures that the paths come with.
     if (secretKeyFile !== undefined && !isBinaryCache(to)) {
       await signLocally(secretKeyFile, paths, closure, silenceMs, signal)
@@ -98,16 +88,6 @@ function follow(progress: UploadProgress): (line: string) => void {
   }
 }
 
-/** That a Nix can't do S3 is of use to who knows which Nix it is: a service may have another PATH than a person. */
-async function withVersion(error: unknown): Promise<unknown> {
-  if (!(error instanceof NixFailure)) return error
-  if (!error.messages.some((message) => NO_S3.test(message))) return error
-  const message =
-    `${await nixVersion()}, which this service runs, was built without S3 and can't upload there: use the Nix of nixpkgs ` +
-    `or nixos.org, or an http:// or ssh:// way to the bucket; Nix says: ${error.message}`
-  return new UploadFailure({ blame: 'destination', permanent: false, message })
-}
-
 /**
  * Makes sure that the destination has what it was given, with our signature on all of it. What stood there unsigned
  * before is signed in its place.
@@ -122,6 +102,8 @@ async function readBack(
   const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
   const unsigned = await untrustedAt(store, paths, publicKey, closure, signal)
   if (unsigned.length === 0 || secretKeyFile === undefined) return
+  if (schemeOf(store.to) === 'ssh')
+    throw unsignedStays(unsigned, 'ssh:// takes none later on, ssh-ng:// does')
   await signAt(store, secretKeyFile, unsigned, signal).catch((error: unknown) => {
     const failure = failureOf(error)
     throw failure?.isOfOneFile ? unsignedStays(unsigned, failure.verdict.message) : error

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { Destination } from '../config/config.ts'
-import { judge } from '../nix/blame.ts'
+import { verdictOf } from '../nix/blame.ts'
 import { NixFailure } from '../nix/failure.ts'
 import { hasFloatingOutputs } from '../nix/floating-outputs.ts'
 import { outputsOf } from '../nix/local-store.ts'
@@ -95,7 +95,7 @@ async function resolveOutputs(sorting: Sorting, jobs: readonly ClaimedJob[]): Pr
 }
 
 function outputsUnknown(drvPath: string, error: NixFailure): Verdict {
-  const { blame, permanent } = judge(error.messages)
+  const { blame, permanent } = verdictOf(error)
   const message = `the job names no outputs, and Nix can't look them up from ${drvPath}: ${error.message}`
   return { blame: blame === 'destination' ? 'unknown' : blame, permanent, message }
 }

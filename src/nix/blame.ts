@@ -1,6 +1,8 @@
 import { withoutPassword } from '../config/store-url.ts'
+import type { Refusal } from '../util/http-refusal.ts'
 import type { Verdict } from '../util/verdict.ts'
-import { RULES } from './blame-rules.ts'
+import { RULES, type Rule } from './blame-rules.ts'
+import type { NixFailure } from './failure.ts'
 import { findSaying, plain, storePathIn } from './said.ts'
 
 /** Nix and ssh say these beside an error, and some have the very words in them that rules look for. */
@@ -16,20 +18,30 @@ const MAX_LENGTH = 500
 /** What a server said, beyond its status, is often a whole page of HTML. */
 const MAX_BODY = 120
 
+/** Tells whose fault a failed run of Nix was: what was found out counts more than what Nix said. */
+export function verdictOf({ diagnosis, messages }: NixFailure): Verdict {
+  if (diagnosis === undefined) return judge(messages)
+  const { means, permanent = false, ...rest } = diagnosis
+  return { ...rest, permanent, message: sentence(means, withoutNoise(messages).slice(-1)) }
+}
+
 /**
- * Tells whose fault a failed run of Nix was.
+ * Tells from the words alone whose fault a failed run of Nix was.
  * @param messages What Nix said, one line each.
  */
 export function judge(messages: readonly string[]): Verdict {
-  const said = messages.filter((message) => !NOISE.some((pattern) => pattern.test(message)))
-  for (const { says, ofStorePath, blame, permanent, means } of RULES) {
+  const said = withoutNoise(messages)
+  for (const rule of RULES) {
     for (const message of said) {
-      const match = findSaying(says, message)
+      const match = findSaying(rule.says, message)
       const path = storePathIn(match?.[1])
-      if (!match || (ofStorePath && path === undefined)) continue
+      if (!match || (rule.ofStorePath && path === undefined)) continue
+      const meaning = meaningOf(rule, match)
+      if (!meaning) continue
+      const { blame = 'destination', permanent = false, means } = meaning
       // The last message often has the name of what the first one is about.
       const quoted = [...new Set([message, ...said.slice(-1)])]
-      const verdict = { blame, permanent: permanent ?? false, message: sentence(means, quoted, match[0]) }
+      const verdict: Verdict = { blame, permanent, message: sentence(means, quoted, match[0]) }
       return path === undefined ? verdict : { ...verdict, path }
     }
   }
@@ -42,6 +54,15 @@ export function judge(messages: readonly string[]): Verdict {
   return path === undefined ? verdict : { ...verdict, path }
 }
 
+function withoutNoise(messages: readonly string[]): string[] {
+  return messages.filter((message) => !NOISE.some((pattern) => pattern.test(message)))
+}
+
+function meaningOf({ means, blame, permanent }: Rule, match: RegExpExecArray): Refusal | undefined {
+  if (typeof means !== 'string') return means(match)
+  return { means, ...(blame && { blame }), ...(permanent && { permanent }) }
+}
+
 function unknown(messages: readonly string[]): string {
   if (messages.length > 0) return sentence('Nix failed', messages.slice(-3))
   return 'Nix ended without a word, as when it is killed for want of memory: look into the log of the kernel'
@@ -49,6 +70,7 @@ function unknown(messages: readonly string[]): string {
 
 /** One line that fits: of what Nix said, the part around `important` stays. */
 function sentence(means: string, messages: readonly string[], important = ''): string {
+  if (messages.length === 0) return means
   const head = `${means}; Nix says: `
   const said = messages.map(readable).join('; ')
   const room = MAX_LENGTH - head.length

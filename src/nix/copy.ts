@@ -1,3 +1,4 @@
+import { keyFilesIn } from '../config/store-parameters.ts'
 import { isBinaryCache, isNetworkCache, withParameters } from '../config/store-url.ts'
 import { isObject } from '../util/is-object.ts'
 import { type RunOptions, type RunResult, run } from '../util/run-program.ts'
@@ -6,6 +7,7 @@ import { makeCacheHome, removeCacheHome } from './cache-home.ts'
 import { failureOfCopy, refuseOddFiles } from './culprit.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { isProgress } from './messages.ts'
+import { publicKeyOf } from './secret-key.ts'
 
 /** Another store, and how to work with it. */
 export interface RemoteStore {
@@ -58,6 +60,7 @@ function remoteOptions({ netrcFile, silenceMs }: RemoteStore): string[] {
  * @param closure Whether their dependencies go along.
  * @param onLine Called with each line that Nix writes to stderr; without it, Nix isn't asked how far it is.
  * @throws {NixFailure} where not all of them are there afterwards.
+ * @throws {UserError} where a key to sign with can't be read or is none.
  */
 export async function copy(
   store: RemoteStore,
@@ -67,11 +70,12 @@ export async function copy(
   onLine?: (line: string) => void,
 ): Promise<void> {
   refuseOddFiles(paths)
+  refuseBadKeys(store)
   const recursive = closure ? [] : ['--no-recursive']
   const command = onLine ? NIX_COMMAND : NIX_QUIETLY
   const args = [...command, 'copy', '--to', uploadUrl(store), ...recursive, ...paths]
   const result = await runRemote('nix', store, args, signal, onLine)
-  if (result.exitCode !== 0) throw await failureOfCopy(result, paths, closure, signal)
+  if (result.exitCode !== 0) throw await failureOfCopy(result, store.to, paths, closure, signal)
 }
 
 /**
@@ -84,7 +88,14 @@ export async function copyDerivations(
   signal: AbortSignal,
 ): Promise<void> {
   const args = [...NIX_QUIETLY, 'copy', '--derivation', '--to', uploadUrl(store), ...drvPaths]
-  unlessFailed(await runRemote('nix', store, args, signal))
+  const result = await runRemote('nix', store, args, signal)
+  if (result.exitCode !== 0) throw await failureOfCopy(result, store.to, drvPaths, true, signal)
+}
+
+/** Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them. */
+function refuseBadKeys({ to, secretKeyFile }: RemoteStore): void {
+  if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
+  if (isBinaryCache(to)) for (const file of keyFilesIn(to)) publicKeyOf(file)
 }
 
 function uploadUrl({ to, secretKeyFile }: RemoteStore): string {
@@ -104,6 +115,7 @@ export async function signLocally(
   silenceMs: number,
   signal: AbortSignal,
 ): Promise<void> {
+  publicKeyOf(secretKeyFile)
   const recursive = closure ? ['--recursive'] : []
   const args = [...NIX_COMMAND, 'store', 'sign', '--key-file', secretKeyFile, ...recursive, ...paths]
   unlessFailed(await run('nix', args, { silenceMs, signal, isNoise: isProgress }))

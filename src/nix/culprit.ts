@@ -1,10 +1,14 @@
 import { accessSync, constants, lstatSync } from 'node:fs'
+import { schemeOf } from '../config/store-url.ts'
+import { isOnPath } from '../util/is-on-path.ts'
 import type { RunResult } from '../util/run-program.ts'
 import { codeOf } from '../util/user-error.ts'
+import { UNREADABLE, UNSUPPORTED } from './blame-rules.ts'
 import { closureOf } from './closure.ts'
-import { NixFailure } from './failure.ts'
+import { type Diagnosis, gone, NixFailure, ofJob } from './failure.ts'
+import { nixVersion } from './local-store.ts'
 import { messagesOf } from './messages.ts'
-import { isOddFile } from './odd-file.ts'
+import { findSaying, NO_S3 } from './said.ts'
 import { StoreSession } from './store-session.ts'
 
 /**
@@ -13,43 +17,44 @@ import { StoreSession } from './store-session.ts'
  */
 export function refuseOddFiles(paths: readonly string[]): void {
   const odd = paths.find(isOddFile)
-  if (odd !== undefined) throw new NixFailure([unsupported(odd)], undefined)
+  if (odd !== undefined) throw new NixFailure([], undefined, unsupported(odd))
 }
 
 /**
- * Why a copy failed: where the store or the disk tells, that comes first, and what Nix says behind it.
+ * Why a copy failed: the store and the disk are asked, and what Nix says counts where they don't tell.
+ * @param to The URL of the destination.
  * @param closure Whether dependencies were to go along.
  */
 export async function failureOfCopy(
   result: RunResult,
+  to: string,
   paths: readonly string[],
   closure: boolean,
   signal: AbortSignal,
 ): Promise<NixFailure> {
   const said = messagesOf(result.lines)
   if (result.ended === 'aborted' || signal.aborted) return new NixFailure(said, 'aborted')
+  const lacking = await lackingFor(to, said)
+  if (lacking !== undefined) return new NixFailure(said, undefined, lacking)
   const culprit = await findCulprit(paths, closure, signal).catch((error: unknown) => {
     // A store that can't be asked is why the copy failed, too.
     if (!(error instanceof NixFailure)) throw error
+    return undefined
   })
-  return culprit === undefined
-    ? new NixFailure(said, result.ended)
-    : new NixFailure([culprit, ...said], undefined)
+  return new NixFailure(said, culprit === undefined ? result.ended : undefined, culprit)
 }
 
-/** What is wrong with the first path that something is wrong with, in words of Nix's, which `judge` knows. */
+/** What is wrong with the first path that something is wrong with. */
 async function findCulprit(
   paths: readonly string[],
   closure: boolean,
   signal: AbortSignal,
-): Promise<string | undefined> {
+): Promise<Diagnosis | undefined> {
   const store = new StoreSession()
   try {
     const valid = new Set((await store.objects(paths, signal)).map(({ path }) => path))
     const invalid = paths.find((path) => !valid.has(path))
-    if (invalid !== undefined) {
-      return `path '${invalid}' is required, but there is no substituter that can build it`
-    }
+    if (invalid !== undefined) return gone(invalid)
     const all = closure ? (await closureOf(store, paths, signal)).map(({ path }) => path) : paths
     return all.map(complaintAbout).find((complaint) => complaint !== undefined)
   } finally {
@@ -57,19 +62,52 @@ async function findCulprit(
   }
 }
 
-function complaintAbout(path: string): string | undefined {
+function complaintAbout(path: string): Diagnosis | undefined {
   if (isOddFile(path)) return unsupported(path)
   const stats = lstatSync(path, { throwIfNoEntry: false })
-  if (!stats) return `getting status of '${path}': No such file or directory`
+  if (!stats) return filesGone(path)
   if (stats.isSymbolicLink()) return undefined
   try {
     accessSync(path, constants.R_OK)
     return undefined
   } catch (error) {
-    return codeOf(error) === 'EACCES' ? `opening file '${path}': Permission denied` : undefined
+    return codeOf(error) === 'EACCES' ? unreadable(path) : undefined
   }
 }
 
-function unsupported(path: string): string {
-  return `file '${path}' has an unsupported type`
+/** What is missing on this machine to get to a destination. */
+async function lackingFor(to: string, said: readonly string[]): Promise<Diagnosis | undefined> {
+  const scheme = schemeOf(to)
+  if (/^ssh/.test(scheme) && !isOnPath('ssh')) {
+    const means =
+      'there is no ssh on the PATH of this service: install the OpenSSH client, or add it to the PATH'
+    return { blame: 'destination', means }
+  }
+  if (scheme !== 's3' || !said.some((message) => findSaying(NO_S3, message))) return undefined
+  // Which Nix it is, since a service may have another PATH than a person.
+  const means =
+    `${await nixVersion()}, which this service runs, was built without S3 and can't upload there: leave out via = "nix", ` +
+    'or use the Nix of nixpkgs or nixos.org'
+  return { blame: 'destination', means }
+}
+
+function filesGone(path: string): Diagnosis {
+  return ofJob(
+    path,
+    `Nix takes ${path} for valid, but its files are gone from the disk: run nix-store --repair-path on it, or build it again, then requeue the job`,
+  )
+}
+
+function unreadable(path: string): Diagnosis {
+  return ofJob(path, `${path}: ${UNREADABLE}`)
+}
+
+function unsupported(path: string): Diagnosis {
+  return ofJob(path, `${path}: ${UNSUPPORTED}`)
+}
+
+/** Whether there is something at a path that is no file, no directory and no symlink. */
+function isOddFile(path: string): boolean {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  return stats !== undefined && !(stats.isFile() || stats.isDirectory() || stats.isSymbolicLink())
 }

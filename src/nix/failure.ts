@@ -1,17 +1,29 @@
 import type { RunResult } from '../util/run-program.ts'
 import { messagesOf } from './messages.ts'
 
+/** Why Nix failed, as it was found out without its words. */
+export interface Diagnosis {
+  blame: 'job' | 'destination'
+  permanent?: true
+  /** What is wrong, and what to check or to do; names the path. */
+  means: string
+  /** The store path it is about, if it is about one. */
+  path?: string
+}
+
 /** How a run of Nix failed, in its own words, one message a line. */
 export class NixFailure extends Error {
   override name = 'NixFailure'
   readonly messages: readonly string[]
   /** Set where it was ended from here. */
   readonly ended: RunResult['ended']
+  readonly diagnosis: Diagnosis | undefined
 
-  constructor(messages: readonly string[], ended: RunResult['ended']) {
-    super(messages.join('; '))
+  constructor(messages: readonly string[], ended: RunResult['ended'], diagnosis?: Diagnosis) {
+    super(messages.join('; ') || diagnosis?.means)
     this.messages = messages
     this.ended = ended
+    this.diagnosis = diagnosis
   }
 }
 
@@ -24,4 +36,15 @@ export function unlessEnded(error: unknown): void {
 export function unlessFailed(result: RunResult): RunResult {
   if (result.exitCode === 0) return result
   throw new NixFailure(messagesOf(result.lines), result.ended)
+}
+
+/** What a store path that is not valid is a failure of. */
+export function gone(path: string): Diagnosis {
+  const means = `${path} is not in the store any more (garbage-collected?): build it again, then requeue the job`
+  return ofJob(path, means)
+}
+
+/** A failure of whatever job has a path, for good. */
+export function ofJob(path: string, means: string): Diagnosis {
+  return { blame: 'job', permanent: true, means, path }
 }

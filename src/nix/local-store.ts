@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { type RunOptions, run } from '../util/run-program.ts'
-import { unlessFailed } from './failure.ts'
+import { gone, NixFailure, unlessEnded, unlessFailed } from './failure.ts'
 
 /** Queries of the local store answer in milliseconds; one that hangs (a stuck nix-daemon) must not hang us. */
 export const QUERY_TIMEOUT_MS = 120_000
@@ -35,10 +35,16 @@ export async function invalidPaths(paths: readonly string[], signal?: AbortSigna
 
 /**
  * Looks up the outputs of a derivation.
- * @throws {NixFailure} where the derivation isn't in the store.
+ * @throws {NixFailure} where the derivation isn't in the store, which is its diagnosis then.
  */
 export async function outputsOf(drvPath: string, signal?: AbortSignal): Promise<string[]> {
-  return [...lines(await query(['--query', '--outputs', drvPath], signal))]
+  try {
+    return [...lines(await query(['--query', '--outputs', drvPath], signal))]
+  } catch (error) {
+    unlessEnded(error)
+    const isGone = error instanceof NixFailure && (await invalidPaths([drvPath], signal)).has(drvPath)
+    throw isGone ? new NixFailure(error.messages, undefined, gone(drvPath)) : error
+  }
 }
 
 /** `nix-store`, not `nix path-info`: it says the same in every version of Nix. */

@@ -34,3 +34,8 @@ export const IGNORES_HOOK: readonly Saying[] = [
   // 2.8 says it among its debugging messages only.
   ['all', /ignoring the client-specified setting post-build-hook/i],
 ]
+
+/** Nix was built without S3. */
+export const NO_S3: readonly Saying[] = [
+  ['2.8 2.26 Lix', /don.?t know how to open Nix store (?:with scheme )?s3/i],
+]

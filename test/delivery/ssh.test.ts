@@ -56,6 +56,23 @@ describe.each(versions)('with Nix $version', (version) => {
     expect((await signedAt(site, 'local', closure, 'far.example-1')).sort()).toEqual(closure.sort())
   })
 
+  test('ssh: verify reports what somebody else left there unsigned', async () => {
+    const site = await makeSite(version)
+    const { secretKeyFile } = await site.nix.keyPair('far.example-1')
+    const { ssh } = await remoteNix(site.nix, 'remote', { settings: ['require-sigs = false'] })
+    await queueApp(site)
+    const drain = async (more: string) => {
+      const destination = `[[destination]]\nto = "${ssh}"\nmax-attempts = 1\n${more}`
+      const config = await site.configured(destination)
+      return site.run(['drain', ...config], { env: { NIX_SSHOPTS: server.sshopts() } })
+    }
+    expect(await drain('')).toMatchObject({ exitCode: 0 })
+    await site.run(['requeue', ...site.names('done')])
+    const { exitCode, stderr } = await drain(`secret-key-file = "${secretKeyFile}"\nverify = true\n`)
+    expect(exitCode).toBe(1)
+    expect(stderr).toMatch(/does not take our signature on .*ssh:\/\/ takes none later on, ssh-ng:\/\/ does/)
+  })
+
   test('local?root= takes a signed closure, or no closure but what it has the dependencies of', async () => {
     const site = await makeSite(version)
     const key = await site.nix.keyPair('near.example-1')

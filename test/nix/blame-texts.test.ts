@@ -8,7 +8,6 @@ import type { Blame } from '../../src/util/verdict.ts'
 
 const LIB = '/nix/store/ql3skgg9xkklhnyr3wb8zz8i6vymhasz-lib'
 const APP = '/nix/store/ph0j155nfcqyh638y20ym2y8a4wy33y3-app'
-const DRV = '/nix/store/3qh464vjgdy4pxw5d1ah3anf7f15ixqw-app.drv'
 const URL = 'http://cache:8080'
 const NAR = `${URL}/nar/1idf1hhlg76m6l28xzfxqpsn0lxb100b3wp33ykgpk155gw9bj5r.nar.zst`
 
@@ -70,57 +69,6 @@ function sshNg(...said: string[]): Case['says'] {
 
 const JOB: Case[] = [
   {
-    when: 'a path is not in the store',
-    blame: 'job',
-    permanent: true,
-    path: LIB,
-    remedy: /build it again, then requeue/,
-    says: { all: [`path '${LIB}' is required, but there is no substituter that can build it`] },
-  },
-  {
-    when: 'a path is not in the store, seen by a user that nix-daemon does not trust',
-    blame: 'job',
-    permanent: true,
-    path: LIB,
-    remedy: /build it again/,
-    says: {
-      '2.26.3': [
-        "warning: ignoring the client-specified setting 'download-attempts', because it is a restricted setting and you are not a trusted user",
-        "warning: ignoring the client-specified setting 'stalled-download-timeout', because it is a restricted setting and you are not a trusted user",
-        `path '${LIB}' is required, but there is no substituter that can build it`,
-      ],
-    },
-  },
-  {
-    when: 'the outputs of a derivation that is gone are looked up',
-    blame: 'job',
-    permanent: true,
-    path: DRV,
-    remedy: /build it again/,
-    says: {
-      '2.8.0': [`path '${DRV}' does not exist and cannot be created`],
-      '2.34.8': [`path '${DRV}' is required, but there is no substituter that can build it`],
-    },
-  },
-  {
-    when: 'a derivation that is gone is uploaded',
-    blame: 'job',
-    permanent: true,
-    path: DRV,
-    remedy: /build it again/,
-    says: { '2.8.0': [`path '${DRV}' is not a valid store path`] },
-  },
-  {
-    when: 'a dependency is not in a binary cache, with --no-recursive',
-    blame: 'job',
-    path: APP,
-    remedy: /whole closures/,
-    says: {
-      all: [`cannot add '${APP}' to the binary cache because the reference '${LIB}' is not valid`],
-      'Lix 2.95.3': [`cannot add '${APP}' to the binary cache because the reference '${LIB}' does not exist`],
-    },
-  },
-  {
     when: 'a dependency is not in a store, with --no-recursive',
     blame: 'job',
     path: LIB,
@@ -136,37 +84,6 @@ const JOB: Case[] = [
     path: LIB,
     remedy: /garbage-collected here/,
     says: { 'Lix 2.95.3': [`path '${LIB}' does not exist in the store`] },
-  },
-  {
-    when: 'the files of a valid path are gone',
-    blame: 'job',
-    permanent: true,
-    path: LIB,
-    remedy: /--repair-path/,
-    says: {
-      '2.8.0': [`getting status of '${LIB}': No such file or directory`],
-      '2.26.3': [`path '/${LIB}' does not exist`],
-      '2.34.8': [`path '${LIB}/' does not exist`],
-      '2.35.2': [`opening file "${LIB}": No such file or directory`],
-      'Lix 2.95.3': [`getting status of '${LIB}': No such file or directory`],
-    },
-  },
-  {
-    when: 'the files of a valid path are gone, to ssh-ng://',
-    blame: 'job',
-    permanent: true,
-    path: LIB,
-    remedy: /--repair-path/,
-    says: {
-      '2.8.0': [
-        'error (ignored): error: reached end of FramedSource',
-        `getting status of '${LIB}': No such file or directory`,
-      ],
-      '2.26.3': [
-        'error (ignored): error: writing to file: Bad file descriptor',
-        `path '/${LIB}' does not exist`,
-      ],
-    },
   },
   {
     when: 'a file of a valid path was changed, to local?root=',
@@ -258,32 +175,9 @@ const JOB: Case[] = [
       'HTTP error 413 response body: <html> <head><title>413 Request Entity Too Large</title></head> <body> <center><h1>413 Request Entity Too Large</h1></center> <hr><center>nginx/1.22.1</center> </body> </html>',
     ),
   },
-  {
-    when: 'S3 limits the size of a file',
-    blame: 'job',
-    permanent: true,
-    remedy: /exclude/,
-    says: {
-      '2.34.8': [
-        `unable to upload '${NAR}': HTTP error 400 response body: <Error><Code>EntityTooLarge</Code><Message>Your proposed upload exceeds the maximum allowed object size.</Message></Error>`,
-      ],
-    },
-  },
 ]
 
 const SETTINGS: Case[] = [
-  {
-    when: 'Nix was built without S3',
-    blame: 'destination',
-    remedy: /use a Nix that can/,
-    says: {
-      '2.8.0': [
-        "don't know how to open Nix store 's3://bucket?endpoint=cache:9000&scheme=http&compression=zstd'",
-      ],
-      '2.26.3': ["don't know how to open Nix store with scheme 's3'"],
-      'Lix 2.95.3': ["don't know how to open Nix store 's3://bucket?region=eu-west-1&compression=zstd'"],
-    },
-  },
   {
     when: 'the URL has an unknown scheme',
     blame: 'destination',
@@ -324,7 +218,7 @@ const SETTINGS: Case[] = [
   {
     when: 'the URL asks for an unknown compression',
     blame: 'destination',
-    remedy: /parameter in the URL/,
+    remedy: /the values of its parameters/,
     says: {
       '2.8.0': ["unknown compression method 'foo'"],
       '2.34.8': ["option 'compression' has invalid value 'foo'", "Try 'nix --help' for more information."],
@@ -355,51 +249,6 @@ const SETTINGS: Case[] = [
     says: { all: [`'${URL}' does not appear to be a binary cache`] },
   },
   {
-    when: 'secret-key-file holds something else',
-    blame: 'destination',
-    remedy: /secret half/,
-    says: { '2.8.0': ['secret key is corrupt'], '2.26.3': ['key is corrupt'], '2.34.8': ['key is corrupt'] },
-  },
-  {
-    when: 'secret-key-file holds a public key',
-    blame: 'destination',
-    remedy: /secret half/,
-    says: { all: ['secret key is not valid'] },
-  },
-  {
-    when: 'secret-key-file holds no base 64',
-    blame: 'destination',
-    remedy: /secret half/,
-    says: { all: ["invalid character in Base64 string: ''"] },
-  },
-  {
-    when: 'secret-key-file is a directory',
-    blame: 'destination',
-    remedy: /secret half/,
-    says: {
-      '2.8.0': ['reading from file: Is a directory'],
-      '2.34.8': ['read of 65536 bytes: Is a directory'],
-    },
-  },
-  {
-    when: 'secret-key-file is not there',
-    blame: 'destination',
-    remedy: /secret-key-file/,
-    says: {
-      '2.8.0': ["opening file '/etc/nix/key.secret': No such file or directory"],
-      '2.34.8': ['opening file "/etc/nix/key.secret": No such file or directory'],
-    },
-  },
-  {
-    when: 'secret-key-file may not be read',
-    blame: 'destination',
-    remedy: /secret-key-file/,
-    says: {
-      '2.8.0': ["opening file '/etc/nix/key.secret': Permission denied"],
-      '2.34.8': ['opening file "/etc/nix/key.secret": Permission denied'],
-    },
-  },
-  {
     when: 'the destination does not trust the signing key',
     blame: 'destination',
     path: APP,
@@ -415,23 +264,6 @@ const SETTINGS: Case[] = [
     blame: 'destination',
     remedy: /trusted-users/,
     says: { '2.8.0': ['you are not privileged to add signatures'] },
-  },
-  {
-    when: 'a build log goes to ssh://',
-    blame: 'destination',
-    remedy: /ssh-ng/,
-    says: {
-      all: [
-        "Build log storage and retrieval not supported by store 'ssh://cache'",
-        "Try 'nix --help' for more information.",
-      ],
-    },
-  },
-  {
-    when: 'paths are signed at ssh://',
-    blame: 'destination',
-    remedy: /ssh-ng/,
-    says: { all: ["operation 'addSignatures' is not supported by store 'ssh://cache'"] },
   },
   {
     when: 'nix-daemon is not there, or was killed',
@@ -668,7 +500,7 @@ const ANSWERS: Case[] = [
   {
     when: 'there is no such bucket',
     blame: 'destination',
-    remedy: /bucket/,
+    remedy: /path in the URL.*NoSuchBucket/,
     says: {
       '2.34.8': [
         `unable to upload '${URL}/bucket/nix-cache-info': HTTP error 404 response body: <?xml version="1.0"?><Error><Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message></Error>`,
@@ -734,7 +566,7 @@ const ANSWERS: Case[] = [
       ],
     },
   },
-  ...[500, 502, 503, 504, 507].map(
+  ...[500, 502, 503, 504].map(
     (status): Case => ({
       when: `the server has trouble of its own (${status})`,
       blame: 'destination',
@@ -780,15 +612,6 @@ const SSH: Case[] = [
     blame: 'destination',
     remedy: /authorized_keys/,
     says: ssh('root@127.0.0.1: Permission denied (publickey).'),
-  },
-  {
-    when: 'there is no ssh',
-    blame: 'destination',
-    remedy: /OpenSSH/,
-    says: {
-      '2.8.0': ["unable to execute 'ssh': No such file or directory", "cannot connect to '127.0.0.1'"],
-      '2.34.8': ["Could not find executable 'ssh'", "failed to start SSH connection to '127.0.0.1'"],
-    },
   },
   {
     when: 'there is no Nix at the other end',

@@ -1,49 +1,9 @@
-import { type Meaning, TransportFailure } from '../transport-failure.ts'
+import { refusalOf } from '../../util/http-refusal.ts'
+import { type Meaning, type Retry, TransportFailure } from '../transport-failure.ts'
 import type { Answer } from './answer.ts'
 
-const ONE = { isOfOneFile: true } as const
-
-/** What a server's refusal means; 5xx that are not here mean trouble of its own. */
-const MEANINGS: Readonly<Record<number, Meaning>> = {
-  401: {
-    means:
-      'the destination does not know us: check the login, in netrc-file, where the machine is the host name without the port',
-  },
-  403: {
-    ...ONE,
-    means: 'the destination does not let us write: check the login (netrc-file) and its rights there',
-  },
-  404: {
-    means: 'the server knows no such place to upload to: check the path in the URL of this destination',
-  },
-  405: {
-    means: 'the server does not take uploads in this way: it must allow PUT (dav_methods PUT in nginx)',
-  },
-  407: { means: 'a proxy on the way wants a login: check http_proxy and https_proxy of this service' },
-  408: { retry: 'soon', means: 'the destination waited too long for us: check the network' },
-  411: {
-    means: 'the server does not take uploads in this way: it must allow PUT (dav_methods PUT in nginx)',
-  },
-  413: {
-    ...ONE,
-    blame: 'job',
-    permanent: true,
-    means:
-      'the destination refuses a file of this size: raise its limit (client_max_body_size of nginx) and requeue the job, or exclude such paths',
-  },
-  429: {
-    retry: 'slower',
-    means: 'the destination asks for fewer requests; nothing to do unless it stays so: then raise its limit',
-  },
-  501: {
-    means: 'the server does not take uploads in this way: it must allow PUT (dav_methods PUT in nginx)',
-  },
-  503: {
-    retry: 'slower',
-    means: 'the destination is overloaded or down for maintenance: look into the log of that server',
-  },
-  507: { ...ONE, isTrouble: true, means: 'the disk of the destination is full: make room there' },
-}
+/** Whether what was refused is asked for again; see `Retry`. */
+const RETRIES: Readonly<Record<number, Retry>> = { 408: 'soon', 429: 'slower', 503: 'slower', 507: 'never' }
 
 /**
  * What a server's answer means, other than a good one.
@@ -58,15 +18,8 @@ export function httpFailure({ status, headers, body }: Answer, what: string): Tr
 }
 
 function meaningOf(status: number): Meaning {
-  const known = MEANINGS[status]
-  if (known) return known
-  if (status >= 500) {
-    const means =
-      'the destination has trouble of its own (its disk may be full): look into the log of that server'
-    return { ...ONE, isTrouble: true, retry: 'soon', means }
-  }
-  if (status >= 400) return { ...ONE, means: 'the destination refuses the upload' }
-  return { means: 'the server sends us elsewhere, and not to an end: give the final URL as this destination' }
+  const refusal = refusalOf(status) ?? { isOfOneFile: true, means: 'the destination refuses the upload' }
+  return { ...refusal, retry: RETRIES[status] ?? (status >= 500 && status !== 501 ? 'soon' : 'never') }
 }
 
 /**

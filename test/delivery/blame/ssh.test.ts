@@ -73,6 +73,21 @@ describe.each(await everyNix())('a machine behind ssh, with $name', (version) =>
     }
   })
 
+  test('ends Nix without a word', async () => {
+    const mute = await executable(join(nix.dir, 'mute'), '#!/bin/sh\nexit 1\n')
+    for (const scheme of ['ssh', 'ssh-ng']) {
+      const to = `${scheme}://127.0.0.1?remote-program=${mute}`
+      await expectBlame(nix, { to, paths: app, env: env() }, { blame, says: /try it by hand with ssh/ })
+    }
+  })
+
+  test('can not be asked, as there is no ssh here', async () => {
+    for (const to of [remote.ssh, remote.sshNg]) {
+      const request = { to, paths: app, path: version.bin }
+      await expectBlame(nix, request, { blame, says: /no ssh on the PATH/ })
+    }
+  })
+
   test('has another store directory', async () => {
     const other = await executable(
       join(nix.dir, 'other-store'),

@@ -18,6 +18,8 @@ export interface CopyRequest {
   secretKeyFile?: string
   netrcFile?: string
   env?: Record<string, string>
+  /** Where programs but Nix are looked for. */
+  path?: string
   /** How long Nix waits for a server that says nothing; 10 by default, much more than any other needs. */
   patienceSeconds?: number
   /** After so long without a sign of life Nix is ended. */
@@ -57,7 +59,7 @@ export async function upload(nix: PrivateNix, request: CopyRequest): Promise<voi
   const command = [...(request.within ?? []), join(nix.version.bin, 'nix')].map(quoted).join(' ')
   const options = impatience(request.patienceSeconds ?? 10)
   await executable(join(shim, 'nix'), `#!/bin/sh\nexec ${command} "$@" ${options}\n`)
-  const env = { ...nix.env, ...request.env, PATH: `${shim}:${nix.env.PATH}` }
+  const env = { ...nix.env, ...request.env, PATH: `${shim}:${request.path ?? nix.env.PATH}` }
   await withEnvironment(env, () =>
     copy(
       { to, secretKeyFile, netrcFile, silenceMs: request.silenceMs ?? SILENCE_MS },

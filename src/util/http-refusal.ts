@@ -1,0 +1,65 @@
+/** What an HTTP status means that is not a good one. */
+export interface Refusal {
+  blame?: 'job'
+  permanent?: true
+  isOfOneFile?: true
+  isTrouble?: true
+  /** What is wrong, and what to check or to do. */
+  means: string
+}
+
+const ONE = { isOfOneFile: true } as const
+
+const NO_UPLOADS: Refusal = {
+  means:
+    'the server does not take uploads in this way: it must allow HEAD and PUT (dav_methods PUT in nginx)',
+}
+
+const REFUSALS: Readonly<Record<number, Refusal>> = {
+  401: {
+    means:
+      'the destination does not know us: check the login, in netrc-file, where the machine is the host name without the port',
+  },
+  403: {
+    ...ONE,
+    means:
+      'the destination does not let us write: check the login (netrc-file, or the AWS keys) and its rights there',
+  },
+  404: {
+    means: 'the server knows no such place to upload to: check the path in the URL of this destination',
+  },
+  405: NO_UPLOADS,
+  407: { means: 'a proxy on the way wants a login: check http_proxy and https_proxy of this service' },
+  408: { means: 'the destination waited too long for us: check the network' },
+  411: NO_UPLOADS,
+  413: {
+    ...ONE,
+    blame: 'job',
+    permanent: true,
+    means:
+      'the destination refuses a file of this size: raise its limit (client_max_body_size of nginx) and requeue the job, or exclude such paths',
+  },
+  429: {
+    means: 'the destination asks for fewer requests; nothing to do unless it stays so: then raise its limit',
+  },
+  501: NO_UPLOADS,
+  503: { means: 'the destination is overloaded or down for maintenance: look into the log of that server' },
+  507: { ...ONE, isTrouble: true, means: 'the disk of the destination is full: make room there' },
+}
+
+/**
+ * Tells what a server's refusal means, whoever asked.
+ * @param status Of HTTP.
+ * @returns undefined where the status alone doesn't tell, as 400.
+ */
+export function refusalOf(status: number): Refusal | undefined {
+  const known = REFUSALS[status]
+  if (known) return known
+  if (status >= 500) {
+    const means =
+      'the destination has trouble of its own (its disk may be full): look into the log of that server'
+    return { ...ONE, isTrouble: true, means }
+  }
+  if (status < 300 || status >= 400) return undefined
+  return { means: 'the server sends us elsewhere, and not to an end: give the final URL as this destination' }
+}
