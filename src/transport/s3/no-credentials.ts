@@ -56,7 +56,7 @@ async function whyProcessFailed({ name, settings }: AwsProfile): Promise<string 
     const { exitCode, stdout, lines, ended } = await run('/bin/sh', ['-c', program], {
       silenceMs: SILENCE_MS,
     })
-    const words = lines.slice(-3).join('; ').slice(-300)
+    const words = lines.slice(-3).join('; ').slice(-200)
     const saying = words === '' ? ' and says nothing on stderr' : `: ${words}`
     if (ended !== undefined) return `it is silent for more than ${SILENCE_MS / 1000} s${saying}`
     if (exitCode !== 0)
