@@ -18,6 +18,8 @@ const TEST_PACKAGES = {
   strace: 'strace',
   patchelf: 'patchelf',
   'nginx-light': 'nginx',
+  curl: 'curl',
+  tinyproxy: 'tinyproxy',
   'openssh-server': 'sshd',
   dash: 'dash',
   busybox: 'busybox',

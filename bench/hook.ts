@@ -46,7 +46,8 @@ process.on('exit', () => rmSync(dir, { recursive: true, force: true }))
 process.on('SIGINT', () => process.exit(130))
 const spool = join(dir, 'spool')
 const gcroots = join(dir, 'gcroots')
-for (const path of [spool, gcroots, join(spool, 'tmp'), join(spool, 'new')]) mkdirSync(path)
+const built = join(dir, `${'1'.repeat(32)}-hello-2.12.1`)
+for (const path of [spool, gcroots, join(spool, 'tmp'), join(spool, 'new'), built]) mkdirSync(path)
 
 const environment = {
   PATH: '/usr/bin:/bin',
@@ -54,7 +55,7 @@ const environment = {
   NIX_UPLOAD_GCROOTS: gcroots,
   NIX_UPLOAD_STRICT: '1',
   DRV_PATH: `/nix/store/${'0'.repeat(32)}-hello-2.12.1.drv`,
-  OUT_PATHS: `/nix/store/${'1'.repeat(32)}-hello-2.12.1`,
+  OUT_PATHS: built,
 }
 
 const empty = measure(0)

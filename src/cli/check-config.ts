@@ -2,6 +2,7 @@ import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { DEFAULT_CONFIG_FILE } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { refuseMissingPrograms } from '../config/missing-programs.ts'
+import { refuseProxies } from '../transport/proxy-refusal.ts'
 import { withCommon } from './options.ts'
 import { print, printable } from './print.ts'
 
@@ -21,6 +22,7 @@ export async function handler(
   const config = await loadConfig({ config: path }, {})
   const destinations = config.destinations.map(({ name, to }) => `  ${name}: ${printable(to)}\n`)
   refuseMissingPrograms(config.destinations)
+  refuseProxies(config.destinations)
   for (const warning of config.warnings) process.stderr.write(`${printable(warning)}\n`)
   await print(`${printable(path)} is valid. Destinations:\n${destinations.join('')}`)
 }

@@ -10,6 +10,7 @@ import {
 } from './config.ts'
 import { withCredentials } from './credential.ts'
 import { destinationOf, simpleDestination } from './destination.ts'
+import { misspeltParameter } from './nix-store-parameters.ts'
 import { retiredKeys } from './retired-keys.ts'
 import type { ConfigFile } from './schema.ts'
 import { parameterProblem } from './store-parameters.ts'
@@ -47,10 +48,15 @@ export async function loadConfig(
       withCredentials(destination, env.CREDENTIALS_DIRECTORY),
     )
   const { to, secretKeyFile: _, ...withoutTo } = overrides
+  const destinations = configured(overrides)
+  const misspelt = destinations.flatMap(({ name, to: url, command }) => {
+    const warning = command ? undefined : misspeltParameter(url)
+    return warning === undefined ? [] : [`destination "${name}": ${warning}`]
+  })
   return {
     spool,
     gcroots: env.NIX_UPLOAD_GCROOTS ?? file?.gcroots ?? DEFAULTS.gcroots,
-    destinations: configured(overrides),
+    destinations,
     others: to === undefined || !file?.destination ? [] : configured(withoutTo),
     rescanMs: file?.['rescan-interval'] ?? DEFAULTS.rescanMs,
     stopGraceMs: file?.['stop-grace'] ?? DEFAULTS.stopGraceMs,
@@ -62,7 +68,7 @@ export async function loadConfig(
     packJobs: file?.['pack-jobs'] ?? DEFAULTS.packJobs,
     ...(file?.['max-rate'] === undefined ? {} : { maxRate: file['max-rate'] }),
     ...(file ? { source: path } : {}),
-    warnings: file ? retiredKeys(file).map((warning) => `${path}: ${warning}`) : [],
+    warnings: [...(file ? retiredKeys(file).map((warning) => `${path}: ${warning}`) : []), ...misspelt],
   }
 }
 

@@ -23,6 +23,7 @@ const OF_CACHES: Readonly<Record<string, Use>> = {
   'local-nar-cache': 'reader',
   'path-info-cache-size': 'reader',
   priority: 'reader',
+  store: 'nix',
   'system-features': 'reader',
   trusted: 'reader',
   'want-mass-query': 'reader',

@@ -5,6 +5,7 @@ import { refuseMissingPrograms } from '../config/missing-programs.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { storeDirectory } from '../nix/local-store.ts'
 import { openSpool } from '../spool/layout.ts'
+import { refuseProxies } from '../transport/proxy-refusal.ts'
 import { sayStuckLock, takeLock } from './lock.ts'
 import { Loop, type LoopResult } from './loop.ts'
 import type { Standing } from './notify.ts'
@@ -30,6 +31,7 @@ export interface Beside {
 export async function serveBeside(config: Config, log: Logger): Promise<Beside> {
   refuseMissingCredentials(config.destinations)
   refuseMissingPrograms(config.destinations)
+  refuseProxies(config.destinations)
   const spool = openSpool(config.spool)
   const roots = new GcRoots(config.gcroots)
   const storeDir = await storeDirectory()

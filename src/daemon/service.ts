@@ -9,6 +9,7 @@ import { sweepCacheHomes } from '../nix/cache-home.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import { storeDirectory } from '../nix/local-store.ts'
 import { openSpool, type Spool } from '../spool/layout.ts'
+import { refuseProxies } from '../transport/proxy-refusal.ts'
 import { EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import type { Exporter } from './exporter.ts'
 import { sayStuckLock, takeLock } from './lock.ts'
@@ -40,6 +41,7 @@ export async function serve(
   refuseOddCache(config)
   refuseMissingCredentials(config.destinations)
   refuseMissingPrograms(config.destinations)
+  refuseProxies(config.destinations)
   const spool = openSpool(config.spool)
   const roots = new GcRoots(config.gcroots)
   prepareRoots(roots, log)

@@ -3,6 +3,7 @@ import { CacheWriter } from '../cache/cache-writer.ts'
 import type { Packer } from '../cache/nar/packer.ts'
 import { Upstream } from '../cache/upstream.ts'
 import type { Destination } from '../config/config.ts'
+import { networkSettings } from '../nix/network-settings.ts'
 import type { StoreSession } from '../nix/store-session.ts'
 import { createTransport } from '../transport/create-transport.ts'
 import type { Rates } from '../transport/rates.ts'
@@ -31,12 +32,19 @@ function cacheUploader(destination: Destination, { store, packer, rates, log }: 
   const isUrl = (upstream: string) => upstream.includes('://')
   const caches = skipUpstream
     .filter(isUrl)
-    .map((url) => [url, createTransport({ to: url, progressTimeoutMs })] as const)
+    .map((url) => [url, createTransport({ to: url, network: networkSettings, progressTimeoutMs })] as const)
   const keyNames = skipUpstream.filter((upstream) => !isUrl(upstream))
   const writer = new CacheWriter(destination, {
     store,
     packer,
-    transport: createTransport({ to, netrcFile, progressTimeoutMs, limits: rates.for(name), onWarning }),
+    transport: createTransport({
+      to,
+      netrcFile,
+      network: networkSettings,
+      progressTimeoutMs,
+      limits: rates.for(name),
+      onWarning,
+    }),
     upstream: new Upstream(keyNames, new Map(caches), presenceAgeMs, onWarning),
     onWarning,
   })

@@ -6,21 +6,38 @@ import { storeInfo } from './store-info.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
 
+/** A setting of Nix's, as text; of a list, its words. */
+export interface Setting {
+  value: string
+  defaultValue: string
+}
+
+/** `machine`: what nix.conf says, as nix-daemon reads it; `user`: with what this user and the environment add to that. */
+type Whose = 'machine' | 'user'
+
 /**
- * The value of a setting of Nix's; of a list, its words.
- * @param whose `machine`: what nix.conf says, as nix-daemon reads it; `user`: with what this user adds to that.
+ * All settings of Nix's, by name.
  * @throws {NixFailure} where the configuration can't be read.
  */
-export async function setting(name: string, whose: 'machine' | 'user'): Promise<string> {
+export async function settings(whose: Whose): Promise<ReadonlyMap<string, Setting>> {
   const env = whose === 'machine' ? { NIX_CONFIG: '', NIX_USER_CONF_FILES: '/dev/null' } : {}
   const options = { env, silenceMs: QUERY_TIMEOUT_MS }
   // `show-config` up to 2.19, an alias with a warning later.
   let result = await run('nix', [...NIX_COMMAND, 'config', 'show', '--json'], options)
   if (result.exitCode !== 0) result = await run('nix', [...NIX_COMMAND, 'show-config', '--json'], options)
-  const value: unknown = JSON.parse(unlessFailed(result).stdout)
-  const entry = isObject(value) ? value[name] : undefined
-  const found: unknown = isObject(entry) ? entry.value : undefined
-  return Array.isArray(found) ? found.join(' ') : String(found ?? '')
+  const all: unknown = JSON.parse(unlessFailed(result).stdout)
+  const entries = Object.entries(isObject(all) ? all : {})
+  return new Map(entries.map(([name, entry]) => [name, isObject(entry) ? settingOf(entry) : settingOf({})]))
+}
+
+/** The value of one of them; empty where this Nix doesn't know it. */
+export async function setting(name: string, whose: Whose): Promise<string> {
+  return (await settings(whose)).get(name)?.value ?? ''
+}
+
+function settingOf({ value, defaultValue }: Record<string, unknown>): Setting {
+  const text = (each: unknown) => (Array.isArray(each) ? each.join(' ') : String(each ?? ''))
+  return { value: text(value), defaultValue: text(defaultValue) }
 }
 
 /** The files of the keys that Nix itself signs with what it builds. None where Nix can't be asked: others say that. */

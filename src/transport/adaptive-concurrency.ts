@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { NetworkSettings } from '../config/network-settings.ts'
 import { waitAfter } from '../util/backoff.ts'
 import { FifoQueue } from '../util/fifo-queue.ts'
 import type { Layer } from './attempt.ts'
@@ -38,6 +39,8 @@ const MOST_ATTEMPTS = 40
  */
 export class AdaptiveConcurrency {
   readonly #options: ConcurrencyOptions
+  /** It may become less. */
+  #most: number
   #window: number
   #isProbing = true
   #inFlight = 0
@@ -51,6 +54,13 @@ export class AdaptiveConcurrency {
   constructor(options: Partial<ConcurrencyOptions> = {}) {
     this.#options = { ...DEFAULTS, ...options }
     this.#window = this.#options.start
+    this.#most = this.#options.most
+  }
+
+  /** From now on there are no more than `most` in flight. */
+  limitTo(most: number): void {
+    this.#most = Math.min(this.#most, most)
+    this.#window = Math.min(this.#window, this.#most)
   }
 
   /** How many requests may be in flight now. */
@@ -125,7 +135,7 @@ export class AdaptiveConcurrency {
   #grow(): void {
     this.#lastSuccess = performance.now()
     if (this.#inFlight < this.window) return
-    this.#window = Math.min(this.#options.most, this.#window + (this.#isProbing ? 1 : 1 / this.#window))
+    this.#window = Math.min(this.#most, this.#window + (this.#isProbing ? 1 : 1 / this.#window))
   }
 
   /** @param began When the request began that the server didn't want. */
@@ -164,6 +174,10 @@ function isForWantOfRoom({ retry }: TransportFailure, attempt: number): boolean 
 }
 
 /** Has attempts wait for their turn, and makes those again that failed, where that helps. */
-export function retried(concurrency: AdaptiveConcurrency): Layer {
-  return (inner) => (attempt, context) => concurrency.run(() => inner(attempt, context), context.signal)
+export function retried(concurrency: AdaptiveConcurrency, settings?: () => Promise<NetworkSettings>): Layer {
+  return (inner) => async (attempt, context) => {
+    const { connections } = (await settings?.()) ?? {}
+    if (connections !== undefined) concurrency.limitTo(connections)
+    return await concurrency.run(() => inner(attempt, context), context.signal)
+  }
 }

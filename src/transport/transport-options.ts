@@ -1,3 +1,4 @@
+import type { NetworkSettings } from '../config/network-settings.ts'
 import { AdaptiveConcurrency, retried } from './adaptive-concurrency.ts'
 import { type Attempts, layered } from './attempt.ts'
 import { counted } from './byte-counter.ts'
@@ -8,8 +9,10 @@ import { stallTimeout } from './stall-timeout.ts'
 export interface TransportOptions {
   /** The store URL of the destination, as configured. */
   to: string
-  /** Credentials for http; without it, Nix's own netrc file. */
+  /** Credentials for http; without it, those in the netrc file of `network`. */
   netrcFile?: string | undefined
+  /** What Nix goes by. It is asked for once there is something to connect to. */
+  network?: (() => Promise<NetworkSettings>) | undefined
   /** A request is ended when next to nothing has moved for so long. */
   progressTimeoutMs: number
   /** Each of them holds for what goes out. The destination's own comes first, what it shares with others behind. */
@@ -21,9 +24,14 @@ export interface TransportOptions {
 }
 
 /** What is done around each request over a network. */
-export function attemptsFor({ requests, limits = [], progressTimeoutMs }: TransportOptions): Attempts {
+export function attemptsFor({
+  requests,
+  limits = [],
+  progressTimeoutMs,
+  network,
+}: TransportOptions): Attempts {
   return layered(
-    retried(requests ?? new AdaptiveConcurrency()),
+    retried(requests ?? new AdaptiveConcurrency(), network),
     counted(),
     rateLimited(limits),
     stallTimeout(progressTimeoutMs),

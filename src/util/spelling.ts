@@ -1,7 +1,9 @@
-/** The known word that an unknown one was likely meant to be: one that differs by two letters at most. */
+/** The known word that an unknown one was likely meant to be: the nearest of those that differ by two letters at most. */
 export function nearest(unknown: string, known: readonly string[]): string | undefined {
   const folded = unknown.toLowerCase().replaceAll('_', '-')
-  return known.find((word) => word === folded) ?? known.find((word) => distance(word, folded) <= 2)
+  const all = known.map((word) => ({ word, edits: distance(word, folded) }))
+  const [first] = all.filter(({ edits }) => edits <= 2).sort((a, b) => a.edits - b.edits)
+  return first?.word
 }
 
 /** Levenshtein's edit distance. */

@@ -47,6 +47,29 @@ describe('check-config', () => {
     expect([exitCode, stdout]).toEqual([78, ''])
   })
 
+  test('and drain refuse a proxy that only Nix can use, in the same words', async () => {
+    const dir = tempDir()
+    const file = join(dir, 'config.toml')
+    writeFileSync(file, '[[destination]]\nto = "https://cache.example"\n')
+    const run = (args: string[], env: Record<string, string>) =>
+      runProgram(process.execPath, [LAUNCHER, ...args], { cwd: dir, env })
+    const socks = { all_proxy: 'socks5://me:secret@proxy:1080', NIX_UPLOAD_SPOOL: join(dir, 'spool') }
+    for (const args of [
+      ['check-config', file],
+      ['drain', '--config', file],
+    ]) {
+      const { stderr, exitCode } = await run(args, socks)
+      expect(stderr).toMatch(/destination "default": all_proxy names a proxy at socks5:.*via = "nix"/)
+      expect(stderr).not.toContain('secret')
+      expect(exitCode).toBe(78)
+    }
+    expect(readdirSync(dir)).toEqual(['config.toml'])
+    const isExempt = await run(['check-config', file], { ...socks, no_proxy: 'example' })
+    expect(isExempt).toMatchObject({ exitCode: 0 })
+    writeFileSync(file, '[[destination]]\nto = "https://cache.example"\nvia = "nix"\n')
+    expect(await run(['check-config', file], socks)).toMatchObject({ exitCode: 0 })
+  })
+
   test('of no file says so and exits with 78', async () => {
     const { stderr, exitCode } = await check('', 'missing.toml')
     expect(stderr).toMatch(

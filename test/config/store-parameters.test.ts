@@ -72,6 +72,26 @@ test.each([
   expect(await complaint(destination(to))).toContain(problem)
 })
 
+test.each([
+  ['ssh://host?compres=true', 'ssh; did you mean "compress"?'],
+  ['ssh-ng://host?remote_program=x', 'ssh-ng; did you mean "remote-program"?'],
+  ['local?rot=/mnt', 'local; did you mean "root"?'],
+  ['unix:///socket?max-connection=1', 'unix; did you mean "max-connections"?'],
+])('what Nix would ignore in %s is taken, with a warning', async (to, says) => {
+  const { warnings } = await loadConfig({ to }, {})
+  expect(warnings).toEqual([expect.stringMatching(/^destination "default": Nix will ignore the parameter /)])
+  expect(warnings[0]).toContain(says)
+})
+
+test.each([
+  'ssh-ng://host?compress=true&ssh-key=/key&port=2222&max-connections=2',
+  'ssh://host?something-of-a-newer-nix=1',
+  'local?root=/mnt&require-sigs=false',
+  'unix:///socket?root=/mnt',
+])('%s is taken as it is', async (to) => {
+  expect((await loadConfig({ to }, {})).warnings).toEqual([])
+})
+
 test('the keys of a URL are all that it names', () => {
   expect(keyFilesIn('http://cache?secret-key=/a&secret-keys=/b,/c%20/d')).toEqual(['/a', '/b', '/c', '/d'])
 })

@@ -1,7 +1,7 @@
 // Uploads to binary caches over http: nginx as people have it, and S3.
 
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { makeSite } from '../integration/site.ts'
@@ -9,6 +9,8 @@ import { hasS3 } from '../support/nix-versions.mjs'
 import { startMoodyCache } from '../support/servers/moody-cache.ts'
 import { startNginx } from '../support/servers/nginx.ts'
 import { versions } from './bed.ts'
+
+const CERTIFICATE = join(import.meta.dirname, '../support/servers/self-signed.pem')
 
 describe.each(versions)('with Nix $version', (version) => {
   test('nginx that wants a login takes what comes with a netrc file', async () => {
@@ -35,6 +37,29 @@ describe.each(versions)('with Nix $version', (version) => {
     const closure = (await site.nix.run('nix-store', ['-qR', ...outPaths])).stdout.split('\n')
     expect(closure.map((path) => site.isCached(path, nginx.root))).toEqual([true, true])
     expect(existsSync(join(nginx.root, 'nix-cache-info'))).toBe(true)
+  })
+
+  test('what nix.conf says of certificates and logins holds for uploads', async () => {
+    const site = await makeSite(version)
+    await site.makeSpool()
+    const server = await startMoodyCache({ tls: true, login: { user: 'builder', password: 'secret' } })
+    onTestFinished(() => server.cleanup())
+    const netrc = join(site.nix.dir, 'users')
+    await writeFile(netrc, 'machine 127.0.0.1 login builder password secret\n')
+    const [path = ''] = await site.paths(1)
+    await site.enqueue([path])
+    const args = ['drain', '--to', server.url]
+    // Nix 2.8 knows no setting for certificates, and looks at the variable alone.
+    const isOld = version.version.startsWith('2.8')
+    const env: Record<string, string> = isOld ? { NIX_SSL_CERT_FILE: CERTIFICATE } : {}
+    expect(await site.run(args, { env })).toMatchObject({ exitCode: 75 })
+
+    const conf = join(site.nix.confDir, 'nix.conf')
+    const trust = isOld ? '' : `ssl-cert-file = ${CERTIFICATE}\n`
+    await writeFile(conf, `${await readFile(conf, 'utf8')}netrc-file = ${netrc}\n${trust}`)
+    const { exitCode, stderr } = await site.run(args, { env })
+    expect(exitCode, stderr).toBe(0)
+    expect(site.isCached(path, server.dir)).toBe(true)
   })
 
   test('S3 by Nix itself takes uploads, or the error says which Nix this is and what would help', async () => {

@@ -14,14 +14,26 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
 import { type RunResult, runProgram } from '../support/run.ts'
 
 export const HOOK = join(import.meta.dirname, '../../bin/nix-upload-hook')
 
-export const HELLO = `/nix/store/${'1'.repeat(32)}-hello-2.12.1`
-export const HELLO_DOC = `/nix/store/${'2'.repeat(32)}-hello-2.12.1-doc`
-export const HELLO_DRV = `/nix/store/${'0'.repeat(32)}-hello-2.12.1.drv`
+/** A store of empty files, since the hook looks whether a path is there. It is never the machine's own. */
+export const STORE = realpathSync(mkdtempSync(join(tmpdir(), 'nix-upload-store-')))
+chmodSync(STORE, 0o755)
+afterAll(() => rmSync(STORE, { recursive: true }))
+
+/** Puts an empty store path there. */
+export function built(name: string): string {
+  const path = join(STORE, name)
+  writeFileSync(path, '')
+  return path
+}
+
+export const HELLO = built(`${'1'.repeat(32)}-hello-2.12.1`)
+export const HELLO_DOC = built(`${'2'.repeat(32)}-hello-2.12.1-doc`)
+export const HELLO_DRV = built(`${'0'.repeat(32)}-hello-2.12.1.drv`)
 
 /** What a job of that name's file is called. */
 export const JOB_OF_HELLO = /^\d{8}T\d{6}Z-[0-9a-f]{12}-hello-2\.12\.1\.json$/

@@ -46,6 +46,19 @@ describe.each(await everyNix())('with $name', (version) => {
     expect(distrusting.stderr).toMatch(/sign/)
   })
 
+  test('what is built into another store is not queued, and Nix says so', { timeout: 60_000 }, async () => {
+    const site = await makeSite(version)
+    await site.makeSpool()
+    const into = ['--store', `local?root=${site.nix.dir}/chroot`, '--no-out-link']
+    // A build in there sees nothing of this machine that it isn't given.
+    const args = [...into, '--option', 'sandbox-paths', '/bin /lib /lib64 /usr']
+    const hookEnv = { ...site.env, NIX_STORE_DIR: '/nix/store' }
+    const { stderr } = await site.nix.build({ name: 'elsewhere' }, { hook: HOOK, hookEnv, args })
+    expect(stderr).toMatch(/nix-upload: not queued: \S+-elsewhere\.drv: not in the store here, so built into/)
+    expect(site.counts()).toEqual({ new: 0, cur: 0, done: 0, failed: 0 })
+    expect(site.roots()).toEqual([])
+  })
+
   test('what Nix signed as it built it keeps that signature, beside ours', { timeout: 60_000 }, async () => {
     const site = await makeSite(version)
     await site.makeSpool()

@@ -76,7 +76,7 @@ export function spoilt(text: fc.Arbitrary<string>, edits = 3): fc.Arbitrary<stri
   )
 }
 
-export const names = fc.constantFrom(
+export const NAMES = [
   'hello-2.12.1',
   'x',
   '-rf',
@@ -86,7 +86,8 @@ export const names = fc.constantFrom(
   '=',
   '?a=b',
   `n${'x'.repeat(210)}`,
-)
+]
+export const names = fc.constantFrom(...NAMES)
 export const goodPaths = names.map(storePath)
 export const paths = fc.oneof(
   { weight: 3, arbitrary: goodPaths },

@@ -5,7 +5,7 @@
 // A few seconds with fixed seeds; ten minutes with PROOF=1, or FUZZ_MINUTES=…; SEED=… for one that was printed.
 
 import { writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { stringify } from 'smol-toml'
 import { expect, test } from 'vitest'
@@ -28,9 +28,9 @@ import { readReport } from '../../src/spool/report.ts'
 import { parseDuration } from '../../src/util/duration.ts'
 import { parseSize } from '../../src/util/size.ts'
 import { EXIT, UserError } from '../../src/util/user-error.ts'
-import { type Bed, bed, left, NOTHING, runHook, theJob } from '../hook/bed.ts'
-import { STORE, tempDir } from '../spool/temp-spool.ts'
-import { goodPaths, jobs, paths, spoilt, TOML, urls } from './fuzz-input.ts'
+import { type Bed, bed, built, STORE as HOOK_STORE, left, NOTHING, runHook, theJob } from '../hook/bed.ts'
+import { STORE, storePath, tempDir } from '../spool/temp-spool.ts'
+import { goodPaths, jobs, NAMES, paths, spoilt, TOML, urls } from './fuzz-input.ts'
 import { evidence, IS_WHOLE } from './share.ts'
 
 const MINUTES = Number(process.env.FUZZ_MINUTES ?? (IS_WHOLE ? 10 : 1 / 15))
@@ -264,13 +264,16 @@ test('what the hook is given', TIMEOUT, async () => {
     fc.array(paths, { maxLength: 3 }).map((all) => all.join(' ')),
     spoilt(goodPaths),
   )
-  const given = fc.record({
-    OUT_PATHS: outputs,
-    DRV_PATH: fc.oneof(
-      fc.constant(''),
-      paths.map((path) => `${path}.drv`),
-    ),
-  })
+  const derivations = fc.oneof(
+    fc.constant(''),
+    paths.map((path) => `${path}.drv`),
+  )
+  for (const path of NAMES.map(storePath)) {
+    built(basename(path))
+    built(`${basename(path)}.drv`)
+  }
+  const inStore = (text: string) => text.replaceAll(STORE, HOOK_STORE)
+  const given = fc.record({ OUT_PATHS: outputs.map(inStore), DRV_PATH: derivations.map(inStore) })
   const isText = ({ OUT_PATHS, DRV_PATH }: { OUT_PATHS: string; DRV_PATH: string }) =>
     !`${OUT_PATHS}${DRV_PATH}`.includes('\0')
   await fuzz(

@@ -3,7 +3,7 @@ import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { publicKeyOf } from '../../src/nix/secret-key.ts'
-import { noCredentials } from '../../src/transport/s3/s3-failure.ts'
+import { noCredentials } from '../../src/transport/s3/no-credentials.ts'
 import { userName } from '../../src/util/user-name.ts'
 
 /** In no passwd file, as the user of many a container. Takes root. */
@@ -34,10 +34,12 @@ test('also where the key can’t be read', () => {
   )
 })
 
-test('also where S3 finds no credentials, and has no home to look in', () => {
+test('also where S3 finds no credentials, and has no home to look in', async () => {
   asUserWithoutName()
   vi.stubEnv('HOME', undefined)
   onTestFinished(() => void vi.unstubAllEnvs())
   const error = Object.assign(new Error('Could not load'), { name: 'CredentialsProviderError' })
-  expect(String(noCredentials(error))).toMatch(/the user 54321 of this service.*write ~\/\.aws\/credentials/)
+  expect(String(await noCredentials(error, undefined))).toMatch(
+    /the user 54321 of this service.*write ~\/\.aws\/credentials/,
+  )
 })

@@ -6,6 +6,7 @@ import type { Destination } from '../../config/config.ts'
 import { fileOf, isNetworkCache, schemeOf } from '../../config/store-url.ts'
 import { failureOf } from '../../delivery/failure.ts'
 import { missingAt } from '../../nix/copy.ts'
+import { networkSettings } from '../../nix/network-settings.ts'
 import { createTransport } from '../../transport/create-transport.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
@@ -84,7 +85,13 @@ async function network(
   const onWarning = (message: string) => {
     checks.push(warn(name, message, `Give ${user} the right to read there, too`))
   }
-  const transport = createTransport({ to, netrcFile, progressTimeoutMs: PATIENCE_MS, onWarning })
+  const transport = createTransport({
+    to,
+    netrcFile,
+    network: networkSettings,
+    progressTimeoutMs: PATIENCE_MS,
+    onWarning,
+  })
   const signal = AbortSignal.timeout(PATIENCE_MS)
   try {
     const there = await transport.get(CACHE_INFO, signal)

@@ -1,6 +1,7 @@
 import { isSignedWith, narinfoName, parseNarInfo } from '../../cache/narinfo.ts'
 import type { Destination } from '../../config/config.ts'
 import { missingAt } from '../../nix/copy.ts'
+import { networkSettings } from '../../nix/network-settings.ts'
 import { unsignedAt } from '../../nix/path-info.ts'
 import type { StoreObject } from '../../nix/store-server.ts'
 import { untrustedAt } from '../../nix/verify.ts'
@@ -45,7 +46,13 @@ async function readNarInfos(
 ): Promise<Found> {
   const found: Found = { gone: [], unsigned: [] }
   // Whether it may be read is said of the destination.
-  const transport = createTransport({ to, netrcFile, progressTimeoutMs: PATIENCE_MS, onWarning: () => {} })
+  const transport = createTransport({
+    to,
+    netrcFile,
+    network: networkSettings,
+    progressTimeoutMs: PATIENCE_MS,
+    onWarning: () => {},
+  })
   try {
     for (const { path, contentAddress } of objects) {
       const info = parseNarInfo((await transport.get(narinfoName(path), signal)) ?? '')

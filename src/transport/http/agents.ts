@@ -1,90 +1,123 @@
-import { existsSync, readFileSync } from 'node:fs'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Dispatcher } from 'undici'
-import { UserError, wordsOf } from '../../util/user-error.ts'
-
-/** Where Nix looks for CA certificates when no variable says where. */
-const CA_FILES = [
-  '/etc/ssl/certs/ca-certificates.crt',
-  '/nix/var/nix/profiles/default/etc/ssl/certs/ca-bundle.crt',
-]
+import type { NetworkSettings } from '../../config/network-settings.ts'
+import { proxyFor, proxyProblem } from '../../config/proxy.ts'
+import { UserError } from '../../util/user-error.ts'
+import { caCertificates } from './ca-certificates.ts'
 
 /** A host that doesn't answer at all would hold up a request for minutes. */
-export const CONNECT_MS = 15_000
+const CONNECT_MS = 15_000
 /** Where a name has several addresses; a quarter of a second, Node's default, is less than some round trips. */
 const NEXT_ADDRESS_MS = 3_000
 
-const PROXY_VARIABLES = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY']
-
-/** The connections to a destination, kept for the next request. */
-export interface Agents {
-  http: HttpAgent
-  https: HttpsAgent
-  /** Connections of undici's. None where there is a proxy: it doesn't agree with curl on which of the variables counts. */
+/** How requests get to a server; connections are kept for the next request. */
+export interface Way {
+  /** Node's own. */
+  agent: HttpAgent
+  /** undici's. None where there is a proxy. */
   dispatcher(): Promise<Dispatcher | undefined>
-  /** Ends idle connections. */
-  close(): void
+  /** How long a connection may take. */
+  connectMs: number
+}
+
+/** What connections to a destination are made with. */
+export interface AgentsOptions {
+  /** Asked once there is something to connect to. */
+  settings?: (() => Promise<NetworkSettings>) | undefined
+  /** CA certificates that come before those of the settings. */
+  caFile?: (() => Promise<string | undefined>) | undefined
+  env?: NodeJS.ProcessEnv
 }
 
 /**
- * Makes agents that go through the proxy which http_proxy, https_proxy and no_proxy name, and trust the certificates
- * that Nix trusts: those of NIX_SSL_CERT_FILE or SSL_CERT_FILE, or else the system's.
- * @throws {UserError} where the file of a variable can't be read.
+ * The connections to a destination, and to where it sends us. They go through the proxies that curl, and so Nix, would use, and
+ * trust the certificates that Nix trusts.
  */
-export function makeAgents(env: NodeJS.ProcessEnv = process.env): Agents {
-  const options = {
-    keepAlive: true,
-    // The one used last is the least likely to have been closed by the server.
-    scheduling: 'lifo' as const,
-    proxyEnv: env,
-    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
+export class Agents {
+  readonly #options: AgentsOptions
+  readonly #closed = new AbortController()
+  readonly #agents: HttpAgent[] = []
+  /** By origin. */
+  readonly #ways = new Map<string, Promise<Way>>()
+
+  constructor(options: AgentsOptions = {}) {
+    this.#options = options
   }
-  const ca = caCertificates(env)
-  const http = new HttpAgent(options)
-  const https = new HttpsAgent({ ...options, ...(ca === undefined ? {} : { ca }) })
-  const hasProxy = PROXY_VARIABLES.some((name) => env[name])
-  let dispatcher: Promise<Dispatcher> | undefined
-  const closed = new AbortController()
-  const close = () => {
-    http.destroy()
-    https.destroy()
-    closed.abort()
+
+  /** @throws {UserError} where the proxy or the CA certificates can't be used. */
+  to(url: URL): Promise<Way> {
+    const { origin } = url
+    const known = this.#ways.get(origin)
+    if (known) return known
+    const way = this.#find(url)
+    this.#ways.set(origin, way)
+    // What was in the way may be mended the next time.
+    way.catch(() => this.#ways.delete(origin))
+    return way
   }
-  return {
-    http,
-    https,
-    async dispatcher() {
-      if (hasProxy) return undefined
+
+  /** Ends idle connections. */
+  close(): void {
+    for (const agent of this.#agents) agent.destroy()
+    this.#closed.abort()
+  }
+
+  async #find(url: URL): Promise<Way> {
+    const { settings, caFile, env = process.env } = this.#options
+    const problem = proxyProblem(url, env)
+    if (problem !== undefined) throw new UserError(problem)
+    const proxy = proxyFor(url, env)?.url
+    const { connectTimeoutMs: connectMs = CONNECT_MS, ...others } = (await settings?.()) ?? {}
+    const isSecure = url.protocol === 'https:'
+    const ca = isSecure ? await caCertificates((await caFile?.()) ?? others.caFile, env) : undefined
+    const trust = ca === undefined ? {} : { ca }
+    const options = {
+      keepAlive: true,
+      // The one used last is the least likely to have been closed by the server.
+      scheduling: 'lifo' as const,
+      autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
+      // Which hosts have a proxy was settled above.
+      ...(proxy === undefined ? {} : { proxyEnv: { http_proxy: proxy, https_proxy: proxy } }),
+    }
+    const agent = isSecure ? new HttpsAgent({ ...options, ...trust }) : new HttpAgent(options)
+    this.#agents.push(agent)
+    let made: Promise<Dispatcher> | undefined
+    const dispatcher = async () => {
+      if (proxy !== undefined) return undefined
       // Where it can't be loaded, for want of memory, say, it is tried again.
-      dispatcher ??= makeDispatcher(ca, closed.signal).catch((error: unknown) => {
-        dispatcher = undefined
-        throw error
-      })
-      return await dispatcher
-    },
-    close,
+      made ??= makeDispatcher({ ...trust, timeout: connectMs, signal: this.#closed.signal }).catch(
+        (error: unknown) => {
+          made = undefined
+          throw error
+        },
+      )
+      return await made
+    }
+    return { agent, dispatcher, connectMs }
   }
 }
 
 /**
  * undici is loaded where it is needed: it takes as long as some hundred requests.
- * @param signal Ends all connections. undici's own `destroy` leaves those that are still being made.
+ * @param how Its signal ends all connections. undici's own `destroy` leaves those that are still being made.
  */
-async function makeDispatcher(ca: string | undefined, signal: AbortSignal): Promise<Dispatcher> {
+async function makeDispatcher(how: {
+  ca?: string
+  timeout: number
+  signal: AbortSignal
+}): Promise<Dispatcher> {
   const { Agent, buildConnector } = await import('undici')
   const connect = buildConnector({
-    signal,
-    timeout: CONNECT_MS,
+    ...how,
     autoSelectFamily: true,
     autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
-    ...(ca === undefined ? {} : { ca }),
   })
   return new Agent({
     connect: (options, callback) => {
       // Node connects all the same where a signal was aborted before, and undici makes a new connection for a request that
       // was aborted at the end.
-      if (signal.aborted) callback(closed(), null)
+      if (how.signal.aborted) callback(closed(), null)
       else connect(options, callback)
     },
     // Whoever asks has a patience of their own.
@@ -95,16 +128,4 @@ async function makeDispatcher(ca: string | undefined, signal: AbortSignal): Prom
 
 function closed(): Error {
   return Object.assign(new Error('no connections are made any more'), { code: 'ECONNABORTED' })
-}
-
-function caCertificates(env: NodeJS.ProcessEnv): string | undefined {
-  const file = env.NIX_SSL_CERT_FILE || env.SSL_CERT_FILE || CA_FILES.find((path) => existsSync(path))
-  if (file === undefined) return undefined
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    throw new UserError(
-      `the CA certificates of NIX_SSL_CERT_FILE or SSL_CERT_FILE can't be read: ${wordsOf(error)}`,
-    )
-  }
 }

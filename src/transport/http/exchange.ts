@@ -6,18 +6,19 @@ import { UnaskedContinue, undiciExchange } from './undici-exchange.ts'
 /**
  * Makes one http request. Small ones, of which there are three a path, take undici a third of the time that they take
  * Node's own client.
- * @throws A system error where no answer came.
+ * @throws A system error where no answer came; a UserError where the proxy or the CA certificates can't be used.
  */
 export async function exchange(wanted: HttpRequest): Promise<Answer> {
-  const { body, agents } = wanted
-  if (body !== undefined && !(body instanceof Uint8Array)) return await nodeExchange(wanted)
+  const { url, body, agents } = wanted
+  const way = await agents.to(url)
+  if (body !== undefined && !(body instanceof Uint8Array)) return await nodeExchange(wanted, way)
   // Only Node's own client knows of `Expect: 100-continue`.
-  const dispatcher = wanted.headers.expect === undefined ? await agents.dispatcher() : undefined
-  if (!dispatcher) return await nodeExchange(wanted)
+  const dispatcher = wanted.headers.expect === undefined ? await way.dispatcher() : undefined
+  if (!dispatcher) return await nodeExchange(wanted, way)
   try {
     return await undiciExchange({ ...wanted, body }, dispatcher)
   } catch (error) {
     if (!(error instanceof UnaskedContinue)) throw error
-    return await nodeExchange(wanted)
+    return await nodeExchange(wanted, way)
   }
 }

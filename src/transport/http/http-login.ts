@@ -1,23 +1,26 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { NetworkSettings } from '../../config/network-settings.ts'
 import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
 import { findLogin } from './netrc.ts'
 
-/** Where Nix looks when `netrc-file` isn't set. */
-function nixNetrcFile(env: NodeJS.ProcessEnv): string {
+/** Where Nix looks unless it is told otherwise. */
+function defaultNetrcFile(env: NodeJS.ProcessEnv): string {
   return join(env.NIX_CONF_DIR || '/etc/nix', 'netrc')
 }
 
 /** Who we are to a server: what its URL says, and a netrc file. */
 export class HttpLogin {
   readonly #netrcFile: string | undefined
+  readonly #settings: () => Promise<NetworkSettings>
   #netrc: Promise<string> | undefined
   /** What was found, by URL: a netrc file is taken to pieces once, not for each of thousands of requests. */
   readonly #found = new Map<string, string | undefined>()
 
-  /** @param netrcFile Must be there; without it, that of Nix is read, if there is one. */
-  constructor(netrcFile: string | undefined) {
+  /** @param netrcFile Must be there; without it, that of Nix's settings is read, if there is one. */
+  constructor(netrcFile: string | undefined, settings: () => Promise<NetworkSettings> = async () => ({})) {
     this.#netrcFile = netrcFile
+    this.#settings = settings
   }
 
   /**
@@ -46,7 +49,8 @@ export class HttpLogin {
   }
 
   async #read(): Promise<string> {
-    const file = this.#netrcFile ?? nixNetrcFile(process.env)
+    const ofNix = async () => (await this.#settings()).netrcFile ?? defaultNetrcFile(process.env)
+    const file = this.#netrcFile ?? (await ofNix())
     try {
       return await readFile(file, 'utf8')
     } catch (error) {

@@ -4,7 +4,7 @@ import { isWhole, measured, type Outgoing, sending, sizeOf } from '../outgoing.t
 import { ReadRights } from '../read-rights.ts'
 import type { Body, OnBytes, Transport, Upload } from '../transport.ts'
 import { attemptsFor, type TransportOptions } from '../transport-options.ts'
-import { type Agents, makeAgents } from './agents.ts'
+import { Agents } from './agents.ts'
 import type { Answer } from './answer.ts'
 import { decoded } from './decode.ts'
 import { exchange } from './exchange.ts'
@@ -38,7 +38,7 @@ export class HttpTransport implements Transport {
   readonly #login: HttpLogin
   readonly #rights: ReadRights
   readonly #attempts: Attempts
-  /** Made when they are needed: what they need may be missing. */
+  readonly #network: TransportOptions['network']
   #agents: Agents | undefined
   /** False once the server has shown that it doesn't know `Expect: 100-continue`. */
   #knowsExpect = true
@@ -47,7 +47,8 @@ export class HttpTransport implements Transport {
 
   constructor(options: TransportOptions) {
     this.#base = baseOf(options.to)
-    this.#login = new HttpLogin(options.netrcFile)
+    this.#network = options.network
+    this.#login = new HttpLogin(options.netrcFile, options.network)
     this.#rights = new ReadRights(options.onWarning)
     this.#attempts = attemptsFor(options)
   }
@@ -142,7 +143,7 @@ export class HttpTransport implements Transport {
     signal: AbortSignal,
     body?: Outgoing,
   ): Promise<Answer> {
-    this.#agents ??= makeAgents()
+    this.#agents ??= new Agents({ settings: this.#network })
     const headers = {
       ...(await this.#loginHeaders(url)),
       ...(upload ? this.#uploadHeaders(upload) : ASK_ANEW),

@@ -31,7 +31,14 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     TLS_TRUST,
     {
       means:
-        'the certificate of the destination is not trusted: check its dates and name, the clock, and the CA certificates here (NIX_SSL_CERT_FILE)',
+        'the certificate of the destination is not trusted: check its dates and name, the clock, and the CA certificates here (ssl-cert-file in nix.conf)',
+    },
+  ],
+  [
+    /^ERR_PROXY_\w+$/,
+    {
+      means:
+        'the proxy on the way refuses to connect us: check http_proxy, https_proxy and all_proxy of this service, the login in it, and no_proxy',
     },
   ],
   [

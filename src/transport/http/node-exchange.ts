@@ -1,7 +1,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CONNECT_MS } from './agents.ts'
+import type { Way } from './agents.ts'
 import { type Answer, collect, headersOf } from './answer.ts'
 import type { HttpRequest } from './http-request.ts'
 
@@ -14,15 +14,16 @@ const CONTINUE_MS = 1_000
  * the connection goes.
  * @throws As Node does.
  */
-export async function nodeExchange(wanted: HttpRequest): Promise<Answer> {
-  const { url, method, headers, body, agents, signal } = wanted
+export async function nodeExchange(wanted: Omit<HttpRequest, 'agents'>, way: Way): Promise<Answer> {
+  const { url, method, headers, body, signal } = wanted
+  const { agent, connectMs } = way
   signal.throwIfAborted()
   const isSecure = url.protocol === 'https:'
-  const options = { method, headers, agent: isSecure ? agents.https : agents.http }
+  const options = { method, headers, agent }
   const request = isSecure ? httpsRequest(url, options) : httpRequest(url, options)
   const abort = () => request.destroy(signal.reason)
   signal.addEventListener('abort', abort, { once: true })
-  const stopTimer = limitConnecting(request)
+  const stopTimer = limitConnecting(request, connectMs)
   try {
     const response = await (isStream(body) ? stream(request, body) : whole(request, body))
     const status = response.statusCode ?? 0
@@ -96,13 +97,12 @@ function write(request: ClientRequest, chunk: Uint8Array): Promise<void> {
   })
 }
 
-/** A host that doesn't answer at all would hold up a request for minutes. */
-function limitConnecting(request: ClientRequest): () => void {
+function limitConnecting(request: ClientRequest, connectMs: number): () => void {
   // At once: where there is a proxy, there is no socket before that has answered.
   const timer = setTimeout(() => {
-    const error = new Error(`no connection within ${CONNECT_MS / 1000} s`)
+    const error = new Error(`no connection within ${connectMs / 1000} s`)
     request.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
-  }, CONNECT_MS)
+  }, connectMs)
   const stop = () => clearTimeout(timer)
   request.once('socket', (socket) => {
     if (!socket.connecting) stop()

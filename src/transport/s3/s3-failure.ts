@@ -1,4 +1,3 @@
-import { userName } from '../../util/user-name.ts'
 import type { Answer } from '../http/answer.ts'
 import { retryAfterMs } from '../http/http-failure.ts'
 import { type Meaning, TransportFailure } from '../transport-failure.ts'
@@ -190,16 +189,4 @@ function skewed(date = ''): Meaning {
   return {
     means: `the clock of this machine is ${how}, so S3 refuses what we sign: set it (timedatectl), and that of the server if it is yours`,
   }
-}
-
-/** @returns undefined where that is not what it is about. */
-export function noCredentials(error: unknown): TransportFailure | undefined {
-  if (!(error instanceof Error)) return undefined
-  if (!/CredentialsProvider|TokenProvider|ProcessCredential/.test(error.name)) return undefined
-  const home = process.env.HOME ?? '~'
-  const means =
-    `no AWS credentials for the user ${userName()} of this service (the shell of root doesn't count): set ` +
-    `AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE in its unit, or write ${home}/.aws/credentials, or give ` +
-    'the machine a role'
-  return new TransportFailure({ means }, `the AWS SDK says: ${error.message}`)
 }

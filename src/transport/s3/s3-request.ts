@@ -1,19 +1,16 @@
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto'
 import type { SignatureV4 } from '@smithy/signature-v4'
-import { type Agents, makeAgents } from '../http/agents.ts'
+import type { NetworkSettings } from '../../config/network-settings.ts'
+import { Agents } from '../http/agents.ts'
 import type { Answer } from '../http/answer.ts'
 import { exchange } from '../http/exchange.ts'
 import { networkFailure } from '../http/network-failure.ts'
 import type { Outgoing } from '../outgoing.ts'
-import {
-  clockOffsetMs,
-  noCredentials,
-  ofClock,
-  ofCredentials,
-  type S3Failure,
-  s3Failure,
-} from './s3-failure.ts'
-import type { S3Place } from './s3-url.ts'
+import type { TransportFailure } from '../transport-failure.ts'
+import { awsCaFile } from './aws-profile.ts'
+import { noCredentials } from './no-credentials.ts'
+import { clockOffsetMs, ofClock, ofCredentials, type S3Failure, s3Failure } from './s3-failure.ts'
+import { objectUrl, type S3Place } from './s3-url.ts'
 
 /** A request for an object, or about one. */
 export interface S3Request {
@@ -43,6 +40,7 @@ const WANTS_DIGEST: ReadonlySet<string> = new Set(['InvalidRequest', 'MissingCon
 /** Makes requests to one bucket: signed as AWS wants it (Signature Version 4), one attempt each. */
 export class S3Requests {
   readonly #place: S3Place
+  readonly #settings: (() => Promise<NetworkSettings>) | undefined
   #agents: Agents | undefined
   #signer: Promise<SignatureV4> | undefined
   /** How far the clock of S3 is ahead of ours, as far as that was noticed. */
@@ -50,8 +48,9 @@ export class S3Requests {
   /** Whether S3 wants the digest of what is uploaded, as a bucket with Object Lock does. It was found out by a refusal. */
   #givesDigests = false
 
-  constructor(place: S3Place) {
+  constructor(place: S3Place, settings?: () => Promise<NetworkSettings>) {
     this.#place = place
+    this.#settings = settings
   }
 
   /** Whether nothing can be uploaded that is not in memory. */
@@ -64,10 +63,10 @@ export class S3Requests {
    * @throws {TransportFailure} where S3 refuses (`S3Failure`) or can't be reached.
    */
   async send(request: S3Request, what: string, signal: AbortSignal): Promise<Answer> {
-    const { bucket } = this.#place
+    const { bucket, profile } = this.#place
     const signedWith = { offsetMs: this.#clockOffsetMs, digest: this.#givesDigests }
     const { url, headers } = await this.#sign(request)
-    this.#agents ??= makeAgents()
+    this.#agents ??= new Agents({ settings: this.#settings, caFile: () => awsCaFile(profile) })
     const { method, body } = request
     const agents = this.#agents
     const answer = await exchange({ method, url, headers, body, agents, signal }).catch((error: unknown) => {
@@ -100,7 +99,7 @@ export class S3Requests {
 
   async #sign(request: S3Request): Promise<{ url: URL; headers: Record<string, string> }> {
     const { method, name, query = {}, body } = request
-    const url = urlOf(this.#place, name, query)
+    const url = objectUrl(this.#place, name, query)
     const headers = {
       host: url.host,
       'user-agent': 'nix-upload',
@@ -121,7 +120,7 @@ export class S3Requests {
       .catch((error: unknown) => {
         // The files that credentials come from are read anew the next time: someone may mend them.
         this.#signer = undefined
-        throw noCredentials(error) ?? networkFailure(error, 'asking for AWS credentials') ?? error
+        throw error
       })
     return { url, headers: signed.headers }
   }
@@ -133,11 +132,18 @@ export class S3Requests {
       import('@smithy/signature-v4'),
     ])
     const { region, profile } = this.#place
-    const credentials = defaultProvider({
+    const provider = defaultProvider({
       ignoreCache: true,
       clientConfig: { region },
       ...(profile === undefined ? {} : { profile }),
     })
+    // Many requests may want them at the same time, and to find out why there are none may take a program.
+    let why: Promise<TransportFailure> | undefined
+    const credentials = async () =>
+      await provider().catch(async (error: unknown) => {
+        why ??= noCredentials(error, profile)
+        throw await why
+      })
     return new SignatureV4({ credentials, region, service: 's3', sha256: Sha256, uriEscapePath: false })
   }
 }
@@ -162,31 +168,6 @@ function isStream(body: Outgoing | undefined): body is AsyncIterable<Uint8Array>
 
 function isError({ body }: Answer): boolean {
   return body.includes('<Error>')
-}
-
-/** Where an object is. */
-function urlOf(
-  { endpoint, bucket, prefix, isPathStyle }: S3Place,
-  name: string,
-  query: Readonly<Record<string, string>>,
-): URL {
-  const url = new URL(endpoint)
-  if (!isPathStyle) url.hostname = `${bucket}.${url.hostname}`
-  const path = [...(isPathStyle ? [bucket] : []), ...(prefix + name).split('/')]
-  url.pathname = [url.pathname.replace(/\/*$/, ''), ...path.map(escaped)].join('/')
-  url.search = Object.keys(query)
-    .sort()
-    .map((key) => `${escaped(key)}=${escaped(query[key] ?? '')}`)
-    .join('&')
-  return url
-}
-
-/** As the signature has it (AWS: "UriEncode"). */
-function escaped(text: string): string {
-  return encodeURIComponent(text).replaceAll(
-    /[!'()*]/g,
-    (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
-  )
 }
 
 /** What the signer hashes with. */

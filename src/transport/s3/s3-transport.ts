@@ -122,7 +122,7 @@ export class S3Transport implements Transport {
   #open(): Bucket {
     if (!this.#bucket) {
       const place = parseS3Url(this.#options.to)
-      this.#bucket = { place, requests: new S3Requests(place) }
+      this.#bucket = { place, requests: new S3Requests(place, this.#options.network) }
     }
     return this.#bucket
   }

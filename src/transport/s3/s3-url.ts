@@ -57,6 +57,31 @@ export function parseS3Url(to: string): S3Place {
   }
 }
 
+/** Where an object is. */
+export function objectUrl(
+  { endpoint, bucket, prefix, isPathStyle }: S3Place,
+  name: string,
+  query: Readonly<Record<string, string>> = {},
+): URL {
+  const url = new URL(endpoint)
+  if (!isPathStyle) url.hostname = `${bucket}.${url.hostname}`
+  const path = [...(isPathStyle ? [bucket] : []), ...(prefix + name).split('/')]
+  url.pathname = [url.pathname.replace(/\/*$/, ''), ...path.map(escaped)].join('/')
+  url.search = Object.keys(query)
+    .sort()
+    .map((key) => `${escaped(key)}=${escaped(query[key] ?? '')}`)
+    .join('&')
+  return url
+}
+
+/** As the signature has it (AWS: "UriEncode"). */
+function escaped(text: string): string {
+  return encodeURIComponent(text).replaceAll(
+    /[!'()*]/g,
+    (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+}
+
 /** Where the regions are that are not of the main partition (AWS: "partitions.json"). */
 const DOMAINS: readonly (readonly [RegExp, string])[] = [
   [/^cn-/, 'amazonaws.com.cn'],

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { plainContext } from '../../../src/transport/attempt.ts'
-import { makeAgents } from '../../../src/transport/http/agents.ts'
+import { Agents } from '../../../src/transport/http/agents.ts'
 import { exchange } from '../../../src/transport/http/exchange.ts'
 import type { HttpRequest } from '../../../src/transport/http/http-request.ts'
 import { stallTimeout } from '../../../src/transport/stall-timeout.ts'
@@ -21,7 +21,7 @@ const patiently = (wanted: HttpRequest) =>
   )
 
 test('nothing is left of connections that were being made when it is over', async () => {
-  const made = makeAgents(NO_PROXY)
+  const made = new Agents({ env: NO_PROXY })
   const url = await behindSilence()
   const ended = new AbortController()
   const { signal } = ended
@@ -38,7 +38,7 @@ test.each([0, 10])(
   'nothing is made anew for what is ended at the end, after %i bytes of its answer',
   async (stallAfter) => {
     const cache = await startMoodyCache()
-    const made = makeAgents(NO_PROXY)
+    const made = new Agents({ env: NO_PROXY })
     const url = new URL(`${cache.url}/x`)
     const ask = (method: string, signal: AbortSignal, body?: Buffer) =>
       patiently({ method, url, headers: {}, body, agents: made, signal })

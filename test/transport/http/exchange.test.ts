@@ -5,7 +5,7 @@ import { createServer, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { plainContext } from '../../../src/transport/attempt.ts'
-import { type Agents, makeAgents } from '../../../src/transport/http/agents.ts'
+import { Agents } from '../../../src/transport/http/agents.ts'
 import { exchange } from '../../../src/transport/http/exchange.ts'
 import type { HttpRequest } from '../../../src/transport/http/http-request.ts'
 import { networkFailure } from '../../../src/transport/http/network-failure.ts'
@@ -16,7 +16,7 @@ import { behindSilence } from './silent-port.ts'
 const NO_PROXY = { PATH: process.env.PATH }
 
 function agents(): Agents {
-  const made = makeAgents(NO_PROXY)
+  const made = new Agents({ env: NO_PROXY })
   onTestFinished(() => made.close())
   return made
 }
@@ -41,7 +41,10 @@ const patiently = (wanted: HttpRequest) =>
     plainContext(wanted.signal, () => undefined),
   )
 
-const CLIENTS = { undici: patiently, node: nodeExchange }
+const CLIENTS = {
+  undici: patiently,
+  node: async (wanted: HttpRequest) => await nodeExchange(wanted, await wanted.agents.to(wanted.url)),
+}
 const stays = () => undefined
 const CUT = { code: 'ECONNRESET', retry: 'at once', means: /broke off/ } as const
 
@@ -134,10 +137,10 @@ test('a body that is read is sent by the client that can wait for leave to send 
 })
 
 test('undici is not asked where there is a proxy', async () => {
-  for (const name of ['http_proxy', 'HTTPS_PROXY']) {
-    const made = makeAgents({ [name]: 'http://127.0.0.1:1' })
-    onTestFinished(() => made.close())
-    expect(await made.dispatcher()).toBeUndefined()
-  }
-  expect(await agents().dispatcher()).toBeDefined()
+  const made = new Agents({ env: { http_proxy: 'http://127.0.0.1:1', no_proxy: 'near.example' } })
+  onTestFinished(() => made.close())
+  const dispatcherTo = async (url: string) => await (await made.to(new URL(url))).dispatcher()
+  expect(await dispatcherTo('http://far.example')).toBeUndefined()
+  expect(await dispatcherTo('http://near.example')).toBeDefined()
+  expect(await dispatcherTo('https://far.example')).toBeDefined()
 })

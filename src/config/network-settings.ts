@@ -1,0 +1,11 @@
+/** What of Nix's settings concerns whoever uploads. Undefined is what nobody has set. */
+export interface NetworkSettings {
+  /** `ssl-cert-file`: the CA certificates to trust. */
+  caFile?: string
+  /** `netrc-file`: user names and passwords; it may be missing. */
+  netrcFile?: string
+  /** `connect-timeout`: how long to wait for a connection. */
+  connectTimeoutMs?: number
+  /** `http-connections`: how many requests to one destination may be in flight. */
+  connections?: number
+}

@@ -1,0 +1,45 @@
+import type { NetworkSettings } from '../config/network-settings.ts'
+import { NotStartedError } from '../util/run-program.ts'
+import { NixFailure } from './failure.ts'
+import { type Setting, settings } from './settings.ts'
+
+let asked: Promise<NetworkSettings> | undefined
+
+/**
+ * What Nix would go by if it uploaded as this process: nix.conf, with what the user and the environment say. Nix is asked once; a
+ * change counts from the next start on, as for nix-daemon.
+ */
+export function networkSettings(): Promise<NetworkSettings> {
+  asked ??= readNetworkSettings()
+  return asked
+}
+
+/** The same, asked anew. Where Nix can't be asked there are none: whoever needs it for more says why. */
+export async function readNetworkSettings(): Promise<NetworkSettings> {
+  try {
+    return fromNix(await settings('user'))
+  } catch (error) {
+    if (error instanceof NixFailure || error instanceof NotStartedError) return {}
+    throw error
+  }
+}
+
+function fromNix(all: ReadonlyMap<string, Setting>): NetworkSettings {
+  const caFile = all.get('ssl-cert-file')?.value
+  const netrcFile = all.get('netrc-file')?.value
+  const seconds = changed(all.get('connect-timeout'))
+  const connections = changed(all.get('http-connections'))
+  return {
+    ...(caFile ? { caFile } : {}),
+    ...(netrcFile ? { netrcFile } : {}),
+    ...(seconds === undefined ? {} : { connectTimeoutMs: seconds * 1000 }),
+    ...(connections === undefined ? {} : { connections }),
+  }
+}
+
+/** Nix's defaults differ from release to release and are meant for downloads: only what somebody set counts. 0 is no limit. */
+function changed(setting: Setting | undefined): number | undefined {
+  if (setting === undefined || setting.value === setting.defaultValue) return undefined
+  const value = Number(setting.value)
+  return value > 0 ? value : undefined
+}
