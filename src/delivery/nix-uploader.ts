@@ -7,6 +7,7 @@ import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocall
 import { NixFailure } from '../nix/failure.ts'
 import { invalidPaths, nixVersion } from '../nix/local-store.ts'
 import { CopyProgress } from '../nix/progress.ts'
+import { copyRealisations } from '../nix/realisations.ts'
 import { publicKeyOf } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { StoreSession } from '../nix/store-session.ts'
@@ -54,7 +55,11 @@ export function nixUploader(
     if (destination.verify) await readBack(store, paths, closure, signal)
     if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
   }
-  return { send, probe: (paths, signal) => missingAt(store, paths, signal) }
+  return {
+    send,
+    sendRealisations: (outputs, signal) => copyRealisations(store, outputs, signal),
+    probe: (paths, signal) => missingAt(store, paths, signal),
+  }
 }
 
 /** Other stores check the content themselves when they take a path in; `nix copy` to a binary cache doesn't. */

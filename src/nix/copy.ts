@@ -87,7 +87,8 @@ export async function copyDerivations(
   unlessFailed(await runRemote('nix', store, args, signal))
 }
 
-function uploadUrl({ to, secretKeyFile }: RemoteStore): string {
+/** The URL to upload to: a cache gets zstd, and signatures where there is a key. */
+export function uploadUrl({ to, secretKeyFile }: RemoteStore): string {
   if (!isBinaryCache(to)) return to
   const key = secretKeyFile === undefined ? {} : { 'secret-key': secretKeyFile }
   return withParameters(to, { compression: 'zstd', ...key })
