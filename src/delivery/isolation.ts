@@ -75,21 +75,21 @@ export class Isolation {
       const hints = { isRequeued, wasThere: this.#target.wasThere() }
       failures = await uploader.send(pathsOf(items), drvPaths, this.#signal, this.#progress, hints)
       const sent = items.filter((item) => !failureOfItem(item))
+      // What was there already says nothing of whether anything is taken.
+      const hasTaken = !uploader.countsBytes || this.#progress.sentBytes > sentBefore
+      if (hasTaken && sent.length > 0) this.#isProven = true
       unrealised = await sendRealisations(sent, uploader, this.#signal, this.#progress)
     } catch (error) {
       const failure = failureOf(error)
       if (!failure || (failure.verdict.blame === 'destination' && !failure.isOfOneFile)) throw error
       return failure
     }
-    // What was there already says nothing of whether anything is taken.
-    const hasTaken = !uploader.countsBytes || this.#progress.sentBytes > sentBefore
     const failed: [Item, UploadFailure][] = []
     for (const item of items) {
       const failure = failureOfItem(item)
       if (failure) failed.push([item, failure])
       else this.#deliver(item, noteOnDelivery(item, unrealised))
     }
-    if (hasTaken && failed.length < items.length) this.#isProven = true
     // Those of which it is known are decided on once it is known, too, whether anything went through.
     for (const [item, failure] of failed) await this.#decide(item, failure)
     return undefined

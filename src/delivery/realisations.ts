@@ -51,17 +51,21 @@ export async function sendRealisations(
     paths: new Map(some.flatMap(({ paths }) => [...paths])),
   }))
   if (uploader.sendRealisations) return await uploader.sendRealisations(outputs, signal, progress)
-  return new Map(outputs.map(({ drvPath }) => [drvPath, 'a program is given paths only']))
+  return new Map(outputs.map(({ drvPath }) => [drvPath, 'this kind of destination takes paths only']))
 }
 
 /** The note of a delivered job: which of its paths stayed here, and which arrived without their realisation. */
 export function noteOnDelivery({ note, floating }: Sent, unrealised: Unrealised): string | undefined {
-  const without = floating.flatMap(({ drvPath, paths }) => {
+  // With 2.26, one path is an output of two derivations: as it was evaluated, and with the paths of what it is made of.
+  const reasons = new Map<string, string>()
+  for (const { drvPath, paths } of floating) {
     const why = unrealised.get(drvPath)
-    return why === undefined
-      ? []
-      : `uploaded without the realisation that other machines find it by, ${[...paths.values()].join(' ')}: ${why}`
-  })
+    if (why !== undefined) reasons.set([...paths.values()].join(' '), why)
+  }
+  const without = [...reasons].map(
+    ([paths, why]) =>
+      `other machines can't find by its derivation, as no realisation went along: ${paths} (${why})`,
+  )
   const notes = [...(note === undefined ? [] : [note]), ...without]
   return notes.length === 0 ? undefined : notes.join('; ')
 }

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, sep } from 'node:path'
+import { basename, join, sep } from 'node:path'
 import { judge } from './blame.ts'
 import { makeCacheHome, removeCacheHome } from './cache-home.ts'
 import { NIX_QUIETLY, type RemoteStore, runRemote, uploadUrl } from './copy.ts'
@@ -22,7 +22,6 @@ export async function copyRealisations(
   outputs: readonly FloatingOutputs[],
   signal: AbortSignal,
 ): Promise<Unrealised> {
-  const [only, ...others] = outputs
   try {
     await copyAll(store, outputs, signal)
     return new Map()
@@ -30,7 +29,8 @@ export async function copyRealisations(
     if (!(error instanceof NixFailure) || error.ended !== undefined) throw error
     const { blame, message } = judge(error.messages)
     if (blame === 'destination') throw error
-    if (only && others.length === 0) return new Map([[only.drvPath, message]])
+    const isOfAll = outputs.length === 1 || !outputs.some((one) => isNamed(one, error.messages))
+    if (isOfAll) return new Map(outputs.map(({ drvPath }) => [drvPath, message]))
   }
   // One that Nix knows nothing of fails the copy of all.
   const unrealised = new Map<string, string>()
@@ -38,6 +38,11 @@ export async function copyRealisations(
     for (const [path, why] of await copyRealisations(store, [one], signal)) unrealised.set(path, why)
   }
   return unrealised
+}
+
+function isNamed({ drvPath, paths }: FloatingOutputs, messages: readonly string[]): boolean {
+  const names = [drvPath, ...paths.values()].map((path) => basename(path))
+  return messages.some((message) => names.some((name) => message.includes(name)))
 }
 
 async function copyAll(
