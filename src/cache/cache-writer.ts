@@ -1,10 +1,10 @@
 import { compressionOf } from '../config/compression.ts'
 import type { Destination } from '../config/config.ts'
-import { keyFilesIn, parametersOf } from '../config/store-parameters.ts'
+import { parametersOf } from '../config/store-parameters.ts'
 import { fileOf, schemeOf } from '../config/store-url.ts'
 import { closureOf } from '../nix/closure.ts'
 import { storeDirectory } from '../nix/local-store.ts'
-import { readSecretKeys, type SecretKey } from '../nix/secret-key.ts'
+import type { SecretKey } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { StoreSession } from '../nix/store-session.ts'
 import type { Transport } from '../transport/transport.ts'
@@ -13,6 +13,7 @@ import { UploadFailure } from '../util/verdict.ts'
 import { ArchiveUpload } from './archive-upload.ts'
 import { ensureCacheInfo, isCache, writeCacheInfo } from './cache-info.ts'
 import { ClosureUpload, type Failures } from './closure-upload.ts'
+import { keysOf } from './keys.ts'
 import { type Found, KnownPaths } from './known-paths.ts'
 import { sendLog } from './log-upload.ts'
 import type { Packer } from './nar/packer.ts'
@@ -130,9 +131,8 @@ export class CacheWriter {
   ): Promise<Failures> {
     if (paths.length === 0) return new Map()
     const { store, transport, upstream } = this.#context
-    const { secretKeyFile, verify, to } = this.#destination
-    const files = [...(secretKeyFile === undefined ? [] : [secretKeyFile]), ...keyFilesIn(to)]
-    const keys = files.flatMap(readSecretKeys)
+    const { verify } = this.#destination
+    const keys = keysOf(this.#destination)
     const objects = await closureOf(store, paths, signal)
     const ours = objects.filter((object) => !upstream.hasSigned(object))
     const asked = new Set(paths)

@@ -2,7 +2,7 @@ const TYPES: readonly (readonly [RegExp, string])[] = [
   [/\.narinfo$/, 'text/x-nix-narinfo'],
   [/^nar\//, 'application/x-nix-nar'],
   [/^nix-cache-info$/, 'text/x-nix-cache-info'],
-  [/\.ls$|^realisations\/|^debuginfo\//, 'application/json'],
+  [/\.ls$|\.doi$|^debuginfo\//, 'application/json'],
   [/^log\//, 'text/plain; charset=utf-8'],
 ]
 

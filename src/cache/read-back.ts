@@ -9,7 +9,7 @@ import { lackingKeys } from './resign.ts'
 /** So many paths are named in an error. */
 const NAMED = 5
 /** How long to wait before what isn't there is asked for again. */
-const WAITS_MS = [500, 2_000, 5_000]
+export const WAITS_MS = [500, 2_000, 5_000]
 
 /**
  * Tells which narinfos have no archive behind them, or one of another size than they say.

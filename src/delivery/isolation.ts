@@ -1,9 +1,11 @@
+import type { Unrealised } from '../nix/realisations.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure, type Verdict } from '../util/verdict.ts'
 import { type Failure, failureOf } from './failure.ts'
 import type { Outcome } from './outcome.ts'
 import { type Item, pathsOf, type Target } from './prepare.ts'
+import { noteOnDelivery, sendRealisations } from './realisations.ts'
 
 /**
  * Sends jobs together, and finds those that spoil it for the others: a copy that fails for a reason that may be a single
@@ -65,32 +67,35 @@ export class Isolation {
     const { uploader } = this.#target
     const sentBefore = this.#progress.sentBytes
     let failures: ReadonlyMap<string, UploadFailure>
+    let unrealised: Unrealised
+    const failureOfItem = ({ paths, claimed }: Item) =>
+      [...paths, claimed.job.drvPath ?? ''].map((path) => failures.get(path)).find(Boolean)
     try {
       const isRequeued = items.some(({ claimed }) => claimed.job.history.length > 0)
       const hints = { isRequeued, wasThere: this.#target.wasThere() }
       failures = await uploader.send(pathsOf(items), drvPaths, this.#signal, this.#progress, hints)
+      const sent = items.filter((item) => !failureOfItem(item))
+      // What was there already says nothing of whether anything is taken.
+      const hasTaken = !uploader.countsBytes || this.#progress.sentBytes > sentBefore
+      if (hasTaken && sent.length > 0) this.#isProven = true
+      unrealised = await sendRealisations(sent, uploader, this.#signal, this.#progress)
     } catch (error) {
       const failure = failureOf(error)
       if (!failure || (failure.verdict.blame === 'destination' && !failure.isOfOneFile)) throw error
       return failure
     }
-    // What was there already says nothing of whether anything is taken.
-    const hasTaken = !uploader.countsBytes || this.#progress.sentBytes > sentBefore
     const failed: [Item, UploadFailure][] = []
     for (const item of items) {
-      const failure = [...item.paths, item.claimed.job.drvPath ?? '']
-        .map((path) => failures.get(path))
-        .find(Boolean)
+      const failure = failureOfItem(item)
       if (failure) failed.push([item, failure])
-      else this.#deliver(item)
+      else this.#deliver(item, noteOnDelivery(item, unrealised))
     }
-    if (hasTaken && failed.length < items.length) this.#isProven = true
     // Those of which it is known are decided on once it is known, too, whether anything went through.
     for (const [item, failure] of failed) await this.#decide(item, failure)
     return undefined
   }
 
-  #deliver({ claimed, note }: Item): void {
+  #deliver({ claimed }: Item, note: string | undefined): void {
     this.outcomes.set(claimed, { kind: 'delivered', ...(note === undefined ? {} : { note }) })
   }
 

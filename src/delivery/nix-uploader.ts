@@ -4,8 +4,11 @@ import { UNCOMPRESSED } from '../config/compression.ts'
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache, schemeOf } from '../config/store-url.ts'
 import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
+import { NixFailure } from '../nix/failure.ts'
+import type { FloatingOutputs } from '../nix/floating-outputs.ts'
 import { invalidPaths } from '../nix/local-store.ts'
 import { CopyProgress } from '../nix/progress.ts'
+import { copyRealisations, type Unrealised } from '../nix/realisations.ts'
 import { publicKeyOf } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { StoreSession } from '../nix/store-session.ts'
@@ -44,7 +47,26 @@ export function nixUploader(
     if (destination.verify) await readBack(store, paths, closure, signal)
     if (destination.logs) for (const drvPath of drvPaths) await copyLog(store, drvPath, signal)
   }
-  return { send, probe: (paths, signal) => missingAt(store, paths, signal) }
+  const probe: Uploader['probe'] = (paths, signal) => missingAt(store, paths, signal)
+  if (schemeOf(to) === 'ssh') return { send, probe }
+  return { send, probe, sendRealisations: (outputs, signal) => sendRealisations(store, outputs, signal) }
+}
+
+/** The paths went through, so a destination that answers but refuses this can't do it, and is not down. */
+async function sendRealisations(
+  store: RemoteStore,
+  outputs: readonly FloatingOutputs[],
+  signal: AbortSignal,
+): Promise<Unrealised> {
+  try {
+    return await copyRealisations(store, outputs, signal)
+  } catch (error) {
+    const failure = error instanceof NixFailure && error.ended === undefined ? failureOf(error) : undefined
+    if (!failure) throw error
+    const paths = outputs.flatMap((one) => [...one.paths.values()])
+    await missingAt(store, paths, signal)
+    return new Map(outputs.map(({ drvPath }) => [drvPath, failure.verdict.message]))
+  }
 }
 
 /** Other stores check the content themselves when they take a path in; `nix copy` to a binary cache doesn't. */

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Destination } from '../config/config.ts'
 import { verdictOf } from '../nix/blame.ts'
 import { NixFailure } from '../nix/failure.ts'
-import { hasFloatingOutputs } from '../nix/floating-outputs.ts'
+import type { FloatingOutputs } from '../nix/floating-outputs.ts'
 import { outputsOf } from '../nix/local-store.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { StoreSession } from '../nix/store-session.ts'
@@ -10,6 +10,7 @@ import type { ClaimedJob } from '../spool/claim.ts'
 import type { Verdict } from '../util/verdict.ts'
 import type { Outcome } from './outcome.ts'
 import { type Unwanted, unwanted } from './policy.ts'
+import { floatingIn } from './realisations.ts'
 import type { Uploader } from './uploader.ts'
 
 /** A job in a batch, and those of its paths that go to this destination. */
@@ -17,6 +18,8 @@ export interface Item {
   claimed: ClaimedJob
   paths: readonly string[]
   note?: string
+  /** Those of its paths that only their realisations tell the derivation of. */
+  floating: readonly FloatingOutputs[]
 }
 
 /** Of a job's paths that are gone, so many are named. */
@@ -61,23 +64,10 @@ export async function prepare(
   const valid = new Map(objects.map((object) => [object.path, object]))
   const reasons = unwanted(target.destination, objects)
   const items = applyPolicy(takeOutInvalid(sorting, known, valid), sorting, reasons)
-  return items.map((item) => noteRealisations(item, valid))
-}
-
-/**
- * Says of outputs of content-addressed derivations that they arrive without their realisations: no cache has been told which
- * derivation they are of.
- */
-function noteRealisations(item: Item, objects: ReadonlyMap<string, StoreObject>): Item {
-  const floating = item.paths.filter((path) => {
-    const { contentAddress = '', deriver } = objects.get(path) ?? {}
-    const drvPath = item.claimed.job.drvPath ?? deriver
-    // Files that were added and fixed outputs have such an address too, and need no realisation.
-    return contentAddress.startsWith('fixed:') && drvPath !== undefined && hasFloatingOutputs(drvPath)
-  })
-  if (floating.length === 0) return item
-  const note = `uploaded without the realisation that other machines find it by, as its derivation is content-addressed: ${floating.join(' ')}`
-  return { ...item, note: item.note === undefined ? note : `${item.note}; ${note}` }
+  return items.map((item) => ({
+    ...item,
+    floating: floatingIn(item.claimed.job.drvPath, item.paths, valid),
+  }))
 }
 
 /** A hook that was given no OUT_PATHS (Nix 2.8) and could not look them up names the derivation only. */
@@ -116,8 +106,12 @@ function takeOutInvalid(
   })
 }
 
-function applyPolicy(jobs: readonly ClaimedJob[], { outcomes }: Sorting, reasons: Unwanted): Item[] {
-  return jobs.flatMap((claimed): Item[] => {
+function applyPolicy(
+  jobs: readonly ClaimedJob[],
+  { outcomes }: Sorting,
+  reasons: Unwanted,
+): Omit<Item, 'floating'>[] {
+  return jobs.flatMap((claimed) => {
     const { outPaths } = claimed.job
     const wanted = outPaths.filter((path) => !reasons.has(path))
     const note = noteOf(outPaths, reasons)

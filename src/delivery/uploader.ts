@@ -1,3 +1,5 @@
+import type { FloatingOutputs } from '../nix/floating-outputs.ts'
+import type { Unrealised } from '../nix/realisations.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import type { UploadFailure } from '../util/verdict.ts'
 
@@ -26,6 +28,16 @@ export interface Uploader {
     progress: UploadProgress,
     hints: UploadHints,
   ): Promise<ReadonlyMap<string, UploadFailure>>
+  /**
+   * Uploads the realisations of outputs that `send` has uploaded; missing where this way can't.
+   * @returns Which Nix has none of, or can't copy, and why: no use in trying again.
+   * @throws As `send` does.
+   */
+  sendRealisations?(
+    outputs: readonly FloatingOutputs[],
+    signal: AbortSignal,
+    progress: UploadProgress,
+  ): Promise<Unrealised>
   /** Asks the destination something harmless; throws as `send` does where it doesn't answer. */
   probe(paths: readonly string[], signal: AbortSignal): Promise<unknown>
   /** Whether `progress` tells of every byte that goes out. */

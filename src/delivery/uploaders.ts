@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { CacheWriter } from '../cache/cache-writer.ts'
 import type { Packer } from '../cache/nar/packer.ts'
+import { sendRealisations } from '../cache/realisation-upload.ts'
 import { Upstream } from '../cache/upstream.ts'
 import type { Destination } from '../config/config.ts'
 import { networkSettings } from '../nix/network-settings.ts'
@@ -34,23 +35,26 @@ function cacheUploader(destination: Destination, { store, packer, rates, log }: 
     .filter(isUrl)
     .map((url) => [url, createTransport({ to: url, network: networkSettings, progressTimeoutMs })] as const)
   const keyNames = skipUpstream.filter((upstream) => !isUrl(upstream))
+  const transport = createTransport({
+    to,
+    netrcFile,
+    network: networkSettings,
+    progressTimeoutMs,
+    limits: rates.for(name),
+    onWarning,
+  })
   const writer = new CacheWriter(destination, {
     store,
     packer,
-    transport: createTransport({
-      to,
-      netrcFile,
-      network: networkSettings,
-      progressTimeoutMs,
-      limits: rates.for(name),
-      onWarning,
-    }),
+    transport,
     upstream: new Upstream(keyNames, new Map(caches), presenceAgeMs, onWarning),
     onWarning,
   })
   return {
     countsBytes: true,
     send: (...args) => writer.send(...args),
+    sendRealisations: (outputs, signal, progress) =>
+      sendRealisations(outputs, { store, transport, destination, progress, onWarning }, signal),
     probe: (_paths, signal) => writer.probe(signal),
     close: () => {
       writer.close()

@@ -98,7 +98,8 @@ function refuseBadKeys({ to, secretKeyFile }: RemoteStore): void {
   if (isBinaryCache(to)) for (const file of keyFilesIn(to)) publicKeyOf(file)
 }
 
-function uploadUrl({ to, secretKeyFile }: RemoteStore): string {
+/** The URL to upload to: a cache gets zstd, and signatures where there is a key. */
+export function uploadUrl({ to, secretKeyFile }: RemoteStore): string {
   if (!isBinaryCache(to)) return to
   const key = secretKeyFile === undefined ? {} : { 'secret-key': secretKeyFile }
   return withParameters(to, { compression: 'zstd', ...key })

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync } from 'node:fs'
+import { nameOf } from './store-path.ts'
 
 /** The outputs come first in a derivation's file; the name and the kind of the first are within this. */
 const HEAD_BYTES = 512
@@ -6,12 +7,34 @@ const HEAD_BYTES = 512
 const FLOATING = /^Derive\(\[\("[^"]*","","[^"]+",""\)|^DrvWithVersion\([^[]*\[\("[^"]*","","[^"]+",""\)/
 
 /**
- * Tells a content-addressed derivation, whose output paths depend on what was built (Nix's experimental `ca-derivations`).
- * Who has the derivation only finds them through a *realisation*, a small file beside the narinfos of a cache.
- * @param drvPath Of the local store. One that is not there is none.
- * @see nix: src/libstore/derivations.cc, unparse
+ * Outputs of a content-addressed derivation, whose paths depend on what was built (Nix's experimental `ca-derivations`).
+ * Who has the derivation only finds them through their *realisations*, small files beside the narinfos of a cache.
  */
-export function hasFloatingOutputs(drvPath: string): boolean {
+export interface FloatingOutputs {
+  drvPath: string
+  /** Store paths by the names of the outputs; not necessarily of all that the derivation has. */
+  paths: ReadonlyMap<string, string>
+}
+
+/**
+ * Tells which store paths are floating outputs of a derivation.
+ * @param drvPath Of the local store. One that is not there has none.
+ * @param paths Those that are its outputs are found by their names.
+ * @returns undefined where none is.
+ */
+export function floatingOutputsOf(drvPath: string, paths: readonly string[]): FloatingOutputs | undefined {
+  const drvName = nameOf(drvPath).replace(/\.drv$/, '')
+  const outputs = paths.flatMap((path): [string, string][] => {
+    const name = nameOf(path)
+    if (name === drvName) return [['out', path]]
+    return name.startsWith(`${drvName}-`) ? [[name.slice(drvName.length + 1), path]] : []
+  })
+  if (outputs.length === 0 || !isFloating(drvPath)) return undefined
+  return { drvPath, paths: new Map(outputs) }
+}
+
+/** nix: src/libstore/derivations.cc, `unparse` */
+function isFloating(drvPath: string): boolean {
   let file: number
   try {
     file = openSync(drvPath, 'r')

@@ -4,7 +4,6 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { HOOK, makeSite, type Site } from '../integration/site.ts'
-import { runProgram } from '../support/run.ts'
 import { versions } from './bed.ts'
 
 async function drain(site: Site, more: string, to = `file://${site.cache}`) {
@@ -99,32 +98,3 @@ describe.each(versions)('with Nix $version', (version) => {
     expect(site.counts()).toMatchObject({ done: 1, failed: 0 })
   })
 })
-
-test.each(versions.filter(({ version }) => version !== '2.8.0'))(
-  'the output of a content-addressed derivation says that its realisation stays here: Nix $version',
-  async (version) => {
-    const site = await makeSite(version)
-    await site.makeSpool()
-    const derivation = (name: string, more: string) =>
-      `derivation { name = "${name}"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo x > $out" ]; outputHashMode = "recursive"; outputHashAlgo = "sha256"; ${more} }`
-    const env = {
-      ...site.nix.env,
-      NIX_CONFIG: `${site.nix.env.NIX_CONFIG ?? ''}\nextra-experimental-features = ca-derivations`,
-    }
-    const build = async (expression: string) => {
-      const { stdout } = await runProgram('nix-build', ['--no-out-link', '-E', expression], { env })
-      return stdout.trim()
-    }
-    const floating = await build(derivation('floating', '__contentAddressed = true;'))
-    // `x` in a file, as an archive.
-    const hash = await runProgram('nix-store', ['--query', '--hash', floating], { env })
-    const fixed = await build(derivation('fixed', `outputHash = "${hash.stdout.trim()}";`))
-    await site.enqueue([floating, fixed])
-    await drain(site, '')
-    expect(await recordOf(site, 'floating')).toMatchObject({
-      state: 'done',
-      note: `uploaded without the realisation that other machines find it by, as its derivation is content-addressed: ${floating}`,
-    })
-    expect(await recordOf(site, 'fixed')).toEqual({ state: 'done', attempts: 0 })
-  },
-)

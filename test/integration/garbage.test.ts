@@ -65,3 +65,21 @@ test('a path queued twice is held until both of its jobs are done', { timeout: 6
   await site.nix.gc()
   expect(await site.nix.isValid(path)).toBe(false)
 })
+
+test.each([
+  { by: '`prune`', command: 'prune' },
+  { by: 'a `drain` that is paused', command: 'drain' },
+])('what an `mv` brings back while no daemon runs is protected by $by, not before', async ({ command }) => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const [path = ''] = await site.paths(1)
+  const [job = ''] = await site.enqueue([path])
+  await site.run(['drain'])
+  await site.run(['pause'])
+  await site.nix.run('mv', [site.path('done', job), site.path('new', job)])
+  expect(site.roots()).toEqual([])
+  await site.run([command])
+  expect(site.counts()).toMatchObject({ new: 1, done: 0 })
+  await site.nix.gc()
+  expect(await site.nix.isValid(path)).toBe(true)
+})

@@ -11,7 +11,9 @@ export function baseOf(to: string): URL {
 
 /** The URL of a file of a binary cache. */
 export function urlOf(base: URL, name: string): URL {
-  return new URL(base.href + name.split('/').map(encodeURIComponent).join('/'))
+  const path = name.split('/').map(encodeURIComponent).join('/')
+  // Nix asks for realisations with a plain colon, and not every server takes `%3A` for the same.
+  return new URL(base.href + path.replaceAll('%3A', ':'))
 }
 
 /** A URL as it may be shown: without user name and password, and without what a redirection signed. */

@@ -1,0 +1,86 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join, sep } from 'node:path'
+import { judge } from './blame.ts'
+import { makeCacheHome, removeCacheHome } from './cache-home.ts'
+import { NIX_QUIETLY, type RemoteStore, runRemote, uploadUrl } from './copy.ts'
+import { NixFailure, unlessFailed } from './failure.ts'
+import type { FloatingOutputs } from './floating-outputs.ts'
+import { QUERY_TIMEOUT_MS } from './local-store.ts'
+
+/** By derivation: what Nix said where it has no realisations of its outputs, or can't copy them. */
+export type Unrealised = ReadonlyMap<string, string>
+
+/** Nix would build what it has no realisation of. */
+const BUILD_NOTHING = ['--max-jobs', '0', '--option', 'builders', '']
+
+/**
+ * Has realisations at another store that has the outputs already.
+ * @throws {NixFailure} where the other store is to blame.
+ */
+export async function copyRealisations(
+  store: RemoteStore,
+  outputs: readonly FloatingOutputs[],
+  signal: AbortSignal,
+): Promise<Unrealised> {
+  try {
+    await copyAll(store, outputs, signal)
+    return new Map()
+  } catch (error) {
+    if (!(error instanceof NixFailure) || error.ended !== undefined) throw error
+    const { blame, message } = judge(error.messages)
+    if (blame === 'destination') throw error
+    const isOfAll = outputs.length === 1 || !outputs.some((one) => isNamed(one, error.messages))
+    if (isOfAll) return new Map(outputs.map(({ drvPath }) => [drvPath, message]))
+  }
+  // One that Nix knows nothing of fails the copy of all.
+  const unrealised = new Map<string, string>()
+  for (const one of outputs) {
+    for (const [path, why] of await copyRealisations(store, [one], signal)) unrealised.set(path, why)
+  }
+  return unrealised
+}
+
+function isNamed({ drvPath, paths }: FloatingOutputs, messages: readonly string[]): boolean {
+  const names = [drvPath, ...paths.values()].map((path) => basename(path))
+  return messages.some((message) => names.some((name) => message.includes(name)))
+}
+
+async function copyAll(
+  store: RemoteStore,
+  outputs: readonly FloatingOutputs[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (outputs.length === 0) return
+  const features = ['--extra-experimental-features', 'ca-derivations']
+  const installables = outputs.map(({ drvPath, paths }) => `${drvPath}^${[...paths.keys()].join(',')}`)
+  const args = [...NIX_QUIETLY, ...features, 'copy', '--no-recursive', ...BUILD_NOTHING]
+  unlessFailed(await runRemote('nix', store, [...args, '--to', uploadUrl(store), ...installables], signal))
+}
+
+/**
+ * The files that tell a binary cache of realisations, in the form of the Nix that is here, with all that they depend on. No
+ * command prints them, and their form changes, so Nix writes them itself, into a cache in a temporary directory.
+ * @param narinfos By file name, for each output: Nix takes the outputs to be in that cache then, and packs none.
+ * @returns The files, by their names in a cache.
+ */
+export async function exportRealisations(
+  outputs: readonly FloatingOutputs[],
+  narinfos: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<{ files: ReadonlyMap<string, string>; unrealised: Unrealised }> {
+  const directory = makeCacheHome()
+  try {
+    for (const [name, text] of narinfos) writeFileSync(join(directory, name), text)
+    const store = { to: `file://${directory}`, silenceMs: QUERY_TIMEOUT_MS }
+    const unrealised = await copyRealisations(store, outputs, signal)
+    const names = readdirSync(directory, { recursive: true, encoding: 'utf8' })
+    const written = names.filter((name) => name.endsWith('.doi'))
+    const files = written.map((name) => [
+      name.replaceAll(sep, '/'),
+      readFileSync(join(directory, name), 'utf8'),
+    ])
+    return { files: new Map(files.map(([name = '', text = '']) => [name, text])), unrealised }
+  } finally {
+    await removeCacheHome(directory)
+  }
+}
