@@ -9,7 +9,7 @@ import { wordsOf } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { becomeOwner } from './owner.ts'
 import { print, printable, say } from './print.ts'
-import { tryToTell } from './tell-collector.ts'
+import { tryToSync, tryToTell } from './tell-collector.ts'
 
 export const command = 'prune'
 export const describe = 'Apply retention now: old jobs in done/, abandoned temporary files, orphaned GC roots'
@@ -42,6 +42,7 @@ export async function handler(args: ArgumentsCamelCase<CommonOptions>): Promise<
     onStuck: sayStuck,
   })
   becomeCaller()
+  if (untold.length > 0) await tryToSync(gcRoots)
   await tryToTell(untold)
   await print(
     `deleted ${jobs} old jobs, ${temporaries} abandoned temporary files, ${roots} orphaned GC roots\n`,

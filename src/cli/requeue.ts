@@ -10,7 +10,7 @@ import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { asOwner } from './owner.ts'
 import { print, printable, say } from './print.ts'
 import { sayGone } from './queue.ts'
-import { tryToTell } from './tell-collector.ts'
+import { tryToSync, tryToTell } from './tell-collector.ts'
 
 export const command = 'requeue [job..]'
 export const describe = 'Move failed jobs back to new/, with a fresh budget of attempts'
@@ -75,6 +75,8 @@ function* theseJobs(spool: Spool, parts: readonly string[]): Generator<{ state: 
 
 /** Moves jobs that have their roots, once a garbage collection that may be running was told of them. */
 async function requeueChunk(spool: Spool, roots: GcRoots, jobs: readonly Protected[]): Promise<void> {
+  // Before the jobs move: one that is in new/ after a power cut has its roots.
+  if (jobs.some(({ newlyRooted }) => newlyRooted.length > 0)) await tryToSync(roots)
   const gone = await tryToTell(jobs.flatMap(({ paths }) => paths))
   for (const { state, name, target, paths, newlyRooted } of jobs) {
     const missing = paths.filter((path) => gone.has(path))

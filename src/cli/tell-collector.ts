@@ -1,6 +1,8 @@
 import { NixFailure } from '../nix/failure.ts'
+import type { GcRoots } from '../nix/gc-roots.ts'
 import { tellCollector } from '../nix/temporary-roots.ts'
 import { NotStartedError } from '../util/run-program.ts'
+import { wordsOf } from '../util/user-error.ts'
 import { printable, say } from './print.ts'
 
 /**
@@ -18,5 +20,15 @@ export async function tryToTell(paths: readonly string[]): Promise<ReadonlySet<s
       `nix-upload: Nix can't be asked, so a garbage collection that is running may take what is queued: ${why}`,
     )
     return new Set()
+  }
+}
+
+/** Makes GC roots survive a power cut. Where the disk can't, that is said. */
+export async function tryToSync(roots: GcRoots): Promise<void> {
+  try {
+    await roots.sync()
+  } catch (error) {
+    const why = printable(wordsOf(error))
+    say(`nix-upload: the GC roots could not be synced, so a power cut may undo them: ${why}`)
   }
 }

@@ -65,6 +65,7 @@ export class Protector {
     await Promise.resolve()
     const untold = this.#untold
     this.#untold = new Map()
+    await this.#sync()
     try {
       const gone = [...(await tellCollector([...untold.keys()]))].filter((path) => untold.get(path))
       if (gone.length === 0) return
@@ -73,6 +74,14 @@ export class Protector {
     } catch (error) {
       const message = 'a garbage collection that is running could not be told of paths to keep'
       this.#sayOnce(error, {}, message)
+    }
+  }
+
+  async #sync(): Promise<void> {
+    try {
+      await this.#context.roots.sync()
+    } catch (error) {
+      this.#sayOnce(error, {}, 'GC roots could not be synced, so a power cut may undo them')
     }
   }
 

@@ -103,7 +103,7 @@ export class Settlement {
         }
       } catch (error) {
         const message =
-          'the GC roots of jobs that are done stay until the next sweep, since done/ could not be synced'
+          'the GC roots of jobs that are done stay until the next sweep, since the spool could not be synced'
         log.warn({ jobs: jobs.length, error: wordsOf(error) }, message)
       }
     }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, opendirSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { syncPath } from '../util/sync.ts'
 import { codeOf } from '../util/user-error.ts'
 import { hashOf } from './store-path.ts'
 
@@ -40,6 +41,14 @@ export class GcRoots {
       }
     }
     return made
+  }
+
+  /**
+   * Makes the roots that were made survive a power cut.
+   * @throws A system error where the disk can't.
+   */
+  async sync(): Promise<void> {
+    if (this.directory !== undefined) await syncPath(this.directory)
   }
 
   /** Removes a job's roots; those that are gone already are no error. */

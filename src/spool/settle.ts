@@ -10,7 +10,8 @@ import type { Spool, State } from './layout.ts'
 import {
   exists,
   freeName,
-  fsyncDirectory,
+  fsyncFile,
+  fsyncMove,
   identityOf,
   moveJob,
   unlinkIfThere,
@@ -65,9 +66,12 @@ export interface DoneJob {
   target: string
 }
 
-/** Makes durable that jobs are in `done/`, all at once (T4d). What their records say is not: see C12. */
+/**
+ * Makes durable that jobs are in `done/`, and no longer in `cur/`, all at once (T4d). What their records say is not: see C12.
+ */
 export async function syncDone(spool: Spool): Promise<void> {
   await syncPath(spool.done)
+  await syncPath(spool.cur)
 }
 
 /** Removes the GC roots of a job of which it is durable that it is in `done/` (T4e), unless somebody has requeued it. */
@@ -97,7 +101,7 @@ export function settleFailed(spool: Spool, claimed: ClaimedJob): string | undefi
   if (target === undefined) return undefined
   // A note from before this file was mended would say of a valid job that it is none.
   unlinkIfThere(join(spool.failed, `${target}.reason`))
-  fsyncDirectory(spool.failed)
+  fsyncMove(spool.cur, spool.failed)
   return target
 }
 
@@ -106,10 +110,11 @@ export function release(spool: Spool, name: string): string | undefined {
   return moveJob(join(spool.cur, name), name, spool.new)
 }
 
-/** Moves a settled job back to `new/` (T8). */
+/** Moves a settled job back to `new/` (T8). Its bytes are synced first: those of a job that was just done are not yet. */
 export function requeue(spool: Spool, state: State, name: string): string | undefined {
+  fsyncFile(join(spool[state], name))
   const target = moveJob(join(spool[state], name), name, spool.new)
-  if (target !== undefined) fsyncDirectory(spool.new)
+  if (target !== undefined) fsyncMove(spool[state], spool.new)
   return target
 }
 
@@ -132,6 +137,6 @@ export function reject(spool: Spool, name: string, reason: string): string | und
   }
   const moved = moveJob(join(spool.new, name), target, spool.failed)
   if (moved === undefined) unlinkIfThere(join(spool.failed, `${target}.reason`))
-  fsyncDirectory(spool.failed)
+  fsyncMove(spool.new, spool.failed)
   return moved
 }

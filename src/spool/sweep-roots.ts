@@ -4,6 +4,7 @@ import { type GcRoots, rootKey } from '../nix/gc-roots.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { Spool, State } from './layout.ts'
 import { entriesOf, mayBeJob } from './read.ts'
+import { syncDone } from './settle.ts'
 import { type Stuck, unlessStuck } from './stuck.ts'
 import { ABANDONED_MS } from './sweep.ts'
 import { unhurried } from './unhurried.ts'
@@ -41,6 +42,8 @@ export async function sweepRoots(
   await unhurried(entriesOf(spool.done), ({ name }) => {
     for (const print of printsOf(name)) if (prints.isJobless(print)) done.set(print, name)
   })
+  // Roots go only once a power cut can't bring their jobs back.
+  if (done.size > 0) await syncDone(spool)
   let removed = 0
   await unhurried(roots.entries(), ({ key, path }) => {
     const print = fingerprint(key)

@@ -1,0 +1,109 @@
+// What must be so on the disks after a power cut, and when a daemon has gone on.
+
+import { createHash } from 'node:crypto'
+import { existsSync, readFileSync, utimesSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { zstdDecompressSync } from 'node:zlib'
+import { narinfoName, parseNarInfo } from '../../../src/cache/narinfo.ts'
+import { hashText } from '../../../src/nix/nar-hash.ts'
+import { STATES, spoolAt } from '../../../src/spool/layout.ts'
+import { isInCache } from '../cache-check.ts'
+import { type Ground, type Moment, violations } from '../invariants.ts'
+import type { Bed } from './bed.ts'
+import type { Run } from './run.ts'
+
+/**
+ * What is not as it must be, each in a line.
+ * @param end How much had reached the disks when the power went.
+ */
+export function wrongIn(bed: Bed, { jobs, requeued, moves }: Run, end: number, moment: Moment): string[] {
+  const { site, cache } = bed
+  const spool = spoolAt(site.spool)
+  const placesOf = (name: string) => STATES.filter((state) => existsSync(join(spool[state], name)))
+  // Others are handed over later, or not yet for sure.
+  const there = jobs.filter(({ name, since }) => since <= end || placesOf(name).length > 0)
+  const ground: Ground = {
+    spool,
+    gcroots: site.gcroots,
+    storeDir: site.nix.storeDir,
+    hasArrived: (path) => isInCache(cache, path),
+    cache,
+    handed: there,
+    foreign: new Map(),
+  }
+  const done = there.filter(({ name }) => placesOf(name).includes('done'))
+  // btrfs syncs a directory alone, so a job may have its new name and the old one too; it is delivered twice.
+  const mayBeTwice =
+    bed.disks.kind === 'btrfs' &&
+    (moment === 'recovered' || moves.some(({ from, to }) => from <= end && end < to))
+  const isAllowed = (line: string) =>
+    // The record of a delivery may be lost, since nothing else is lost with it (C12).
+    line.startsWith('nothing is partial outside tmp/: done/') || (mayBeTwice && isTwice(line))
+  const isBack = placesOf(requeued.name).includes('new')
+  return [
+    ...violations(ground, moment).filter((line) => !isAllowed(line)),
+    ...done.flatMap(({ name, paths }) =>
+      paths.flatMap((path) => holesOf(cache, path).map((hole) => `done/${name}: ${hole}`)),
+    ),
+    ...(moment === 'crashed' && requeued.since <= end && !isBack ? [`${requeued.name} is not in new/`] : []),
+  ]
+}
+
+/** A job in two places, one of them where it comes to in the end. */
+function isTwice(line: string): boolean {
+  return /^every job is in exactly one place: .* is in (new|cur|done|failed)\/\S+, (new|done|failed)\/\S+$/.test(
+    line,
+  )
+}
+
+/** What lacks in a cache of a path and all that it refers to. */
+function holesOf(cache: string, path: string): string[] {
+  const file = join(cache, narinfoName(path))
+  const info = existsSync(file) ? parseNarInfo(readFileSync(file, 'utf8')) : undefined
+  if (info === undefined) return [`there is no narinfo of ${path}`]
+  const archive = join(cache, info.url)
+  const nar = existsSync(archive) ? unpacked(readFileSync(archive)) : Buffer.alloc(0)
+  const hash = hashText(createHash('sha256').update(nar).digest())
+  const others = info.references.filter((name) => name !== basename(path))
+  return [
+    ...(hash === info.narHash ? [] : [`the archive of ${path} has the hash ${hash}`]),
+    ...others.flatMap((name) => holesOf(cache, name)),
+  ]
+}
+
+function unpacked(archive: Buffer): Buffer {
+  try {
+    return zstdDecompressSync(archive)
+  } catch {
+    return archive
+  }
+}
+
+/**
+ * Garbage is collected, then a daemon goes on: all that was promised gets where it must be.
+ * @returns What is wrong then.
+ */
+export async function goesOn(bed: Bed, run: Run, end: number): Promise<string[]> {
+  const { site, cache } = bed
+  const spool = spoolAt(site.spool)
+  const placeOf = (name: string) => STATES.find((state) => existsSync(join(spool[state], name)))
+  const isPromised = ({ name, since }: { name: string; since: number }) => since <= end || placeOf(name)
+  const living = run.jobs.filter((job) => isPromised(job) && placeOf(job.name) !== 'done' && job.isRooted)
+  await site.nix.gc()
+  const collected: string[] = []
+  for (const path of living.flatMap(({ paths }) => paths)) {
+    if (!(await site.nix.isValid(path))) collected.push(`${path} was collected`)
+  }
+  // Ten seconds pass for the lock of the daemon that is no more.
+  if (existsSync(spool.lockDir)) utimesSync(spool.lockDir, 0, 0)
+  const { exitCode, stderr } = await site.run(['drain', '--to', `file://${cache}`])
+  const elsewhere = run.jobs.filter(isPromised).flatMap(({ name, paths, isRooted }) => {
+    const place = placeOf(name)
+    // What was put there by hand may have been collected before a daemon came.
+    const ends = paths.length === 0 ? ['failed'] : isRooted ? ['done'] : ['done', 'failed']
+    return place !== undefined && ends.includes(place)
+      ? []
+      : [`${name} is in ${place}, drain ended with ${exitCode}: ${stderr}`]
+  })
+  return [...collected, ...elsewhere, ...wrongIn(bed, run, end, 'recovered')]
+}
