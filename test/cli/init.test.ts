@@ -247,6 +247,21 @@ test('on a terminal it asks, shows what it will do, and asks again', async () =>
   expect(asked.exitCode).toBe(0)
 })
 
+test('what was typed ahead of the questions counts, also when nothing comes after it', async () => {
+  const asker = new URL('../../src/cli/init/asker.ts', import.meta.url)
+  const script = `
+    const asker = new (await import('${asker}')).Asker()
+    const answers = [await asker.question('1? ')]
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    answers.push(await asker.question('2? '), await asker.yesOrNo('3?', false))
+    console.log(answers.join())
+    await asker.question('4? ')`
+  const args = ['--input-type=module', '--eval', script]
+  const { stdout, stderr } = await runProgram(process.execPath, args, { input: 'a\nb\ny\n' })
+  expect(stdout).toBe('a,b,true')
+  expect(stderr).toMatch(/1\? 2\? 3\? \[y\/N\] 4\? [\s\S]*nothing was written/)
+})
+
 test.each<[args: string[], message: RegExp]>([
   [[], /say where to upload: --to URL, or --yes for file:\/\/.*spool-cache/],
   [['--to', 'ftp://x'], /--to: expected a store URL/],
