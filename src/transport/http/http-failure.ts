@@ -21,6 +21,11 @@ const MEANINGS: Readonly<Record<number, Meaning>> = {
   },
   407: { means: 'a proxy on the way wants a login: check http_proxy and https_proxy of this service' },
   408: { retry: 'soon', means: 'the destination waited too long for us: check the network' },
+  409: {
+    ...ONE,
+    means:
+      'the destination refuses the upload as a conflict: make the directory of the file there, as some servers want it, or let files be overwritten',
+  },
   411: {
     means: 'the server does not take uploads in this way: it must allow PUT (dav_methods PUT in nginx)',
   },
@@ -62,7 +67,7 @@ function meaningOf(status: number): Meaning {
   if (known) return known
   if (status >= 500) {
     const means =
-      'the destination has trouble of its own (its disk may be full): look into the log of that server'
+      'the destination has trouble of its own (its disk may be full, or create_full_put_path is missing in nginx): look into the log of that server'
     return { ...ONE, isTrouble: true, retry: 'soon', means }
   }
   if (status >= 400) return { ...ONE, means: 'the destination refuses the upload' }
