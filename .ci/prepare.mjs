@@ -25,6 +25,7 @@ const TEST_PACKAGES = {
   'lighttpd-mod-webdav': '../lib/lighttpd/mod_webdav.so',
   caddy: 'caddy',
   tinyproxy: 'tinyproxy',
+  microsocks: 'microsocks',
   'openssh-server': 'sshd',
   dash: 'dash',
   busybox: 'busybox',
