@@ -19,7 +19,13 @@ const TEST_PACKAGES = {
   patchelf: 'patchelf',
   'nginx-light': 'nginx',
   curl: 'curl',
+  'apache2-bin': 'apache2',
+  lighttpd: 'lighttpd',
+  // A module, which is no program.
+  'lighttpd-mod-webdav': '../lib/lighttpd/mod_webdav.so',
+  caddy: 'caddy',
   tinyproxy: 'tinyproxy',
+  microsocks: 'microsocks',
   'openssh-server': 'sshd',
   dash: 'dash',
   busybox: 'busybox',

@@ -8,6 +8,7 @@ import { failureOf } from '../../delivery/failure.ts'
 import { missingAt } from '../../nix/copy.ts'
 import { networkSettings } from '../../nix/network-settings.ts'
 import { createTransport } from '../../transport/create-transport.ts'
+import { proxyRefusal } from '../../transport/proxy-refusal.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, ok, type Patient, warn } from './check.ts'
 
@@ -23,13 +24,15 @@ export async function checkDestinations(patient: Patient): Promise<Check[]> {
 }
 
 async function checkOne({ storeDir, service }: Patient, destination: Destination): Promise<Check[]> {
-  const { to, command } = destination
+  const { to, command, via } = destination
   const name = `destination ${destination.name}`
   const user = service.user.name
   try {
     if (command) return [program(name, command.argv[0])]
     if (schemeOf(to) === 'file') return [directory(name, to, user)]
-    if (isNetworkCache(to)) return await network(name, destination, storeDir, user)
+    // What Nix uploads to is asked as we would ask, which tells more, unless only Nix gets there.
+    const isReached = via === 'writer' || proxyRefusal(to) === undefined
+    if (isNetworkCache(to) && isReached) return await network(name, destination, storeDir, user)
     return [await anyStore(name, destination, storeDir, user)]
   } catch (error) {
     const message = failureOf(error)?.verdict.message ?? wordsOf(error)
