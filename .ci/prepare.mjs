@@ -31,6 +31,7 @@ const TEST_PACKAGES = {
   busybox: 'busybox',
   mksh: 'mksh',
   'ksh93u+m': 'ksh93',
+  'rust-coreutils': 'coreutils',
   'systemd-container': 'systemd-nspawn',
   mmdebstrap: 'mmdebstrap',
   prometheus: 'promtool',
