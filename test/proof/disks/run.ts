@@ -1,5 +1,6 @@
 // A run of the hook, `enqueue`, `drain` and `requeue` on recorded disks, and what they promised when.
 
+import { readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -92,6 +93,20 @@ export async function run(bed: Bed, manner: Manner): Promise<Run> {
     await others?.()
   })
   return { recording, jobs, moves, requeued }
+}
+
+/** Nix builds, and has the hook queue what it built. */
+export async function runBuild({ disks, site, earlier }: Bed): Promise<Run> {
+  const jobs = [...earlier]
+  const recording = await disks.record(async (position) => {
+    const what = { name: 'built', sizeBytes: 100_000 }
+    const { outPaths } = await site.nix.build(what, { hook: HOOK, hookEnv: site.env })
+    const since = position()
+    const name = site.names('new').find((each) => each.endsWith('built.json')) ?? ''
+    const bytes = readFileSync(site.path('new', name))
+    jobs.push({ name, bytes, paths: outPaths, isRooted: true, since })
+  })
+  return { recording, jobs, moves: [], requeued: { name: '', since: Infinity } }
 }
 
 /** @returns What ends it. */
