@@ -49,11 +49,8 @@ const APP = `let
   };
 in make "app" "\${make "library" "nothing"}"`
 
-/**
- * What is there before the run is on the disks for good.
- * @param settings Lines added to nix.conf.
- */
-export async function makeBed(kind: Kind, layout: Layout, settings: readonly string[] = []): Promise<Bed> {
+/** What is there before the run is on the disks for good. */
+export async function makeBed(kind: Kind, layout: Layout): Promise<Bed> {
   const places = LAYOUTS[layout]
   const disks = new Disks(kind, [...new Set(Object.values(places))])
   return await disks.prepare(async () => {
@@ -62,7 +59,7 @@ export async function makeBed(kind: Kind, layout: Layout, settings: readonly str
     const nix = await makePrivateNix(version, {
       dir: disks.at(places.nix),
       // What is built is kept with its derivation, which is all that a job that doesn't know its outputs can protect.
-      settings: ['fsync-metadata = true', 'keep-outputs = true', ...settings],
+      settings: ['fsync-metadata = true', 'keep-outputs = true'],
     })
     mkdirSync(join(nix.dir, 'tmp'))
     const site = new Site(nix, join(disks.at(places.spool), 'spool'))

@@ -13,8 +13,6 @@ export interface Order {
   kind: Kind
   layout: Layout
   manner: Manner | 'a build'
-  /** Lines added to nix.conf. */
-  settings?: string[]
   /** How many power cuts there are, spread over the run, and after how many of them a daemon goes on. */
   cuts: number
   recoveries: number
@@ -28,7 +26,7 @@ export interface Outcome {
 }
 
 const order: Order = JSON.parse(process.argv[2] ?? '')
-const bed = await makeBed(order.kind, order.layout, order.settings)
+const bed = await makeBed(order.kind, order.layout)
 try {
   const ran = order.manner === 'a build' ? await runBuild(bed) : await run(bed, order.manner)
   const { records } = ran.recording
