@@ -12,9 +12,8 @@ import { type Ground, type Moment, violations } from '../invariants.ts'
 import type { Bed } from './bed.ts'
 import type { Run } from './run.ts'
 
-/** What is said of a job that is where it was and where it goes to. */
-const TWICE =
-  /^every job is in exactly one place: (\S+) is in (?:new|cur|done|failed)\/\S+, (?:new|done|failed)\/\S+$/
+/** What is said of a job that has two names. */
+const TWICE = /^every job is in exactly one place: (\S+) is in \w+\/\S+, \w+\/\S+$/
 
 /**
  * What is not as it must be, each in a line.
@@ -85,7 +84,8 @@ export async function goesOn(bed: Bed, run: Run, end: number): Promise<string[]>
   const spool = spoolAt(site.spool)
   const placeOf = (name: string) => STATES.find((state) => existsSync(join(spool[state], name)))
   const isPromised = ({ name, since }: { name: string; since: number }) => since <= end || placeOf(name)
-  const living = run.jobs.filter((job) => isPromised(job) && placeOf(job.name) !== 'done' && job.isRooted)
+  const isDone = ({ name }: { name: string }) => existsSync(join(spool.done, name))
+  const living = run.jobs.filter((job) => isPromised(job) && !isDone(job) && job.isRooted)
   await site.nix.gc()
   const collected: string[] = []
   for (const path of living.flatMap(({ paths }) => paths)) {
