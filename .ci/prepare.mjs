@@ -41,6 +41,8 @@ const TEST_PACKAGES = {
   'ceph-osd': 'ceph-osd',
   radosgw: 'radosgw',
   faketime: 'faketime',
+  xfsprogs: 'mkfs.xfs',
+  'btrfs-progs': 'mkfs.btrfs',
 }
 
 const NIX_PLACES = [

@@ -215,8 +215,7 @@ function callsOf(fate: Fate, calls: readonly Call[], world: World): Call[] {
 }
 
 /**
- * In one place, whole; in done/ the record of a delivery may be lost, since nothing else is lost with it (C12). Anywhere
- * else it has its roots.
+ * In one place, whole. Anywhere but in done/ it has its roots.
  */
 function isKept(world: World, { name, bytes, isRooted }: Fate, disk: Disk, kind: Kind, where: string): void {
   const places = STATES.filter((state) => disk.has(join(world.spool[state], name)))
@@ -225,7 +224,10 @@ function isKept(world: World, { name, bytes, isRooted }: Fate, disk: Disk, kind:
   if (kind === 'journal') expect(places, what).toHaveLength(1)
   for (const state of places) {
     const text = disk.get(join(world.spool[state], name)) ?? ''
-    if (state === 'done') continue
+    if (state === 'done') {
+      parseJob(Buffer.from(text), STORE)
+      continue
+    }
     const needed = isRooted ? pathsIn(bytes) : []
     for (const path of needed)
       expect(rootsOn(disk, world, join(world.spool[state], name)), what).toContain(`-> ${path}`)

@@ -56,9 +56,11 @@ export async function makeBed(kind: Kind, layout: Layout): Promise<Bed> {
   return await disks.prepare(async () => {
     const version = (await nixVersions()).at(-1)
     if (version === undefined) throw new Error('there is no Nix to test with')
-    // What is built is kept with its derivation, which is all that a job that doesn't know its outputs can protect.
-    const settings = ['fsync-metadata = true', 'keep-outputs = true']
-    const nix = await makePrivateNix(version, { dir: disks.at(places.nix), settings })
+    const nix = await makePrivateNix(version, {
+      dir: disks.at(places.nix),
+      // What is built is kept with its derivation, which is all that a job that doesn't know its outputs can protect.
+      settings: ['fsync-metadata = true', 'keep-outputs = true'],
+    })
     mkdirSync(join(nix.dir, 'tmp'))
     const site = new Site(nix, join(disks.at(places.spool), 'spool'))
     await site.makeSpool()

@@ -130,13 +130,19 @@ export class Disks {
     } finally {
       closeSync(fuse)
     }
+    let end = 0
     try {
       const served = this.names.map((name) => this.#path(`served/live-${name}`))
-      await this.mounted(served, () => act(() => statSync(log).size))
+      const position = () => statSync(log).size
+      await this.mounted(served, async () => {
+        await act(position)
+        end = position()
+      })
     } finally {
       run('umount', '--lazy', this.#path('served'))
     }
-    return { before, records: readLog(log) }
+    // Behind that they were unmounted.
+    return { before, records: readLog(log).filter((record) => record.end <= end) }
   }
 
   /** A place for the image of a disk. */
