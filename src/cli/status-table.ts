@@ -13,8 +13,8 @@ const REASONS_SHOWN = 3
 const BAR_WIDTH = 20
 
 /** A snapshot as a person reads it: how many jobs are where, who they wait for and how long, and why. */
-export function asTable(snapshot: Snapshot): string {
-  const view = viewOf(snapshot)
+export function asTable(snapshot: Snapshot, now = Date.now()): string {
+  const view = viewOf(snapshot, now)
   const { spool, paused, daemon, destinations } = view
   const head = table([
     ['spool', spool + (paused === undefined ? '' : colour('yellow', `  ${paused}`))],
