@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { hostname, networkInterfaces } from 'node:os'
+import { hostname } from 'node:os'
 
 /**
  * Tells whether a request was meant for this machine, by its Host header. A web page of anybody's can have its own name
@@ -23,16 +23,16 @@ function nameIn(host: string): string {
   return (v6 ?? name).toLowerCase()
 }
 
-/** The names that `/etc/hosts` has for this machine: its full one, where it has one. */
-export function namesInHostsFile(file = '/etc/hosts'): string[] {
-  const own = Object.values(networkInterfaces()).flatMap((addresses = []) => {
-    return addresses.map(({ address }) => address)
-  })
-  const isOwn = (address = '') => address.startsWith('127.') || own.includes(address)
+/**
+ * The names that `/etc/hosts` has for this machine, such as its full one: all that stand beside its host name. Whose
+ * address it is isn't asked: blocked sites of the world stand there with 127.0.0.1, and under systemd's
+ * RestrictAddressFamilies= nobody learns what other addresses are ours.
+ */
+export function namesInHostsFile(own = hostname(), file = '/etc/hosts'): string[] {
   try {
     const lines = readFileSync(file, 'utf8').split('\n')
-    const entries = lines.map((line) => line.replace(/#.*/, '').trim().split(/\s+/))
-    return entries.flatMap(([address, ...names]) => (isOwn(address) ? names : []))
+    const entries = lines.map((line) => line.replace(/#.*/, '').trim().split(/\s+/).slice(1))
+    return entries.filter((names) => names.includes(own)).flat()
   } catch {
     return []
   }

@@ -51,21 +51,23 @@ describe('a request is for this machine', () => {
 })
 
 describe('/etc/hosts', () => {
-  test('names this machine by its own addresses only', () => {
+  test('has more names for this machine beside its host name, and none on other lines', () => {
     const file = join(tempDir(), 'hosts')
     const lines = [
-      '127.0.0.1 localhost # a.example',
+      '127.0.0.1 localhost # builder a.example',
+      '127.0.0.1 blocked.example',
       '127.0.1.1\tbuilder.example.org  builder',
-      '# 127.0.0.1 b.example',
-      '::1 six.example',
-      '192.0.2.1 other.example',
+      '# 127.0.0.1 builder b.example',
+      '192.0.2.1 builder cache.example.org',
+      '192.0.2.2 other.example not-builder',
       '',
     ]
     writeFileSync(file, lines.join('\n'))
-    expect(namesInHostsFile(file)).toEqual(['localhost', 'builder.example.org', 'builder', 'six.example'])
+    const names = ['builder.example.org', 'builder', 'builder', 'cache.example.org']
+    expect(namesInHostsFile('builder', file)).toEqual(names)
   })
 
   test('may be missing', () => {
-    expect(namesInHostsFile(join(tempDir(), 'hosts'))).toEqual([])
+    expect(namesInHostsFile('builder', join(tempDir(), 'hosts'))).toEqual([])
   })
 })
