@@ -1,6 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Paced } from '../../src/daemon/paced.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['performance'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
 
 test('is found out once for all who ask at a time, and anew for who asks later', async () => {
   let runs = 0
@@ -9,34 +16,56 @@ test('is found out once for all who ask at a time, and anew for who asks later',
       yield
       return ++runs
     },
-    50,
+    1000,
     1,
   )
   expect(await Promise.all([paced.get(), paced.get(), paced.get()])).toEqual([1, 1, 1])
+  vi.advanceTimersByTime(999)
   expect(await paced.get()).toBe(1)
-  await sleep(60)
+  vi.advanceTimersByTime(1)
   expect(await paced.get()).toBe(2)
   paced.outdate()
   expect(await paced.get()).toBe(3)
 })
 
-test('where it takes long, it is done in a part of the time, and others have their turn meanwhile', async () => {
+test('where it takes long, it is done in a part of the time', async () => {
   let runs = 0
   const paced = new Paced(
     function* () {
-      for (const until = performance.now() + 40; performance.now() < until; ) yield
+      yield
+      vi.advanceTimersByTime(400)
       return ++runs
     },
-    0,
+    1000,
     20,
   )
-  let turns = 0
-  const others = setInterval(() => turns++, 1)
   await paced.get()
-  clearInterval(others)
-  expect(turns).toBeGreaterThan(3)
-  await sleep(200)
+  vi.advanceTimersByTime(7999)
   expect(await paced.get()).toBe(1)
+  vi.advanceTimersByTime(1)
+  expect(await paced.get()).toBe(2)
+})
+
+test('others have their turn meanwhile', async () => {
+  const order: string[] = []
+  const paced = new Paced(
+    function* () {
+      for (let step = 0; step < 3; step++) {
+        order.push('step')
+        yield
+      }
+    },
+    0,
+    0,
+  )
+  const others = async () => {
+    for (let turn = 0; turn < 3; turn++) {
+      order.push('other')
+      await nextTurn()
+    }
+  }
+  await Promise.all([paced.get(), others()])
+  expect(order).toEqual(['step', 'other', 'step', 'other', 'step', 'other'])
 })
 
 test('a failure is told to all who asked, and tried again', async () => {
