@@ -56,7 +56,7 @@ test('they hold counts, times and names of destinations: no paths, jobs, places,
   expect(labels.filter((label) => !harmless.test(label))).toEqual([])
 })
 
-test('the page holds what `status` tells any local user, and nothing of keys, jobs and their paths', async () => {
+test('the page holds what `status` tells any local user, and nothing of keys, nor of jobs that nothing is wrong with', async () => {
   const { secretKeyFile } = await (await makeSite()).nix.keyPair('cache.example-1')
   const { site, args, path, names, served } = await siteWithMetrics(`secret-key-file = "${secretKeyFile}"\n`)
   await site.watch(args)
