@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { until } from '../integration/daemon.ts'
 import { typeSection } from '../tour/readme-page.ts'
 import { Machine } from './machine.ts'
-import { installSteps, questionSteps } from './readme-steps.ts'
+import { byHandSteps, questionSteps, setUpSteps, variablesSteps } from './readme-steps.ts'
 
 /** Where to leave what was printed, for the documentation. */
 const TRANSCRIPTS = process.env.NIX_UPLOAD_TEST_TRANSCRIPTS
@@ -112,10 +112,18 @@ test('the key is root’s only: doctor sees what the service sees, and as a cred
 
 const run = (line: string) => machine.shell(line)
 
-test('README.md: Install, as printed', { timeout: 90_000 }, async () => {
-  await typeSection('Install', installSteps(machine), run)
+test('README.md: Set up, as printed', { timeout: 90_000 }, async () => {
+  await typeSection('Set up', setUpSteps(machine), run)
+})
+
+test('docs/INIT.md: By hand, as printed', { timeout: 90_000 }, async () => {
+  await typeSection('By hand', byHandSteps(machine), run, 'docs/INIT.md')
 })
 
 test('README.md: Questions that are often asked, as printed', { timeout: 60_000 }, async () => {
   await typeSection('Questions that are often asked', questionSteps(machine), run)
+})
+
+test('docs/CONFIGURATION.md: Variables, as printed', { timeout: 60_000 }, async () => {
+  await typeSection('Variables', variablesSteps(machine), run, 'docs/CONFIGURATION.md')
 })
