@@ -45,7 +45,7 @@ function snapshot(dir: string): Record<string, string> {
   )
 }
 
-describe.each(versions)('Nix $version', (version) => {
+describe.each(versions)('$name', (version) => {
   test('then a build, its upload and its substitution, with nothing typed but what it printed', async () => {
     const site: Site = await makeSite(version)
     const { NIX_UPLOAD_SPOOL: _, ...env } = site.env

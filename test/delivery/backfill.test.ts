@@ -15,7 +15,7 @@ async function queued(site: Site): Promise<unknown[][]> {
   return jobs.map(({ outPaths }) => (Array.isArray(outPaths) ? outPaths.toSorted() : [])).sort()
 }
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test('queues what was built and is not there, and nothing else', { timeout: 60_000 }, async () => {
     const site = await makeSite(version)
     await site.makeSpool()

@@ -13,7 +13,7 @@ import { versions } from './bed.ts'
 
 const CERTIFICATE = join(import.meta.dirname, '../support/servers/self-signed.pem')
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test('nginx that wants a login takes what comes with a netrc file', async () => {
     const site = await makeSite(version)
     await site.makeSpool()
