@@ -3,7 +3,7 @@
 import { chmod, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { everyNix, nixVersions } from '../support/nix-versions.mjs'
 import { remoteNix } from '../support/servers/remote-nix.ts'
 import { type SshServer, startSshServer } from '../support/servers/ssh-server.ts'
 import {
@@ -24,7 +24,9 @@ beforeAll(async () => {
 
 const TIMEOUT = { timeout: 60_000 }
 
-describe.each(await nixesWithFloatingOutputs())('with $name', (version) => {
+const versions = await nixesWithFloatingOutputs()
+
+describe.each(versions)('with $name', (version) => {
   test('another machine builds nothing, and believes our signature', TIMEOUT, async () => {
     const site = await makeCaSite(version)
     const [ours, other] = [await site.nix.keyPair('ours-1'), await site.nix.keyPair('other-1')]
@@ -94,8 +96,9 @@ describe.each(await nixesWithFloatingOutputs())('with $name', (version) => {
   )
 })
 
-test('one whose derivation Nix knows nothing of keeps none of the others', TIMEOUT, async () => {
-  const site = await makeCaSite()
+const unknown = 'one whose derivation Nix knows nothing of keeps none of the others'
+test.each(versions.slice(-1))(`${unknown}, with $name`, TIMEOUT, async (version) => {
+  const site = await makeCaSite(version)
   await buildHooked(site)
   const [job = ''] = site.names('new').filter((name) => name.includes('library'))
   const { outPaths } = await site.job('new', job)
@@ -121,5 +124,13 @@ test.each((await nixVersions()).filter(({ version }) => version === '2.8.0'))(
     await drain(site, `to = "file://${site.cache}"`)
     const note = /no realisation went along: \S+-program \(.*is not a valid URL\)/
     expect(await notesOf(site)).toEqual([expect.stringMatching(note)])
+  },
+)
+
+test.each((await everyNix()).filter(({ isLix }) => isLix))(
+  '$name has no such derivations',
+  async (version) => {
+    const site = await makeCaSite(version)
+    await expect(buildHooked(site)).rejects.toThrow(/ca derivations are not supported/)
   },
 )
