@@ -9,7 +9,7 @@ import { withEnvironment } from '../support/servers/failing-copy.ts'
 import { startMoodyCache } from '../support/servers/moody-cache.ts'
 import { expectFailure, never, putText, quickConcurrency, temporaryDirectory } from './bed.ts'
 import { behindSilence } from './http/silent-port.ts'
-import { ANYBODY, withTransport } from './s3/s3-bed.ts'
+import { ANYBODY, NOBODY, withTransport } from './s3/s3-bed.ts'
 
 const CERTIFICATE = join(import.meta.dirname, '../support/servers/self-signed.pem')
 /** Whoever runs the tests may have some. */
@@ -87,4 +87,31 @@ test('for S3, AWS_CA_BUNDLE and ca_bundle of the profile come first', async () =
   expect(await get({ AWS_CA_BUNDLE: CERTIFICATE }, wrong)).toBeUndefined()
   expect(await get({ AWS_PROFILE: 'trusting' }, wrong)).toBeUndefined()
   await expect(get({ AWS_CA_BUNDLE: '/nowhere', AWS_PROFILE: 'trusting' }, {})).rejects.toThrow(/nowhere/)
+})
+
+test('they hold for what the SDK asks to get credentials, too', async () => {
+  const token = join(await temporaryDirectory(), 'token')
+  await writeFile(token, 'token')
+  const sts = await startMoodyCache({ tls: true })
+  const credentials =
+    '<AccessKeyId>STS</AccessKeyId><SecretAccessKey>S</SecretAccessKey><SessionToken>T</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration>'
+  const body = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult><Credentials>${credentials}</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`
+  sts.behave({ status: 200, headers: { 'content-type': 'text/xml' }, body })
+  const env = {
+    ...NO_CAS,
+    AWS_WEB_IDENTITY_TOKEN_FILE: token,
+    AWS_ROLE_ARN: 'arn:aws:iam::123456789012:role/x',
+    AWS_ENDPOINT_URL_STS: sts.url,
+  }
+  const get = (settings: NetworkSettings) =>
+    withTransport(
+      `s3://cache?endpoint=${cache.url}`,
+      NOBODY,
+      (transport) => withEnvironment(env, () => transport.get('none', never)),
+      { network: async () => settings },
+    )
+  await expectFailure(get({}), { says: /certificate.*not trusted.*asking for AWS credentials/ })
+  expect(await get({ caFile: CERTIFICATE })).toBeUndefined()
+  expect(cache.seen.at(-1)?.authorization).toContain('Credential=STS/')
+  await sts.cleanup()
 })
