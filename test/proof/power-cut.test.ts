@@ -6,7 +6,7 @@
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { must, runProgram } from '../support/run.ts'
-import { KINDS, type Kind, whyNoDisks } from './disks/disks.ts'
+import { KINDS, type Kind, whyNoDisks } from './disks/filesystems.ts'
 import type { Order, Outcome } from './disks/main.ts'
 import { evidence, IS_WHOLE } from './share.ts'
 
@@ -59,7 +59,7 @@ for (const kind of IS_WHOLE ? KINDS : []) {
 function testOn(kind: Kind, name: string, act: () => Promise<void>): void {
   const why = whyNoDisks(kind)
   const title = `${kind}: ${name}${why === undefined ? '' : ` (not run: ${why})`}`
-  const options = { timeout: (IS_WHOLE ? 30 : 2) * MINUTE, concurrent: !IS_WHOLE }
+  const options = { timeout: (IS_WHOLE ? 30 : 5) * MINUTE, concurrent: !IS_WHOLE }
   test.skipIf(why !== undefined)(title, options, act)
 }
 

@@ -7,7 +7,8 @@ import { hashOf } from '../../../src/nix/store-path.ts'
 import { Site, type State } from '../../integration/site.ts'
 import { nixVersions } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
-import { Disks, type Kind } from './disks.ts'
+import { Disks } from './disks.ts'
+import type { Kind } from './filesystems.ts'
 
 /** What lies on which disk. */
 export const LAYOUTS = {

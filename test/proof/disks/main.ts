@@ -5,7 +5,7 @@
 
 import { type Layout, makeBed } from './bed.ts'
 import { afterCut, type Cut, cutsOf } from './cuts.ts'
-import type { Kind } from './disks.ts'
+import type { Kind } from './filesystems.ts'
 import { type Manner, run, runBuild } from './run.ts'
 import { goesOn, wrongIn } from './whole.ts'
 
