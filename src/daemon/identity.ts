@@ -49,3 +49,20 @@ function signalReaches(pid: number): boolean {
     return codeOf(error) === 'EPERM'
   }
 }
+
+/**
+ * When a process was started, in milliseconds since 1970, by the clock as it is now; to the second.
+ * @returns undefined where there is no such process, or no /proc to tell.
+ */
+export function startOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // proc(5): the 22nd field, in hundredths of a second since the boot.
+    const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+    const bootSeconds = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1])
+    const startedMs = bootSeconds * 1000 + ticks * 10
+    return Number.isFinite(startedMs) ? startedMs : undefined
+  } catch {
+    return undefined
+  }
+}
