@@ -44,7 +44,7 @@ function spoolOf({ config }: Installation): string[] {
   const jobs = count(spool, 'new').jobs + count(spool, 'cur').jobs + count(spool, 'failed').jobs
   if (jobs === 0) return [`${config.spool}, with no job in it that waits or failed`]
   return [
-    `${config.spool}, with ${counted(jobs, 'job')} whose paths stay protected from garbage collection by $config.gcroots`,
+    `${config.spool}, with ${counted(jobs, 'job')} whose paths stay protected from garbage collection by ${config.gcroots}`,
   ]
 }
 
