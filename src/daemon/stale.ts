@@ -4,7 +4,7 @@ import type { Destination } from '../config/config.ts'
 import { isCredential } from '../config/credential.ts'
 import type { Report } from '../spool/report.ts'
 import { version } from '../util/version.ts'
-import { startOf } from './identity.ts'
+import { hasStart, startOf } from './identity.ts'
 import { unitOf } from './unit-files.ts'
 
 /** Why a daemon that runs should be started anew. */
@@ -15,8 +15,6 @@ export interface Stale {
   command: string
 }
 
-/** A start as the kernel has it, which knows the time of boot to the second, and one that was written down agree so far. */
-const SAME_START_MS = 2_500
 const PROGRAM = fileURLToPath(new URL('../../package.json', import.meta.url))
 
 /**
@@ -65,10 +63,10 @@ function restartCommand(unit: string | undefined, isUnitChanged: boolean): strin
 }
 
 /** A clock that was set since would make what was written down wrong; the kernel counts from now. */
-function startedAt({ pid, startedAt }: Report): number {
-  const written = Date.parse(startedAt)
-  const counted = startOf(pid)
-  return counted === undefined || Math.abs(counted - written) < SAME_START_MS ? written : counted
+function startedAt(report: Report): number {
+  return hasStart(report)
+    ? Date.parse(report.startedAt)
+    : (startOf(report.pid) ?? Date.parse(report.startedAt))
 }
 
 /** 0 where it can't be told: what isn't there has its own errors, and what is in the store never changes. */
