@@ -134,9 +134,9 @@ async function provideTestTools() {
   const { ensureNixVersions } = await import('../test/support/nix-versions.mjs')
   // Without a release the tests that need it fail, and say why; the others are worth running.
   await ensureNixVersions(say).catch((error) => say(error.message))
-  // The same goes for the machine that test/systemd boots.
-  const { ensureMachineRoot } = await import('../test/support/machine-root.mjs')
-  await ensureMachineRoot(say).catch((error) => say(error.message))
+  // The same goes for the machines that test/systemd and test/deb boot.
+  const { ensureMachineRoot, SUITES } = await import('../test/support/machine-root.mjs')
+  for (const suite of SUITES) await ensureMachineRoot(suite, say).catch((error) => say(error.message))
 }
 
 function find(command, places) {

@@ -18,6 +18,7 @@ import * as requeue from './requeue.ts'
 import * as resume from './resume.ts'
 import * as show from './show.ts'
 import * as status from './status.ts'
+import * as uninstall from './uninstall.ts'
 import * as wait from './wait.ts'
 import * as watch from './watch.ts'
 
@@ -61,6 +62,7 @@ export function parser(args: readonly string[]) {
     .command(pause)
     .command(resume)
     .command(doctor)
+    .command(uninstall)
     .command(checkConfig)
     .completion('completion', 'Print a completion script for the shell in $SHELL: bash, zsh or fish')
     .demandCommand(1, 'which command?')

@@ -3,12 +3,12 @@ import { AGE_BOUNDS, type Ages } from '../spool/ages.ts'
 import { STATES } from '../spool/layout.ts'
 
 /** A snapshot as `status --json` gives it. */
-export function asJson({ spool, paused, daemon, report, states, failures, destinations }: Snapshot) {
+export function asJson({ spool, paused, daemon, report, stale, states, failures, destinations }: Snapshot) {
   const isRunning = daemon === 'running'
   return {
     spool: spool.root,
     paused,
-    daemon: { running: isRunning, pid: isRunning && report ? report.pid : null },
+    daemon: { running: isRunning, pid: isRunning && report ? report.pid : null, stale: stale?.reasons ?? [] },
     jobs: Object.fromEntries(STATES.map((state) => [state, states[state].jobs])),
     oldestSeconds: {
       new: ageSeconds(states.new),

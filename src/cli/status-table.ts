@@ -19,6 +19,7 @@ export function asTable(snapshot: Snapshot, now = Date.now()): string {
   const head = table([
     ['spool', spool + (paused === undefined ? '' : colour('yellow', `  ${paused}`))],
     ['daemon', daemon],
+    ...(view.stale === undefined ? [] : [['', colour('yellow', view.stale)]]),
   ])
   const parts = [head, states(view), waiting(destinations), table(destinations.map(destinationRow))]
   return [...parts, ...destinations.map(underWay), failed(view)].filter((part) => part !== '').join('\n')

@@ -103,8 +103,9 @@ export function questionSteps(machine: Machine): Steps {
       async (type) => {
         const names = readdirSync(join(machine.root, 'srv/cache')).filter((name) => name.endsWith('.narinfo'))
         await type()
-        expect(names).toHaveLength(1)
-        expect(machine.read(`srv/cache/${names[0]}`)).toMatch(/^Sig: cache\.example\.org-1:/m)
+        expect(names.length).toBeGreaterThan(0)
+        for (const name of names)
+          expect(machine.read(`srv/cache/${name}`)).toMatch(/^Sig: cache\.example\.org-1:/m)
       },
     'nix-upload enqueue ./result': async (type) => {
       await machine.shell(`nix-build -E '${DERIVATION}'`)

@@ -1,4 +1,5 @@
 import { fileOf, schemeOf } from '../../config/store-url.ts'
+import type { ServiceProgram } from './service-program.ts'
 import type { Site } from './step.ts'
 
 /** Everything that init has to know, settled by flags, by answers, or by what is there already. */
@@ -12,6 +13,8 @@ export interface Settled extends Site {
   configFile: string
   spool: string
   gcroots: string
+  /** What a service starts. */
+  program: ServiceProgram
   /** Whom the daemon runs as. */
   user: string
   install: boolean

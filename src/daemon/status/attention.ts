@@ -1,6 +1,7 @@
 import { counted } from '../../util/counted.ts'
 import { formatDuration } from '../../util/duration.ts'
 import { printable } from '../../util/printable.ts'
+import { staleSentence } from '../stale.ts'
 import type { DestinationStatus, Snapshot } from './snapshot.ts'
 
 /** What somebody who looks in after a weekend wants to know first. */
@@ -52,12 +53,13 @@ function headlineOf({ states, destinations }: Snapshot, now: number): string {
 }
 
 function mattersOf(snapshot: Snapshot, now: number): Matter[] {
-  const { daemon, paused, states, destinations } = snapshot
+  const { daemon, stale, paused, states, destinations } = snapshot
   const all: Matter[] = []
   if (daemon === 'not running') {
     const text = 'No daemon is running: `nix-upload watch` or its service delivers what waits.'
     all.push({ isTrouble: true, text })
   }
+  if (stale) all.push({ isTrouble: false, text: printable(`Of the daemon: ${staleSentence(stale)}.`) })
   if (paused) all.push({ isTrouble: false, text: 'Paused: `nix-upload resume` goes on.' })
   const ofDestinations = destinations.flatMap((destination) => matterOf(destination, now))
   all.push(...ofDestinations.slice(0, MATTERS_AT_MOST))

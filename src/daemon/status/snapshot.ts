@@ -9,6 +9,7 @@ import { type DestinationReport, type Report, readReport } from '../../spool/rep
 import { surveying, type Waiting } from '../../spool/waiting.ts'
 import { atOnce, type Steps } from '../../util/steps.ts'
 import { lifeOf } from '../identity.ts'
+import { type Stale, staleness } from '../stale.ts'
 
 /** What `status` shows: the spool, the daemon and the destinations at one time. */
 export interface Snapshot {
@@ -19,6 +20,8 @@ export interface Snapshot {
   /** What the daemon said last, if there ever was one. */
   report: Report | undefined
   daemon: 'running' | 'not running' | 'unknown'
+  /** Set where a daemon runs that should be restarted. */
+  stale?: Stale
   states: Readonly<Record<State, Ages>>
   failures: Failures
   destinations: DestinationStatus[]
@@ -53,6 +56,7 @@ export function* takingSnapshot(config: Config): Steps<Snapshot> {
   const report = exists ? readReport(spool) : undefined
   const life = report ? lifeOf(report) : 'dead'
   const daemon = life === 'alive' ? 'running' : life === 'dead' ? 'not running' : 'unknown'
+  const stale = daemon === 'running' && report ? staleness(report, config.destinations) : undefined
   const known = destinationsOf(config, report, daemon === 'running')
   const places = known.map(({ name, to }) => ({ name, to: withoutPassword(to) }))
   const shape = exists ? yield* surveying(spool, places) : undefined
@@ -66,6 +70,7 @@ export function* takingSnapshot(config: Config): Steps<Snapshot> {
     paused: isPaused(spool),
     report,
     daemon,
+    ...(stale ? { stale } : {}),
     states: shape?.states ?? { new: NOTHING, cur: NOTHING, done: NOTHING, failed: NOTHING },
     failures,
     destinations: [

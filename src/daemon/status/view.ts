@@ -6,6 +6,7 @@ import { counted } from '../../util/counted.ts'
 import { formatDuration } from '../../util/duration.ts'
 import { printable } from '../../util/printable.ts'
 import { formatSize } from '../../util/size.ts'
+import { staleSentence } from '../stale.ts'
 import type { DestinationStatus, Snapshot } from './snapshot.ts'
 
 /**
@@ -17,6 +18,8 @@ export interface View {
   /** What to do about a pause of everything, while there is one. */
   paused?: string
   daemon: string
+  /** Why the daemon should be restarted, and how, where it should. */
+  stale?: string
   states: readonly { state: State; jobs: number; age: string }[]
   destinations: readonly DestinationView[]
   /** Missing where no job was given up. */
@@ -60,6 +63,7 @@ export function viewOf(snapshot: Snapshot, now = Date.now()): View {
     spool: exists ? printable(spool.root) : `no spool yet at ${printable(spool.root)}; ${MAKE_IT}`,
     ...(paused ? { paused: 'paused (nix-upload resume goes on)' } : {}),
     daemon: daemonOf(snapshot, now),
+    ...(snapshot.stale ? { stale: printable(staleSentence(snapshot.stale)) } : {}),
     states: STATES.map((state) => {
       return { state, jobs: states[state].jobs, age: state === 'done' ? '' : ageOf(states[state], now) }
     }),
