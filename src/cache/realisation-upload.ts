@@ -78,7 +78,13 @@ async function sendOne(
   } catch (error) {
     if (!(error instanceof UploadFailure) || !error.isOfOneFile) throw error
     // A server that lets nobody write over what is there.
-    if (before) return
+    if (before && !error.isTrouble) {
+      onWarning(
+        `the realisation that was there before stays without our signature: ${error.verdict.message}`,
+        outPath,
+      )
+      return
+    }
     const message = `${error.verdict.message} (${name}, the realisation of ${outPath})`
     throw new UploadFailure({ ...error.verdict, message }, error)
   }

@@ -23,7 +23,15 @@ const EARLY_LOOKS = 100
 /** What it needs of the dispatcher. */
 type Taker = Pick<
   Dispatcher,
-  'isFull' | 'workersWithRoom' | 'wants' | 'isOurs' | 'accept' | 'getReady' | 'startUntried' | 'isFilling'
+  | 'isFull'
+  | 'workersWithRoom'
+  | 'wants'
+  | 'isOurs'
+  | 'accept'
+  | 'getReady'
+  | 'startUntried'
+  | 'isFilling'
+  | 'hasGivenBack'
 >
 
 interface ClaimerContext {
@@ -130,10 +138,11 @@ export class Claimer {
 
   /** What was left for want of room at a destination is worth another look once that one has room. */
   #noticeRoom(): void {
-    const hasLeft = this.scan.left > 0 || this.#hasLeftHeard
+    const hasLeft = this.scan.left > 0 || this.#hasLeftHeard || this.#dispatcher.hasGivenBack
     if (!hasLeft || this.#dispatcher.workersWithRoom.every((worker) => this.#hadRoom.includes(worker))) return
     this.scan.lookAgain()
     this.#hasLeftHeard = false
+    this.#dispatcher.hasGivenBack = false
   }
 
   #look(name: string): 'taken' | 'left' | 'gone' {

@@ -77,13 +77,13 @@ export class Loop {
     this.#exit = new ExitCondition('stopped', { spool, log, dispatcher, claimer: this.#claimer, ring })
   }
 
-  /** Stops claiming; `run` then ends once the what is in flight did, or the grace is over. */
+  /** Stops claiming; `run` then ends once what is in flight has ended, or the grace is over. */
   stop(): void {
     this.#isStopping = true
     this.#alarm.ring()
   }
 
-  /** Ends the what is in flight now. */
+  /** Ends what is in flight now. */
   abort(): void {
     this.#dispatcher.abort()
     this.stop()

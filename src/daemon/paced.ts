@@ -1,6 +1,6 @@
 import { besideOthers, type Steps } from '../util/steps.ts'
 
-/** Something that takes time to find out: found out for who asks, but not too often, and once for all who ask at a time. */
+/** Finds out something that takes time: when somebody asks, not too often, and once for all who ask at the same time. */
 export class Paced<T> {
   readonly #find: () => Steps<T>
   readonly #everyMs: number

@@ -46,6 +46,8 @@ export class Dispatcher {
   readonly #store = new StoreSession()
   /** More jobs are being claimed: a batch that ends meanwhile is not followed by one of the few that came by then. */
   isFilling = false
+  /** A job went back to `new/` for want of room at a destination, which no scan has counted yet. */
+  hasGivenBack = false
 
   constructor(context: DispatcherContext) {
     const { config } = context
@@ -86,7 +88,7 @@ export class Dispatcher {
   }
 
   get isRunning(): boolean {
-    return this.#workers.some((worker) => worker.isRunning)
+    return this.#settlement.size > 0 || this.#workers.some((worker) => worker.isRunning)
   }
 
   /** False while some destination is down or paused. */
@@ -187,8 +189,9 @@ export class Dispatcher {
     return this.routes.flatMap((route) => (route.isFor(job) ? [route.worker] : []))
   }
 
+  /** True while something is still to happen to a job before it may go back to `new/`. */
   #isHad(claimed: ClaimedJob): boolean {
-    return this.#workers.some((worker) => worker.has(claimed))
+    return this.#settlement.has(claimed) || this.#workers.some((worker) => worker.has(claimed))
   }
 
   /** Gives a job to the workers of the destinations that it still has to go to, as far as they have room. */
@@ -230,11 +233,10 @@ export class Dispatcher {
    */
   #finish(claimed: ClaimedJob): void {
     const { job } = claimed
-    if (this.#pendingWorkers(job).length > 0 || this.#places.waitsElsewhere(job)) this.#release(claimed)
-    else {
-      this.#inHand.delete(claimed.name)
-      this.#settlement.settle(claimed)
-    }
+    const isOpen = this.#pendingWorkers(job).length > 0 || this.#places.waitsElsewhere(job)
+    this.hasGivenBack ||= isOpen
+    if (isOpen) this.#release(claimed)
+    else this.#settlement.settle(claimed, () => this.#inHand.delete(claimed.name))
   }
 
   #release(claimed: ClaimedJob): void {

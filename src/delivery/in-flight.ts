@@ -25,7 +25,7 @@ export class InFlight {
     return { ...this.#sent, bytes: this.#sent.bytes + running }
   }
 
-  /** @returns Where how far the batch is is to be written. */
+  /** @returns The batch's progress, for its sender to keep up to date. */
   begin(jobs: readonly ClaimedJob[]): UploadProgress {
     const progress = { sentBytes: 0, expectedBytes: 0 }
     this.#batches.set(jobs, { since: new Date().toISOString(), progress })

@@ -38,7 +38,7 @@ export type Mode =
  * | paused      | somebody paused the destination                         | it is resumed: as if nothing had been            |
  * | backing off | it is down, and its wait is not over                    | the wait is over: due; something goes through: idle, sending |
  * | due         | it is down, and may be tried                            | the probe starts: probing                        |
- * | probing     | one job is sent to see whether it is back               | it goes through: idle; it fails: backing off     |
+ * | probing     | one job is sent to see whether it is back               | it goes through: idle, sending; it fails: backing off |
  * | idle        | nothing is in flight                                    | a batch starts: sending, or busy                 |
  * | sending     | fewer batches are in flight than there may be           | one more is looked for: choosing; the last ends: idle |
  * | choosing    | Nix says which queued jobs may go beside those in flight | there are some: sending, busy; there are none: busy |

@@ -70,7 +70,7 @@ export class Pace {
     this.#context.onDown(error, waitMs)
   }
 
-  /** Tells no more of a wait that is over. */
+  /** Calls `onDue` no more. */
   stop(): void {
     clearTimeout(this.#timer)
   }

@@ -73,13 +73,15 @@ export async function prepare(
 /** A hook that was given no OUT_PATHS (Nix 2.8) and could not look them up names the derivation only. */
 async function resolveOutputs(sorting: Sorting, jobs: readonly ClaimedJob[]): Promise<void> {
   for (const claimed of jobs) {
-    const { job } = claimed
-    if (job.outPaths.length > 0 || job.drvPath === undefined) continue
+    const { outPaths: known, drvPath } = claimed.job
+    if (known.length > 0 || drvPath === undefined) continue
     try {
-      claimed.job = { ...job, outPaths: await outputsOf(job.drvPath, sorting.signal) }
+      const outPaths = await outputsOf(drvPath, sorting.signal)
+      // Another destination may have said something of the job meanwhile.
+      claimed.job = { ...claimed.job, outPaths }
     } catch (error) {
       if (!(error instanceof NixFailure) || error.ended) throw error
-      sorting.outcomes.set(claimed, { kind: 'failed', verdict: outputsUnknown(job.drvPath, error) })
+      sorting.outcomes.set(claimed, { kind: 'failed', verdict: outputsUnknown(drvPath, error) })
     }
   }
 }
@@ -100,7 +102,7 @@ function takeOutInvalid(
     const gone = claimed.job.outPaths.filter((path) => !valid.has(path))
     if (gone.length === 0) return true
     const more = gone.length > PATHS_NAMED ? ` and ${gone.length - PATHS_NAMED} more` : ''
-    const message = `not in the store here, garbage-collected before it was uploaded, or built into another with --store? ${gone.slice(0, PATHS_NAMED).join(' ')}${more}`
+    const message = `not in the store here (garbage-collected before it was uploaded, or built into another store with --store): ${gone.slice(0, PATHS_NAMED).join(' ')}${more}`
     outcomes.set(claimed, { kind: 'failed', verdict: { blame: 'job', permanent: true, message } })
     return false
   })

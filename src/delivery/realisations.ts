@@ -26,8 +26,17 @@ export function floatingIn(
   const addressed = found.filter(({ contentAddress }) => contentAddress !== '')
   if (addressed.length === 0) return []
   const drvPaths = new Set([drvPath, ...addressed.map(({ deriver }) => deriver)])
-  const candidates = addressed.map(({ path }) => path)
-  return [...drvPaths].flatMap((one) => (one === undefined ? [] : (floatingOutputsOf(one, candidates) ?? [])))
+  return [...drvPaths].flatMap((one) => {
+    if (one === undefined) return []
+    // The name of one derivation's output may begin with that of another: `hello-2` and `hello-2-tests`.
+    const own = addressed.filter(({ deriver }) => one === drvPath || deriver === one)
+    return (
+      floatingOutputsOf(
+        one,
+        own.map(({ path }) => path),
+      ) ?? []
+    )
+  })
 }
 
 /**
@@ -64,7 +73,7 @@ export function noteOnDelivery({ note, floating }: Sent, unrealised: Unrealised)
   }
   const without = [...reasons].map(
     ([paths, why]) =>
-      `other machines can't find by its derivation, as no realisation went along: ${paths} (${why})`,
+      `no realisation went along: ${paths} (${why}), so other machines can't find it by its derivation`,
   )
   const notes = [...(note === undefined ? [] : [note]), ...without]
   return notes.length === 0 ? undefined : notes.join('; ')

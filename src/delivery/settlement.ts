@@ -12,16 +12,26 @@ import {
   settleDone,
   settleFailed,
   syncDone,
+  writeRecords,
 } from '../spool/settle.ts'
 import { wordsOf } from '../util/user-error.ts'
 
-/** After this many jobs the event loop gets its turn. */
-const RELEASED_PER_TURN = 50
+/** At most this many jobs are made durable together. */
+const SETTLED_AT_ONCE = 100
+/** After this many jobs, a few milliseconds, the event loop gets its turn. */
+const PER_TURN = 25
 
 interface SettlementContext {
   spool: Spool
   roots: GcRoots
   log: Logger
+  /** Called when jobs are settled: there may be room for more. */
+  onChange: () => void
+}
+
+interface Settling {
+  claimed: ClaimedJob
+  onSettled: () => void
 }
 
 /** Writes what becomes of the claimed jobs into the spool; every failure to write ends here, in the log. */
@@ -31,9 +41,9 @@ export class Settlement {
   readonly #context: SettlementContext
   /** Jobs that know more than their file does. */
   readonly #unrecorded = new Set<ClaimedJob>()
-  /** Jobs in `done/` that still have their GC roots. */
-  #done: DoneJob[] = []
-  #releasing: Promise<void> | undefined
+  /** Jobs that are to be moved to `done/` or `failed/`. */
+  readonly #settling = new Map<ClaimedJob, Settling>()
+  #running: Promise<void> | undefined
 
   constructor(context: SettlementContext) {
     this.#context = context
@@ -48,64 +58,109 @@ export class Settlement {
   /** Writes a job's records into its file, where it lies in `cur/`. */
   record(claimed: ClaimedJob): void {
     if (!this.#unrecorded.has(claimed)) return
-    const { spool, roots } = this.#context
+    const { spool, roots, log } = this.#context
     // What could not be written is written with the next outcome.
-    const isWritten = this.#write(claimed, () => {
-      // Somebody has moved the job away: that is said when it is settled.
-      if (!record(spool, claimed)) return false
+    // Where somebody has moved the job away, that is said when it is settled.
+    if (!this.#write(claimed, () => record(spool, claimed))) return
+    this.#unrecorded.delete(claimed)
+    try {
       // Outputs that were looked up meanwhile are to be kept from now on.
       roots.hold(claimed.name, rootedPaths(claimed.job))
-      return true
-    })
-    if (isWritten) this.#unrecorded.delete(claimed)
+    } catch (error) {
+      const message = 'no GC roots: its paths may be collected before the upload'
+      log.warn({ job: claimed.name, error: wordsOf(error) }, message)
+    }
   }
 
-  /** Moves a job to `done/` or `failed/`, as its records say. */
-  settle(claimed: ClaimedJob): void {
-    const { spool, log } = this.#context
+  /** True while a job is on its way to `done/` or `failed/`. */
+  has(claimed: ClaimedJob): boolean {
+    return this.#settling.has(claimed)
+  }
+
+  /** How many are. */
+  get size(): number {
+    return this.#settling.size
+  }
+
+  /**
+   * Moves a job to `done/` or `failed/`, as its records say: soon, and together with others.
+   * @param onSettled Called when it is not claimed any more.
+   */
+  settle(claimed: ClaimedJob, onSettled: () => void = () => undefined): void {
     this.#unrecorded.delete(claimed)
-    const hasFailed = Object.values(claimed.job.destinations).some(({ state }) => state === 'failed')
-    const target = this.#write(claimed, () =>
-      hasFailed ? settleFailed(spool, claimed) : settleDone(spool, claimed),
-    )
-    if (target === undefined)
-      log.info({ job: claimed.name }, 'somebody moved the job away, so it is left where it is')
-    else if (target !== false) {
-      this.tally[hasFailed ? 'failed' : 'done']++
-      if (!hasFailed) this.#letGoOf({ claimed, target })
-    }
+    this.#settling.set(claimed, { claimed, onSettled })
+    this.#running ??= this.#settleAll().finally(() => {
+      this.#running = undefined
+    })
   }
 
   /** Waits until all that is done is so for good, and has lost its GC roots. */
   async finish(): Promise<void> {
-    while (this.#releasing) await this.#releasing
+    while (this.#running) await this.#running
   }
 
-  /** A job's roots go only once a power cut can't bring it back: all jobs of a batch together. */
-  #letGoOf(done: DoneJob): void {
-    this.#done.push(done)
-    this.#releasing ??= this.#releaseAll().finally(() => {
-      this.#releasing = undefined
-    })
-  }
-
-  async #releaseAll(): Promise<void> {
-    const { spool, roots, log } = this.#context
-    while (this.#done.length > 0) {
+  async #settleAll(): Promise<void> {
+    while (this.#settling.size > 0) {
       await nextTurn()
-      const jobs = this.#done
-      this.#done = []
-      try {
-        await syncDone(spool)
-        for (const [at, job] of jobs.entries()) {
-          if (at % RELEASED_PER_TURN === 0) await nextTurn()
-          releaseDone(spool, roots, job)
-        }
-      } catch (error) {
-        const message =
-          'the GC roots of jobs that are done stay until the next sweep, since the spool could not be synced'
-        log.warn({ jobs: jobs.length, error: wordsOf(error) }, message)
+      const jobs = [...this.#settling.values()].slice(0, SETTLED_AT_ONCE)
+      const isDone = ({ claimed }: Settling) => !hasFailed(claimed)
+      await this.#settleDone(jobs.filter(isDone))
+      for (const one of jobs) if (!isDone(one)) this.#settleOne(one, (claimed) => this.#fail(claimed))
+      this.#context.onChange()
+    }
+  }
+
+  /** A job's roots go only once a power cut can't bring it back: all jobs of a group together. */
+  async #settleDone(jobs: readonly Settling[]): Promise<void> {
+    if (jobs.length === 0) return
+    const { spool } = this.#context
+    const records = await writeRecords(
+      spool,
+      jobs.map(({ claimed }) => claimed),
+    )
+    const done: DoneJob[] = []
+    for (const [at, one] of jobs.entries()) {
+      if (at % PER_TURN === 0) await nextTurn()
+      const target = this.#settleOne(one, (claimed) => settleDone(spool, claimed, records.get(claimed)))
+      if (target === undefined) continue
+      this.tally.done++
+      done.push({ claimed: one.claimed, target })
+    }
+    await this.#letGoOf(done)
+  }
+
+  #fail(claimed: ClaimedJob): string | undefined {
+    const target = settleFailed(this.#context.spool, claimed)
+    if (target !== undefined) this.tally.failed++
+    return target
+  }
+
+  /** @returns The name that it has where it was moved to. */
+  #settleOne(
+    { claimed, onSettled }: Settling,
+    move: (claimed: ClaimedJob) => string | undefined,
+  ): string | undefined {
+    const target = this.#write(claimed, () => move(claimed))
+    if (target === undefined)
+      this.#context.log.info({ job: claimed.name }, 'somebody moved the job away, so it is left where it is')
+    this.#settling.delete(claimed)
+    onSettled()
+    return target === false ? undefined : target
+  }
+
+  async #letGoOf(jobs: readonly DoneJob[]): Promise<void> {
+    const { spool, roots, log } = this.#context
+    if (jobs.length === 0) return
+    try {
+      await syncDone(spool)
+      for (const [at, job] of jobs.entries()) {
+        if (at % PER_TURN === 0) await nextTurn()
+        releaseDone(spool, roots, job)
       }
+    } catch (error) {
+      const message =
+        'the GC roots of jobs that are done stay until the next sweep, since done/ could not be synced'
+      log.warn({ jobs: jobs.length, error: wordsOf(error) }, message)
     }
   }
 
@@ -113,6 +168,7 @@ export class Settlement {
   release(claimed: ClaimedJob): void {
     this.record(claimed)
     this.#write(claimed, () => release(this.#context.spool, claimed.name))
+    this.#unrecorded.delete(claimed)
   }
 
   /**
@@ -128,4 +184,8 @@ export class Settlement {
       return false
     }
   }
+}
+
+function hasFailed({ job }: ClaimedJob): boolean {
+  return Object.values(job.destinations).some(({ state }) => state === 'failed')
 }

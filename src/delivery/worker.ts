@@ -13,7 +13,7 @@ import { MODES, type Mode, modeOf } from './mode.ts'
 import type { Outcome } from './outcome.ts'
 import { Pace } from './pace.ts'
 
-/** The outcomes of this many jobs take some milliseconds to write; then the event loop gets its turn. */
+/** The outcomes of this many jobs take some milliseconds; then the event loop gets its turn. */
 const SETTLED_PER_TURN = 25
 /** Fewer jobs are no batch while more come. */
 const MANY = 100
@@ -79,8 +79,9 @@ export class Worker {
   #lastProbe: readonly ClaimedJob[] = []
   #isChoosing = false
   #isHeldUp = false
-  /** How many batches were sent since the start. */
+  /** How many batches were sent since the start, and how many of them are through. */
   #batchCount = 0
+  #endCount = 0
 
   constructor(context: WorkerContext) {
     const { limits, events } = context
@@ -215,7 +216,7 @@ export class Worker {
   async #startBeside(): Promise<void> {
     this.#isChoosing = true
     const asked = new Set(this.#jobs.in('queued'))
-    const batches = this.#batchCount
+    const [batches, ends] = [this.#batchCount, this.#endCount]
     const pathsOf = (jobs: Iterable<ClaimedJob>) => [...jobs].flatMap(({ job }) => job.outPaths)
     // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
     const held = await this.#context
@@ -230,7 +231,8 @@ export class Worker {
     const free = queued.filter(isFree)
     // What came meanwhile was not asked about.
     const areAllHeld = free.length === 0 && queued.every((claimed) => asked.has(claimed))
-    this.#isHeldUp = this.#inFlight.size > 0 && areAllHeld
+    // What held them may be the one that has ended meanwhile.
+    this.#isHeldUp = areAllHeld && this.#endCount === ends
     if (free.length > 0 && this.mode === 'sending') this.#send(this.#pace.batchOf(free))
     else if (!this.#isHeldUp) this.#context.events.onChange()
   }
@@ -249,6 +251,7 @@ export class Worker {
     const { outcomes, runs } = await this.#context.send(jobs, this.#abort.signal, progress)
     const delivered = [...outcomes.values()].filter(({ kind }) => kind === 'delivered').length
     this.#inFlight.end(jobs, delivered)
+    this.#endCount++
     this.#isHeldUp = false
     this.#pace.note(outcomes)
     await this.#settle(outcomes)
@@ -256,7 +259,7 @@ export class Worker {
     return { jobs: jobs.length, paths: pathsIn(jobs), runs, ms }
   }
 
-  /** While the outcomes of a batch are written, a few milliseconds at a time, the next one goes out. */
+  /** While the outcomes of a batch are noted, a few milliseconds at a time, the next one goes out. */
   async #settle(outcomes: ReadonlyMap<ClaimedJob, Outcome>): Promise<void> {
     for (const claimed of outcomes.keys()) this.#jobs.set(claimed, 'settling')
     this.#context.events.onChange()
@@ -271,6 +274,8 @@ export class Worker {
   #recover(jobs: readonly ClaimedJob[], error: unknown): void {
     this.#context.log.error({ err: error }, 'a bug in nix-upload; the destination is tried again')
     this.#inFlight.end(jobs, 0)
+    this.#endCount++
+    this.#isHeldUp = false
     for (const claimed of jobs) {
       const state = this.#jobs.stateOf(claimed)
       if (state === 'in flight' || state === 'settling') this.add(claimed)

@@ -36,7 +36,7 @@ export async function copyRealisations(
   // One that Nix knows nothing of fails the copy of all.
   const unrealised = new Map<string, string>()
   for (const one of outputs) {
-    for (const [path, why] of await copyRealisations(store, [one], signal)) unrealised.set(path, why)
+    for (const [drvPath, why] of await copyRealisations(store, [one], signal)) unrealised.set(drvPath, why)
   }
   return unrealised
 }

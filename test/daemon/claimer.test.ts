@@ -9,6 +9,7 @@ import { StuckLog } from '../../src/daemon/stuck-log.ts'
 import type { Worker } from '../../src/delivery/worker.ts'
 import type { ClaimedJob } from '../../src/spool/claim.ts'
 import type { Job } from '../../src/spool/job.ts'
+import { fakeWorker } from '../delivery/fake-worker.ts'
 import { age, HOUR, jobText, put, STORE, storePath, tempSpool, tree } from '../spool/temp-spool.ts'
 
 /** @param room How many jobs the dispatcher takes. */
@@ -25,14 +26,12 @@ function bench(room: number) {
   const dispatcher = {
     room,
     isFilling: false,
+    hasGivenBack: false,
+    workersWithRoom: [] as Worker[],
     /** Told of a job that is looked at; false leaves it. */
     wants: (_job: Job) => true,
     get isFull() {
       return taken.length >= dispatcher.room
-    },
-    // Which they are is of no matter to the claimer, so a room is one.
-    get workersWithRoom(): Worker[] {
-      return []
     },
     isOurs: (name: string) => taken.includes(name),
     accept: ({ name }: ClaimedJob) => void taken.push(name),
@@ -134,4 +133,16 @@ test('a file that can’t be looked at is said once and keeps nobody waiting', a
   it.claimer.scan.lookAgain()
   await it.claim()
   expect([it.taken, it.log]).toEqual([['a.json'], ['odd\u{FFFD}.json']])
+})
+
+test('what the dispatcher gave back for want of room at a destination is looked for once that has room', async () => {
+  const it = bench(9)
+  await it.claim([])
+  put(it.spool, 'new', 'back.json')
+  it.dispatcher.hasGivenBack = true
+  await it.claim([])
+  expect(it.taken).toEqual([])
+  it.dispatcher.workersWithRoom = [fakeWorker().worker]
+  await it.claim([])
+  expect([it.taken, it.dispatcher.hasGivenBack]).toEqual([['back.json'], false])
 })

@@ -13,7 +13,7 @@ function bench() {
   const temp = tempSpool()
   const log: string[] = []
   const stream = { write: (line: string) => void log.push(JSON.parse(line).msg) }
-  const settlement = new Settlement({ ...temp, log: pino({}, stream) })
+  const settlement = new Settlement({ ...temp, log: pino({}, stream), onChange: () => undefined })
   put(temp.spool, 'new', 'a.json')
   return { ...temp, settlement, log, claimed: claimIt(temp, 'a.json') }
 }
@@ -21,10 +21,14 @@ function bench() {
 test('delivered everywhere, a job is in done/ and loses its roots once that is durable', async () => {
   const { settlement, claimed, spool, ...temp } = bench()
   settlement.update(claimed, 'default', DELIVERED)
-  settlement.settle(claimed)
-  expect([tree(spool), rooted({ spool, ...temp })]).toEqual([{ done: ['a.json'] }, [expect.any(String)]])
+  let isSettled = false
+  settlement.settle(claimed, () => {
+    isSettled = true
+    expect([tree(spool), rooted({ spool, ...temp })]).toEqual([{ done: ['a.json'] }, [expect.any(String)]])
+  })
+  expect([settlement.has(claimed), settlement.size]).toEqual([true, 1])
   await settlement.finish()
-  expect(rooted({ spool, ...temp })).toEqual([])
+  expect([isSettled, settlement.size, rooted({ spool, ...temp })]).toEqual([true, 0, []])
   expect([JSON.parse(contentOf(spool, 'done', 'a.json')).destinations, settlement.tally]).toEqual([
     { default: DELIVERED },
     { done: 1, failed: 0 },

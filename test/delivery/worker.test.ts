@@ -58,6 +58,19 @@ describe('up', () => {
     expect(it.sent).toEqual(['a', 'c'])
   })
 
+  test('what was held by a batch that ended while Nix was asked is asked for once more', async () => {
+    const it = fakeWorker({ concurrency: 3 })
+    it.add('a')
+    it.add('b')
+    await it.answerRelated('')
+    it.add('c')
+    await it.end('a', DELIVERED)
+    await it.answerRelated('c')
+    expect(it.worker.mode).toBe('choosing')
+    await it.answerRelated('')
+    expect(it.sent).toEqual(['a', 'b', 'c'])
+  })
+
   test('an answer that comes when all is through is of no matter', async () => {
     const it = fakeWorker({ concurrency: 2 })
     it.add('a')
