@@ -3,23 +3,43 @@ import { NotStartedError } from '../util/run-program.ts'
 import { NixFailure } from './failure.ts'
 import { type Setting, settings } from './settings.ts'
 
-let asked: Promise<NetworkSettings> | undefined
+/** A Nix that couldn't answer is asked again after so long. */
+const ASK_AGAIN_MS = 60_000
+
+let asked: Promise<NetworkSettings | undefined> | undefined
 
 /**
  * What Nix would go by if it uploaded as this process: nix.conf, with what the user and the environment say. Nix is asked once; a
- * change counts from the next start on, as for nix-daemon.
+ * change counts from the next start on, as for nix-daemon. As long as Nix can't answer there are no settings: whoever needs it
+ * for more says why.
  */
-export function networkSettings(): Promise<NetworkSettings> {
-  asked ??= readNetworkSettings()
-  return asked
+export async function networkSettings(): Promise<NetworkSettings> {
+  asked ??= rememberIfAnswered(readNetworkSettings())
+  return (await asked) ?? {}
 }
 
-/** The same, asked anew. Where Nix can't be asked there are none: whoever needs it for more says why. */
-export async function readNetworkSettings(): Promise<NetworkSettings> {
+/** The same, asked anew; undefined where Nix can't answer. */
+export async function readNetworkSettings(): Promise<NetworkSettings | undefined> {
   try {
     return fromNix(await settings('user'))
   } catch (error) {
-    if (error instanceof NixFailure || error instanceof NotStartedError) return {}
+    if (error instanceof NixFailure || error instanceof NotStartedError) return undefined
+    throw error
+  }
+}
+
+async function rememberIfAnswered(
+  answer: Promise<NetworkSettings | undefined>,
+): Promise<NetworkSettings | undefined> {
+  const forget = () => {
+    asked = undefined
+  }
+  try {
+    const found = await answer
+    if (found === undefined) setTimeout(forget, ASK_AGAIN_MS).unref()
+    return found
+  } catch (error) {
+    forget()
     throw error
   }
 }

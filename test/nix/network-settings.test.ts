@@ -3,7 +3,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { readNetworkSettings } from '../../src/nix/network-settings.ts'
+import { networkSettings, readNetworkSettings } from '../../src/nix/network-settings.ts'
 import { everyNix } from '../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../support/private-nix.ts'
 import { withEnvironment } from '../support/servers/failing-copy.ts'
@@ -24,7 +24,7 @@ describe.each(await everyNix())('with $name', (version) => {
     withEnvironment({ ...nix.env, ...env }, readNetworkSettings)
 
   test('where nothing is set, only the netrc file has a place', async () => {
-    const { netrcFile, connectTimeoutMs, connections } = await read()
+    const { netrcFile, connectTimeoutMs, connections } = (await read()) ?? {}
     expect({ netrcFile, connectTimeoutMs, connections }).toEqual({ netrcFile: join(nix.confDir, 'netrc') })
   })
 
@@ -52,8 +52,8 @@ describe.each(await everyNix())('with $name', (version) => {
   test('so do the variables where nix.conf is silent, NIX_SSL_CERT_FILE first', async () => {
     const both = { NIX_SSL_CERT_FILE: '/first', SSL_CERT_FILE: '/second' }
     // That Nix has no such setting; whoever reads the file looks at the variables then.
-    expect((await read(both)).caFile).toBe(isOld ? undefined : '/first')
-    expect((await read({ SSL_CERT_FILE: '/second' })).caFile).toBe(isOld ? undefined : '/second')
+    expect((await read(both))?.caFile).toBe(isOld ? undefined : '/first')
+    expect((await read({ SSL_CERT_FILE: '/second' }))?.caFile).toBe(isOld ? undefined : '/second')
     expect(await read({ NIX_CONFIG: 'http-connections = 5' })).toMatchObject({ connections: 5 })
   })
 
@@ -62,12 +62,27 @@ describe.each(await everyNix())('with $name', (version) => {
   })
 })
 
-test('where there is no Nix, or it can’t read its configuration, there are no settings', async () => {
-  expect(await withEnvironment({ PATH: '/nowhere' }, readNetworkSettings)).toEqual({})
+test('a Nix that is not there, or can’t read its configuration, has no answer', async () => {
+  expect(await withEnvironment({ PATH: '/nowhere' }, readNetworkSettings)).toBeUndefined()
   const [version] = await everyNix()
   if (!version) throw new Error('there is no Nix to test with')
   const nix = await makePrivateNix(version, { name: 'network' })
   await writeFile(join(nix.confDir, 'nix.conf'), 'no setting\n')
-  expect(await withEnvironment(nix.env, readNetworkSettings)).toEqual({})
+  expect(await withEnvironment(nix.env, readNetworkSettings)).toBeUndefined()
+  await nix.cleanup()
+})
+
+test('a Nix that had no answer is asked again a minute later, and one that had is not', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout'] })
+  const [version] = await everyNix()
+  if (!version) throw new Error('there is no Nix to test with')
+  const nix = await makePrivateNix(version, { name: 'network' })
+  expect(await withEnvironment({ PATH: '/nowhere' }, networkSettings)).toEqual({})
+  expect(await withEnvironment(nix.env, networkSettings)).toEqual({})
+  vi.advanceTimersByTime(60_000)
+  vi.useRealTimers()
+  const netrcFile = join(nix.confDir, 'netrc')
+  expect(await withEnvironment(nix.env, networkSettings)).toMatchObject({ netrcFile })
+  expect(await withEnvironment({ PATH: '/nowhere' }, networkSettings)).toMatchObject({ netrcFile })
   await nix.cleanup()
 })
