@@ -25,11 +25,23 @@ export async function findUser(key: string): Promise<User | undefined> {
 export async function whoMay(error: unknown): Promise<string> {
   const path = error instanceof Error && 'path' in error ? String(error.path) : ''
   if (codeOf(error) !== 'EACCES' || path === '') return ''
-  const directory = dirname(path)
-  const uid = statSync(directory, { throwIfNoEntry: false })?.uid
-  if (uid === undefined || uid === process.geteuid?.()) return ''
+  const place = nearest(dirname(path))
+  if (place === undefined || place.uid === process.geteuid?.()) return ''
+  const { directory, uid } = place
   const owner = (await findUser(`${uid}`))?.name ?? `user ${uid}`
   return `; ${directory} belongs to ${owner}: run this as ${owner}${uid === 0 ? '' : ' or as root'}`
+}
+
+/** A directory, or the first one above it that can be looked at: that one forbids what is below it. */
+function nearest(directory: string): { directory: string; uid: number } | undefined {
+  try {
+    const uid = statSync(directory, { throwIfNoEntry: false })?.uid
+    return uid === undefined ? undefined : { directory, uid }
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error
+    const above = dirname(directory)
+    return above === directory ? undefined : nearest(above)
+  }
 }
 
 async function entryOf(key: string): Promise<string> {
