@@ -3,7 +3,7 @@
 //
 //     node deb/build.ts [--out DIR] [--version VERSION]
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import {
   chmodSync,
   cpSync,
@@ -98,11 +98,13 @@ function debianVersion(): string {
   return version.replaceAll('-', '~')
 }
 
-/** The time that all files get: that of the last commit, unless told. */
+/** The time that all files get, in seconds: that of the last commit or, outside of a checkout, of the change log, unless told. */
 function epoch(): number {
   const told = process.env.SOURCE_DATE_EPOCH
   if (told) return Number(told)
-  return Number(execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: PROJECT }).toString())
+  const args = ['log', '-1', '--format=%ct']
+  const { stdout, status } = spawnSync('git', args, { cwd: PROJECT, encoding: 'utf8' })
+  return status === 0 ? Number(stdout) : Math.floor(lstatSync(join(PROJECT, 'CHANGELOG.md')).mtimeMs / 1000)
 }
 
 function completion(shell: string): Buffer {

@@ -26,9 +26,9 @@ export function installedHook(configFile = DEFAULT_CONFIG_FILE): string {
 
 /** The whole hook, with its settings in the first lines: it needs nothing that is installed. */
 export function hookText({ spool, gcroots, program }: HookSettings): string {
-  const [, ...rest] = readFileSync(HOOK, 'utf8').split('\n')
+  const [shell, ...rest] = linesOf(HOOK)
   return [
-    '#!/bin/sh',
+    shell,
     '# Put here by `nix-upload init`, which overwrites what is changed in this file. docs/INSTALL.md says why it is a copy.',
     `NIX_UPLOAD_SPOOL=${shellWord(spool)}`,
     `NIX_UPLOAD_GCROOTS=${shellWord(gcroots)}`,
@@ -39,7 +39,13 @@ export function hookText({ spool, gcroots, program }: HookSettings): string {
 
 /** The hook that an uninstall leaves behind, which fails no build. */
 export function uninstalledHookText(): string {
-  return readFileSync(new URL('../../bin/uninstalled-hook', import.meta.url), 'utf8')
+  return linesOf(new URL('../../bin/uninstalled-hook', import.meta.url)).join('\n')
+}
+
+/** In a package of Nix's the first line names a shell in the store, which goes with the package. */
+function linesOf(file: string | URL): string[] {
+  const [, ...rest] = readFileSync(file, 'utf8').split('\n')
+  return ['#!/bin/sh', ...rest]
 }
 
 /** A setting in the text of a hook; undefined where it has none. */

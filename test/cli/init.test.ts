@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { versions } from '../delivery/bed.ts'
+import { HELLO } from '../hook/bed.ts'
 import { Daemon } from '../integration/daemon.ts'
 import { makeSite, NIX_UPLOAD, type Site } from '../integration/site.ts'
 import { tempDir } from '../spool/temp-spool.ts'
@@ -186,14 +187,14 @@ test('the hook that it puts in place queues while nothing of nix-upload is there
   const dir = tempDir()
   await init(dir, ['--to', `file://${dir}/cache`])
   const hook = join(dir, 'etc/post-build-hook')
-  const env = { PATH: '/usr/bin:/bin', OUT_PATHS: `/nix/store/${'1'.repeat(32)}-hello` }
+  const env = { PATH: '/usr/bin:/bin', OUT_PATHS: HELLO }
   const here = await runProgram(hook, [], { env, cwd: '/' })
-  expect(here.stdout).toMatch(/^nix-upload: queued \S+-hello\.json$/)
+  expect(here.stdout).toMatch(/^nix-upload: queued \S+-hello-2\.12\.1\.json$/)
   const text = readFileSync(hook, 'utf8')
   writeFileSync(hook, text.replace(/^NIX_UPLOAD_PROGRAM=.*$/m, "NIX_UPLOAD_PROGRAM='/no/nix-upload'"))
   const gone = await runProgram(hook, [], { env: { ...env, NIX_UPLOAD_STRICT: '1' }, cwd: '/' })
   expect(gone.stdout).toMatch(
-    /^nix-upload: queued \S+-hello\.json; it waits until nix-upload is installed again \(there is no \/no\/nix-upload\)$/,
+    /^nix-upload: queued \S+-hello-2\.12\.1\.json; it waits until nix-upload is installed again \(there is no \/no\/nix-upload\)$/,
   )
   expect(gone.exitCode).toBe(0)
   expect(readdirSync(join(dir, 'spool/new'))).toHaveLength(2)

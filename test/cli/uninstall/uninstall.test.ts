@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { versions } from '../../delivery/bed.ts'
+import { HELLO } from '../../hook/bed.ts'
 import { NIX_UPLOAD } from '../../integration/site.ts'
 import { tempDir } from '../../spool/temp-spool.ts'
 import { type RunResult, runProgram } from '../../support/run.ts'
@@ -33,7 +34,7 @@ async function installed(): Promise<{ dir: string; run: (...args: string[]) => P
 }
 
 const hook = (dir: string) => {
-  const env = { PATH: '/usr/bin:/bin', OUT_PATHS: `/nix/store/${'1'.repeat(32)}-hello` }
+  const env = { PATH: '/usr/bin:/bin', OUT_PATHS: HELLO }
   return runProgram(join(dir, 'etc/post-build-hook'), [], { env, cwd: '/' })
 }
 

@@ -38,6 +38,16 @@ describe('the headline', () => {
   })
 })
 
+test('a daemon that should be restarted is a matter, and no trouble', () => {
+  const stale = {
+    reasons: ['/etc/nix-upload/config.toml has changed'],
+    command: 'systemctl restart nix-upload.service',
+  }
+  const text =
+    'Of the daemon: restart it (systemctl restart nix-upload.service): since it was started, /etc/nix-upload/config.toml has changed.'
+  expect(at(seen({ stale })).matters).toEqual([{ isTrouble: false, text }])
+})
+
 describe('what keeps jobs from being done', () => {
   test.each([
     [
