@@ -1,5 +1,5 @@
 import yargs, { type Argv } from 'yargs'
-import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
+import { codeOf, EXIT, UserError } from '../util/user-error.ts'
 import { version } from '../util/version.ts'
 import { STDIN } from './options.ts'
 import { printable, say } from './print.ts'
@@ -86,17 +86,11 @@ function withStdin(args: readonly string[]): string[] {
 }
 
 async function fail(error: unknown): Promise<void> {
-  if (error instanceof UserError) {
-    say(`nix-upload: ${error.message.split('\n').map(printable).join('\n')}`)
-    process.exitCode = error.exitCode
-  } else if (codeOf(error) !== undefined) {
-    const { whoMay } = await import('./user.ts')
-    say(`nix-upload: ${printable(wordsOf(error) + (await whoMay(error)))}`)
-    process.exitCode = EXIT.failed
-  } else {
-    say('nix-upload: this is a bug of nix-upload; no job is lost by it. Please report it with what follows:')
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    say(text.split('\n').map(printable).join('\n'))
-    process.exitCode = EXIT.failed
-  }
+  const { foreseen } = await import('./foreseen.ts')
+  const known = await foreseen(error)
+  process.exitCode = known?.exitCode ?? EXIT.failed
+  if (known) return say(`nix-upload: ${known.message.split('\n').map(printable).join('\n')}`)
+  say('nix-upload: this is a bug of nix-upload; no job is lost by it. Please report it with what follows:')
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  say(text.split('\n').map(printable).join('\n'))
 }

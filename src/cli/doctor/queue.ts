@@ -26,7 +26,12 @@ function checkDaemon({ spool, service }: Patient): Check {
   const remedy = service.unit
     ? 'systemctl enable --now nix-upload.service, and systemctl status nix-upload.service where that fails'
     : `Run \`nix-upload watch\` as ${service.user.name} under a supervisor, or install the units: nix-upload init --install`
-  if (waiting > 0) return fail(name, `none is running, and ${counted(waiting, 'job')} wait`, remedy)
+  if (waiting > 0)
+    return fail(
+      name,
+      `none is running, and ${counted(waiting, 'job')} ${waiting === 1 ? 'waits' : 'wait'}`,
+      remedy,
+    )
   return warn(name, 'none is running; nothing waits for it yet', remedy)
 }
 
