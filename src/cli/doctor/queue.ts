@@ -5,7 +5,7 @@ import { count, lastNames, look } from '../../spool/survey.ts'
 import { formatDuration } from '../../util/duration.ts'
 import { jobAsJson } from '../list.ts'
 import { counted } from '../print.ts'
-import { type Check, fail, ok, type Patient, warn } from './check.ts'
+import { type Check, fail, ok, type Patient, toType, warn } from './check.ts'
 
 /** What has waited for so long is stuck: an upload takes minutes, and a destination that is down is a finding too. */
 const STUCK_MS = 3600_000
@@ -24,7 +24,10 @@ function checkDaemon({ spool, service }: Patient): Check {
   if (service.unit?.isPathMode) return ok(name, 'starts when something is queued (nix-upload-drain.path)')
   const waiting = count(spool, 'new').jobs + count(spool, 'cur').jobs
   const remedy = service.unit
-    ? 'systemctl enable --now nix-upload.service, and systemctl status nix-upload.service where that fails'
+    ? toType(
+        'Start it, and systemctl status nix-upload.service says more where that fails',
+        'systemctl enable --now nix-upload.service',
+      )
     : `Run \`nix-upload watch\` as ${service.user.name} under a supervisor, or install the units: nix-upload init --install`
   if (waiting > 0)
     return fail(
@@ -43,7 +46,7 @@ function checkWaiting({ spool, service }: Patient): Check {
   const since = Math.min(...[atNew, cur].map(({ oldest }) => oldest?.getTime() ?? Number.POSITIVE_INFINITY))
   const ageMs = Math.max(0, Date.now() - since)
   const what = `${counted(jobs, 'job')} ${jobs === 1 ? 'waits' : 'wait'}, the oldest for ${formatDuration(ageMs)}`
-  if (isPaused(spool)) return warn(name, `paused: ${what}`, '`nix-upload resume` goes on')
+  if (isPaused(spool)) return warn(name, `paused: ${what}`, toType('Go on', 'nix-upload resume'))
   if (ageMs < STUCK_MS) return ok(name, what)
   const down = Object.entries(service.report?.destinations ?? {}).filter(([, { state }]) => state === 'down')
   const why = down.map(
@@ -66,6 +69,6 @@ function checkFailed({ spool }: Patient): Check {
   return fail(
     name,
     what,
-    '`nix-upload list failed` says why of each. Mend that, then `nix-upload requeue --all`',
+    toType('nix-upload list failed says why of each. Mend that, then', 'nix-upload requeue --all'),
   )
 }

@@ -24,7 +24,7 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     {
       retry: 'slower',
       means:
-        'this machine has no file handles or ports left for more connections: raise LimitNOFILE of this service if it stays so',
+        'this machine has no file handles or ports left for more connections: raise their limit (ulimit -n, LimitNOFILE=) if it stays so',
     },
   ],
   [

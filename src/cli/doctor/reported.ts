@@ -1,0 +1,55 @@
+import type { Config, Destination } from '../../config/config.ts'
+import type { DestinationReport } from '../../spool/report.ts'
+import { formatDuration } from '../../util/duration.ts'
+import { type Check, fail, toType, warn } from './check.ts'
+import type { Service } from './service.ts'
+
+/**
+ * What was seen of a destination, and what the daemon says of it: down there is never well here.
+ * @param check What was seen just now.
+ */
+export function withReport(check: Check, destination: Destination, service: Service): Check {
+  const said = reportOf(destination, service)
+  if (said?.state !== 'down') return check
+  const next =
+    said.nextAttemptAt === undefined
+      ? ''
+      : `, next attempt in ${formatDuration(Math.max(0, Date.parse(said.nextAttemptAt) - Date.now()))}`
+  const what = `down, says the daemon: ${said.lastError ?? 'no word why'}${next}`
+  if (check.state === 'fail') return { ...check, what: `${check.what}\n${what}` }
+  const restart = restartLine(service)
+  const remedy = `It answers now, so it may be over: the daemon's next attempt tells${restart === undefined ? '' : '. To have it at once'}`
+  return fail(
+    check.name,
+    `${what}; just now: ${check.what}`,
+    restart === undefined ? remedy : toType(remedy, restart),
+  )
+}
+
+/** Whether the daemon that runs delivers to what the configuration has. */
+export function checkReported(config: Config, service: Service): Check[] {
+  const { report } = service
+  if (!report) return []
+  const known = new Set(Object.keys(report.destinations))
+  const missing = config.destinations.filter((destination) => !reportOf(destination, service))
+  const names = new Set(config.destinations.map(({ name }) => name))
+  const foreign = [...known].filter((name) => !names.has(name))
+  if (missing.length === 0 && foreign.length === 0) return []
+  const parts = [
+    ...missing.map(({ name, to }) => `it doesn't deliver to ${name} (${to})`),
+    ...foreign.map((name) => `it delivers to ${name} (${report.destinations[name]?.to}), which is not there`),
+  ]
+  const what = `the daemon that runs has another one: ${parts.join('; ')}`
+  const restart = restartLine(service)
+  const remedy = 'A change is read at the next start'
+  return [warn('configuration of the daemon', what, restart === undefined ? remedy : toType(remedy, restart))]
+}
+
+function reportOf({ name, to }: Destination, { report }: Service): DestinationReport | undefined {
+  const said = report?.destinations[name]
+  return said?.to === to ? said : undefined
+}
+
+function restartLine({ unit }: Service): string | undefined {
+  return unit ? `systemctl restart ${unit.name}` : undefined
+}
