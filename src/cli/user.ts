@@ -26,10 +26,20 @@ export async function whoMay(error: unknown): Promise<string> {
   const path = error instanceof Error && 'path' in error ? String(error.path) : ''
   if (codeOf(error) !== 'EACCES' || path === '') return ''
   const directory = dirname(path)
-  const uid = statSync(directory, { throwIfNoEntry: false })?.uid
+  const uid = ownerOf(directory)
   if (uid === undefined || uid === process.geteuid?.()) return ''
   const owner = (await findUser(`${uid}`))?.name ?? `user ${uid}`
   return `; ${directory} belongs to ${owner}: run this as ${owner}${uid === 0 ? '' : ' or as root'}`
+}
+
+/** @returns undefined also where a directory above it is closed to us. */
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid
+  } catch (error) {
+    if (codeOf(error) === undefined) throw error
+    return undefined
+  }
 }
 
 async function entryOf(key: string): Promise<string> {

@@ -92,7 +92,7 @@ test('a spool of somebody else’s: it can be looked at', { timeout: 60_000 }, a
   expect(codes).toMatchObject({ ...LOOKING, wait: 75 })
   for (const command of ['enqueue', 'pause', 'resume', 'requeue', 'prune', 'drain', 'watch'])
     expect(codes, command).not.toHaveProperty(command)
-  expect(said).toMatch(/permission denied: .*; run it as root/)
+  expect(said).toMatch(/permission denied: .*: run this as root/)
   expect(site.jobs()).toEqual(['waiting.json', 'failed.json'])
 })
 

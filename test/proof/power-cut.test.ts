@@ -46,7 +46,9 @@ async function cut(order: Order): Promise<Outcome> {
   const args = ['--mount', '--kill-child', process.execPath, MAIN, JSON.stringify(order)]
   const { PATH = '', TMPDIR = '/tmp', HOME = '/root' } = process.env
   const options = { env: { PATH, TMPDIR, HOME }, timeout: 30 * MINUTES }
-  const outcome: Outcome = JSON.parse(must(await runProgram('unshare', args, options), 'cut the power').stdout)
+  const outcome: Outcome = JSON.parse(
+    must(await runProgram('unshare', args, options), 'cut the power').stdout,
+  )
   return outcome
 }
 

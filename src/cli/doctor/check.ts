@@ -80,11 +80,14 @@ export async function attempt(
     return await look()
   } catch (error) {
     const what = `could not be looked at: ${wordsOf(error)}`
-    return [
-      process.geteuid?.() !== 0 && (await isForbidden(error)) ? unseen(name, what) : fail(name, what, remedy),
-    ]
+    if (process.geteuid?.() !== 0 && (await isForbidden(error))) return [unseen(name, what)]
+    const isNixAway = error instanceof NixFailure && ['closed', 'dead'].includes(await daemonAccess())
+    return [isNixAway ? skipped(name, what, AFTER_NIX) : fail(name, what, remedy)]
   }
 }
+
+/** What to do about a thing that Nix has to be asked about, and can't. */
+export const AFTER_NIX = 'Mend what is said of nix-daemon first'
 
 async function isForbidden(error: unknown): Promise<boolean> {
   if (error instanceof NixFailure) return (await daemonAccess()) === 'closed'

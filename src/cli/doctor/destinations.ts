@@ -5,7 +5,7 @@ import { missingAt } from '../../nix/copy.ts'
 import { daemonAccess } from '../../nix/daemon-socket.ts'
 import { NixFailure } from '../../nix/failure.ts'
 import { wordsOf } from '../../util/user-error.ts'
-import { type Check, fail, ok, type Patient, quoted, skipped, toType } from './check.ts'
+import { AFTER_NIX, type Check, fail, ok, type Patient, quoted, skipped, toType } from './check.ts'
 import { probeDirectory, probeProgram } from './local-places.ts'
 import { PATIENCE_MS, probeCache } from './network-cache.ts'
 import { withReport } from './reported.ts'
@@ -37,10 +37,9 @@ async function checkOne({ storeDir, service }: Patient, destination: Destination
     await askNix(destination, storeDir)
     return [ok(name, `answers ${user}`)]
   } catch (error) {
-    if (error instanceof NixFailure && (await daemonAccess()) === 'closed')
-      return [
-        skipped(name, "Nix asks it, and Nix itself can't be asked", 'Mend what is said of nix-daemon first'),
-      ]
+    if (error instanceof NixFailure && ['closed', 'dead'].includes(await daemonAccess())) {
+      return [skipped(name, "Nix asks it, and Nix itself can't be asked", AFTER_NIX)]
+    }
     const message = failureOf(error)?.verdict.message ?? wordsOf(error)
     return [fail(name, `${to}: ${message}`, remedyOf(error, destination, user))]
   }

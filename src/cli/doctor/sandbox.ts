@@ -1,5 +1,5 @@
-import { dirname } from 'node:path'
-import { fileOf, schemeOf } from '../../config/store-url.ts'
+import type { Config } from '../../config/config.ts'
+import { writtenTo } from '../init/settled.ts'
 import { type Check, fail, ok, type Patient, quoted, toType } from './check.ts'
 
 /** Does the unit's sandbox let the service write to what lies on this machine: spool, caches, metrics? */
@@ -11,7 +11,7 @@ export function checkSandbox({ config, service }: Patient): Check[] {
   const { writable } = unit
   const isWritable = (path: string) =>
     writable.some((place) => path === place || path.startsWith(`${place}/`))
-  const closed = [...new Set(writtenTo(config))].filter((path) => !isWritable(path))
+  const closed = [...new Set(allWritten(config))].filter((path) => !isWritable(path))
   if (closed.length === 0) return [ok(name, `${unit.name} may write wherever it has to`)]
   const directory = `/etc/systemd/system/${unit.name}.d`
   const remedy = toType(
@@ -24,12 +24,7 @@ export function checkSandbox({ config, service }: Patient): Check[] {
   return [fail(name, `${unit.name} may not write to ${closed.join(', ')}`, remedy)]
 }
 
-function writtenTo({ spool, gcroots, destinations, metricsFile }: Patient['config']): string[] {
-  const caches = destinations.filter(({ to, command }) => !command && schemeOf(to) === 'file')
-  return [
-    spool,
-    ...(gcroots === '' ? [] : [gcroots]),
-    ...caches.map(({ to }) => fileOf(to)),
-    ...(metricsFile === undefined ? [] : [dirname(metricsFile)]),
-  ]
+function allWritten(config: Config): string[] {
+  const { caches, metrics } = writtenTo(config)
+  return [config.spool, ...(config.gcroots === '' ? [] : [config.gcroots]), ...caches, ...metrics]
 }

@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { DEFAULTS, embeddedDestination } from '../../config/config.ts'
-import { schemeOf } from '../../config/store-url.ts'
+import { fileOf, schemeOf } from '../../config/store-url.ts'
 import { HOOK, hookToName } from '../own-hook.ts'
-import { localDirectory, type Settled } from './settled.ts'
+import type { Settled } from './settled.ts'
 import { file, link, program, type Step } from './step.ts'
 
 const UNITS = [
@@ -76,11 +76,12 @@ function withProgram(unit: string): string {
 
 /** What the units can't know: a cache or a spool in another place, and Debian's group for who may talk to nix-daemon. */
 function dropIns(settled: Settled): Step[] {
-  const { to, spool, gcroots } = settled
-  const cache = localDirectory(to)
-  const isOwn = cache !== undefined && to !== embeddedDestination(DEFAULTS.spool)
+  const { directories, spool, gcroots } = settled
+  const embedded = fileOf(embeddedDestination(DEFAULTS.spool))
   const writable = [
-    ...(isOwn ? [cache] : []),
+    ...directories.caches.filter((path) => path !== embedded),
+    // That one is made by others, and may come later.
+    ...directories.metrics.map((path) => `-${path}`),
     ...(spool === DEFAULTS.spool ? [] : [spool]),
     ...(gcroots === DEFAULTS.gcroots || gcroots === '' ? [] : [gcroots]),
   ]

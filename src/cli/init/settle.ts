@@ -12,7 +12,7 @@ import { findUser } from '../user.ts'
 import { type Answers, ask, keyNameFor } from './answers.ts'
 import type { Asker } from './asker.ts'
 import type { InitOptions } from './init-options.ts'
-import type { Settled } from './settled.ts'
+import { localDirectory, type Settled, writtenTo } from './settled.ts'
 
 const SERVICE_USER = 'nix-upload'
 
@@ -55,6 +55,9 @@ export async function settle(
     isSigned:
       key !== undefined || destination?.secretKeyFile !== undefined || keyFilesIn(answers.to).length > 0,
     configFile,
+    directories: present
+      ? writtenTo(present)
+      : { caches: [localDirectory(answers.to) ?? []].flat(), metrics: [] },
     spool,
     gcroots,
     user: await serviceUser(args.user, answers.install),
