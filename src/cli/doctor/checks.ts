@@ -35,7 +35,7 @@ export async function allChecks(patient: Patient, args: readonly string[]): Prom
     attempt('trust', () => checkTrust(), NIX_REMEDY),
     attempt('spool', () => checkSpool(patient)),
     attempt('GC roots', () => checkRoots(patient)),
-    attempt('queue', () => checkQueue(patient), 'The spool must be there first'),
+    attempt('queue', () => checkQueue(patient)),
   ])
   return groups.flat()
 }

@@ -1,17 +1,22 @@
+import { existsSync } from 'node:fs'
 import { lifeOf } from '../../daemon/identity.ts'
+import { STATES } from '../../spool/layout.ts'
 import { isPaused } from '../../spool/pause.ts'
 import { readReport } from '../../spool/report.ts'
 import { count, lastNames, look } from '../../spool/survey.ts'
 import { formatDuration } from '../../util/duration.ts'
 import { jobAsJson } from '../list.ts'
 import { counted } from '../print.ts'
-import { type Check, fail, ok, type Patient, toType, warn } from './check.ts'
+import { type Check, fail, ok, type Patient, skipped, toType, warn } from './check.ts'
 
 /** What has waited for so long is stuck: an upload takes minutes, and a destination that is down is a finding too. */
 const STUCK_MS = 3600_000
 
 /** Does somebody deliver, and does it get on? */
 export function checkQueue(patient: Patient): Check[] {
+  if (STATES.some((state) => !existsSync(patient.spool[state]))) {
+    return [skipped('queue', 'the spool is not whole', 'Mend what is said of the spool first')]
+  }
   return [checkDaemon(patient), checkWaiting(patient), checkFailed(patient)]
 }
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { DEFAULT_CONFIG_FILE } from '../../config/config.ts'
+import { schemeOf } from '../../config/store-url.ts'
 import { publicKeyOf } from '../../nix/secret-key.ts'
 import { hookOf } from './plan.ts'
 import type { Settled } from './settled.ts'
@@ -8,6 +9,11 @@ import type { Settled } from './settled.ts'
 /** Parameters of a store URL that are for writing to it. */
 const FOR_WRITING =
   /^(secret-key|compression|compression-level|parallel-compression|write-nar-listing|write-debug-info|multipart-upload|buffer-size)=/
+
+/** What nix-upload has of its own, and Nix may not. */
+const FROM_S3 =
+  'From a private bucket they fetch only with a Nix that was built with S3 (Debian’s is not) and with credentials of their own: those of ' +
+  'root, whom nix-daemon runs as, in /root/.aws/credentials (docs/CACHES.md).'
 
 /** What is left to do by hand, each to copy. */
 export function adviceFor(settled: Settled): string {
@@ -60,7 +66,8 @@ function forUsers(settled: Settled): string {
     publicKey === undefined && !settled.isSigned
       ? '; Nix takes nothing unsigned from there unless it is told to (?trusted=1)'
       : ''
-  return section(`Into nix.conf of everybody who fetches from the cache${unsigned}`, lines)
+  const s3 = schemeOf(settled.to) === 's3' ? `\n${FROM_S3}\n` : ''
+  return section(`Into nix.conf of everybody who fetches from the cache${unsigned}`, lines) + s3
 }
 
 function publicKeyIn({ key, root }: Settled): string | undefined {
