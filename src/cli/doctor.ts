@@ -55,7 +55,7 @@ async function checksFor(args: Options): Promise<Check[]> {
   } catch (error) {
     if (!(error instanceof UserError) || error.exitCode === EXIT.usage) throw error
     const isOthers = process.geteuid?.() !== 0 && !args['as-service']
-    if (isOthers && !canRead(args.config ?? DEFAULT_CONFIG_FILE)) return [unseen(name, error.message)]
+    if (isOthers && !canRead(fileNamed(args) ?? DEFAULT_CONFIG_FILE)) return [unseen(name, error.message)]
     const remedy = remedyOf(args)
     return [{ name, state: 'fail', what: error.message, remedy }]
   }
@@ -68,7 +68,7 @@ async function checksFor(args: Options): Promise<Check[]> {
 
 /** What makes another process load the same configuration, whatever its environment. */
 function sameConfig(args: Options, config: Config): string[] {
-  const flags = { to: args.to, 'secret-key-file': args['secret-key-file'], config: args.config }
+  const flags = { to: args.to, 'secret-key-file': args['secret-key-file'], config: fileNamed(args) }
   const given = Object.entries(flags).flatMap(([flag, value]) => {
     if (value === undefined) return []
     return [`--${flag}`, flag === 'to' ? value : resolve(value)]
@@ -83,6 +83,10 @@ function remedyOf({ config = DEFAULT_CONFIG_FILE, 'as-service': isService }: Opt
   }
   const file = quoted(resolve(config))
   return toType('Let the service read it', `chgrp ${process.getgid?.()} ${file}`, `chmod g+r ${file}`)
+}
+
+function fileNamed({ config }: Options): string | undefined {
+  return config ?? (process.env.NIX_UPLOAD_CONFIG || undefined)
 }
 
 function canRead(file: string): boolean {

@@ -97,6 +97,18 @@ test('somebody else is told what he can’t see, and not that it is broken', { t
     expect(found.of(name)).toMatchObject({ state: 'skipped', remedy: 'Root sees it:\n    nix-upload doctor' })
 })
 
+test('check-config says what the service will not be able to read', async () => {
+  const config = '[[destination]]\nto = "file:///srv/cache"\nsecret-key-file = "/root/cache.key"\n'
+  machine.write('root/closed.toml', config)
+  await machine.do('cp', '/etc/nix-upload/cache.key', '/root/cache.key')
+  const { stderr, exitCode } = await machine.shell('nix-upload check-config /root/closed.toml')
+  expect([exitCode, stderr]).toEqual([
+    0,
+    expect.stringMatching(/user nix-upload, .*, can't read \/root\/cache\.key: chown/),
+  ])
+  expect(await machine.do('nix-upload', 'check-config')).toMatch(/is valid/)
+})
+
 test('on a machine whose /etc is made by its configuration', { timeout: 60_000 }, async () => {
   machine.write('etc/NIXOS', '')
   machine.write('etc/tmpfiles.d/nix-upload.conf', machine.read('etc/tmpfiles.d/nix-upload.conf'))
