@@ -19,12 +19,19 @@ const TEST_PACKAGES = {
   patchelf: 'patchelf',
   'nginx-light': 'nginx',
   curl: 'curl',
+  'apache2-bin': 'apache2',
+  lighttpd: 'lighttpd',
+  // A module, which is no program.
+  'lighttpd-mod-webdav': '../lib/lighttpd/mod_webdav.so',
+  caddy: 'caddy',
   tinyproxy: 'tinyproxy',
+  microsocks: 'microsocks',
   'openssh-server': 'sshd',
   dash: 'dash',
   busybox: 'busybox',
   mksh: 'mksh',
   'ksh93u+m': 'ksh93',
+  'rust-coreutils': 'coreutils',
   'systemd-container': 'systemd-nspawn',
   mmdebstrap: 'mmdebstrap',
   prometheus: 'promtool',
@@ -34,6 +41,8 @@ const TEST_PACKAGES = {
   'ceph-osd': 'ceph-osd',
   radosgw: 'radosgw',
   faketime: 'faketime',
+  xfsprogs: 'mkfs.xfs',
+  'btrfs-progs': 'mkfs.btrfs',
 }
 
 const NIX_PLACES = [
@@ -125,9 +134,9 @@ async function provideTestTools() {
   const { ensureNixVersions } = await import('../test/support/nix-versions.mjs')
   // Without a release the tests that need it fail, and say why; the others are worth running.
   await ensureNixVersions(say).catch((error) => say(error.message))
-  // The same goes for the machine that test/systemd boots.
-  const { ensureMachineRoot } = await import('../test/support/machine-root.mjs')
-  await ensureMachineRoot(say).catch((error) => say(error.message))
+  // The same goes for the machines that test/systemd and test/deb boot.
+  const { ensureMachineRoot, SUITES } = await import('../test/support/machine-root.mjs')
+  for (const suite of SUITES) await ensureMachineRoot(suite, say).catch((error) => say(error.message))
 }
 
 function find(command, places) {

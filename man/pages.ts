@@ -94,6 +94,7 @@ const FILES = `## Files
 | file | meaning |
 |---|---|
 | \`/etc/nix-upload/config.toml\` | The configuration, **nix-upload.toml**(5). |
+| \`/etc/nix/nix-upload-hook\` | What **nix.conf**(5) names as \`post-build-hook\`. |
 | \`/var/spool/nix-upload\` | The spool, **nix-upload-spool**(5). |
 | \`/nix/var/nix/gcroots/nix-upload\` | What protects the paths of queued jobs from garbage collection. |
 `

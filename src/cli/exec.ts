@@ -67,11 +67,12 @@ export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> 
   try {
     process.exitCode = await build(command, config, workspace, { lingerMs, early })
   } finally {
-    early.stop()
     if (isKept(workspace)) {
       workspace.leave()
       say(`nix-upload: ${howToGoOn(workspace.spool.root, workspace.gcroots, args)}`)
     } else workspace.discard()
+    // Until now a signal would have ended us in the midst of that.
+    early.stop()
   }
 }
 

@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, (yargs: Argv) => Promise<Argv>>> = {
   pause: async (yargs) => yargs.command(await import('./pause.ts')),
   resume: async (yargs) => yargs.command(await import('./resume.ts')),
   doctor: async (yargs) => yargs.command(await import('./doctor.ts')),
+  uninstall: async (yargs) => yargs.command(await import('./uninstall.ts')),
   'check-config': async (yargs) => yargs.command(await import('./check-config.ts')),
   completion: async (yargs) => yargs.command(await import('./completion.ts')),
 }

@@ -1,7 +1,8 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
+import { counted } from '../util/counted.ts'
 import { escapedJson, printable } from '../util/printable.ts'
 
-export { printable }
+export { counted, printable }
 
 /** Writes data to stdout; waits where a pipe is full. */
 export async function print(text: string): Promise<void> {
@@ -21,11 +22,6 @@ export async function printJson(value: unknown): Promise<void> {
 /** Says something on stderr. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`)
-}
-
-/** `1 job`, `2 jobs`. */
-export function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
 /** Colours for stdout; none where it is no terminal or NO_COLOR is set. */

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Config } from '../config/config.ts'
+import { type Snapshot, snapshot } from '../daemon/status/snapshot.ts'
+import { viewOf } from '../daemon/status/view.ts'
 import { STATES } from '../spool/layout.ts'
 import { print, printable } from './print.ts'
-import { asJson, type Snapshot, snapshot } from './snapshot.ts'
+import { asJson } from './status-json.ts'
 import { asTable, batchLine } from './status-table.ts'
 
 /**
@@ -117,10 +119,9 @@ function line({ exists, paused, daemon, states, destinations }: Snapshot): strin
   return parts.join('; ')
 }
 
-function copiesOf({ destinations }: Snapshot): string[] {
-  return destinations.flatMap(({ name, report }) =>
-    (report.running ?? []).map((batch) => `${printable(name)}: ${batchLine(batch)}`),
-  )
+function copiesOf(seen: Snapshot): string[] {
+  const { destinations } = viewOf(seen)
+  return destinations.flatMap(({ name, batches }) => batches.map((batch) => `${name}: ${batchLine(batch)}`))
 }
 
 function formatTime(): string {

@@ -1,7 +1,8 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
+import { snapshot } from '../daemon/status/snapshot.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { print, printJson } from './print.ts'
-import { asJson, snapshot } from './snapshot.ts'
+import { asJson } from './status-json.ts'
 import { asTable } from './status-table.ts'
 
 export const command = 'status'

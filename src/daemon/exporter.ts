@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Server, type ServerResponse } from 'node:http'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { hostname } from 'node:os'
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import { withoutPassword } from '../config/store-url.ts'
@@ -10,18 +9,23 @@ import type { Place } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import { isPaused } from '../spool/pause.ts'
 import { type Shape, surveying } from '../spool/waiting.ts'
+import type { Steps } from '../util/steps.ts'
 import { wordsOf } from '../util/user-error.ts'
 import { version } from '../util/version.ts'
 import type { Loop } from './loop.ts'
 import { Metrics, type Reading } from './metrics.ts'
+import { Paced } from './paced.ts'
+import { pageOf } from './page/page.ts'
+import { takingSnapshot } from './status/snapshot.ts'
+import { WebServer } from './web-server.ts'
 
 /** How often the file is written. */
 const WRITE_EVERY_MS = 15_000
 /** The spool is counted no more often than this, and a large one in at most a twentieth of the time. */
 const COUNT_EVERY_MS = 5_000
-const COUNT_SHARE = 20
-/** Whoever is on this machine may connect, and must not take up all the file handles that uploads need. */
-const CONNECTIONS_AT_MOST = 32
+const SHARE = 20
+/** Nor is the page made more often than this. */
+const PAGE_EVERY_MS = 1_000
 
 interface ExporterContext {
   config: Config
@@ -30,7 +34,7 @@ interface ExporterContext {
   log: Logger
 }
 
-/** Writes and serves the metrics of a loop, as the configuration asks for. */
+/** Writes and serves the metrics of a loop, and shows the status as a page, as the configuration asks for. */
 export class Exporter {
   readonly observer: Observer
   readonly #context: ExporterContext
@@ -39,9 +43,9 @@ export class Exporter {
   readonly #names: readonly string[]
   #loop: Loop | undefined
   #timer: NodeJS.Timeout | undefined
-  #server: Server | undefined
-  #counting: Promise<Shape> | undefined
-  #nextCount = 0
+  #server: WebServer | undefined
+  readonly #count: Paced<Shape>
+  readonly #page: Paced<string>
   #hasWarned = false
 
   constructor(context: ExporterContext) {
@@ -53,6 +57,8 @@ export class Exporter {
     this.#names = this.#destinations.map(({ name }) => name)
     this.#metrics = new Metrics(version(), this.#names)
     this.observer = this.#metrics
+    this.#count = new Paced(() => surveying(context.spool, this.#destinations), COUNT_EVERY_MS, SHARE)
+    this.#page = new Paced(() => makingPage(context.config), PAGE_EVERY_MS, SHARE)
   }
 
   /** Begins; nothing that goes wrong here keeps anything from being uploaded. */
@@ -64,11 +70,11 @@ export class Exporter {
       this.#timer = setInterval(() => void this.#write(metricsFile, true), WRITE_EVERY_MS)
     }
     if (metricsListen === undefined) return
-    const { host, port } = metricsListen
-    this.#server = createServer((request, response) => void this.#answer(request.url, response))
-    this.#server.on('error', (error) => this.#warn(error, 'metrics can not be served'))
-    this.#server.maxConnections = CONNECTIONS_AT_MOST
-    this.#server.listen(port, host)
+    this.#server = new WebServer(metricsListen, {
+      page: () => this.#page.get(),
+      metrics: () => this.#text(true),
+      warn: (error, what) => this.#warn(error, what),
+    })
   }
 
   /**
@@ -79,8 +85,7 @@ export class Exporter {
     const { metricsFile } = this.#context.config
     clearInterval(this.#timer)
     this.#server?.close()
-    this.#server?.closeAllConnections()
-    this.#nextCount = 0
+    this.#count.outdate()
     if (metricsFile !== undefined && isLast) await this.#write(metricsFile, false)
   }
 
@@ -96,19 +101,9 @@ export class Exporter {
     }
   }
 
-  async #answer(url: string | undefined, response: ServerResponse): Promise<void> {
-    try {
-      if (url?.split('?')[0] !== '/metrics') response.writeHead(404).end('the metrics are at /metrics\n')
-      else response.setHeader('content-type', 'text/plain; version=0.0.4').end(await this.#text(true))
-    } catch (error) {
-      this.#warn(error, 'metrics can not be served')
-      response.writeHead(500).end()
-    }
-  }
-
   async #text(isRunning: boolean): Promise<string> {
     const { mode, spool } = this.#context
-    const shape = await this.#count()
+    const shape = await this.#count.get()
     const standing = this.#loop?.standing()
     if (!standing) return ''
     const paused = new Set(this.#names.filter((name) => isPaused(spool, name)))
@@ -116,33 +111,15 @@ export class Exporter {
     return await this.#metrics.text({ mode, isRunning, standing, paused, sentBytes, shape })
   }
 
-  #count(): Promise<Shape> {
-    if (!this.#counting || performance.now() >= this.#nextCount) {
-      this.#nextCount = Number.POSITIVE_INFINITY
-      this.#counting = this.#countNow()
-    }
-    return this.#counting
-  }
-
-  /** Others have their turn meanwhile: a million names take a second. */
-  async #countNow(): Promise<Shape> {
-    const began = performance.now()
-    try {
-      const steps = surveying(this.#context.spool, this.#destinations)
-      for (;;) {
-        const { done, value } = steps.next()
-        if (done) return value
-        await nextTurn()
-      }
-    } finally {
-      const now = performance.now()
-      this.#nextCount = now + Math.max(COUNT_EVERY_MS, (now - began) * COUNT_SHARE)
-    }
-  }
-
   #warn(error: unknown, what: string): void {
     if (this.#hasWarned) return
     this.#hasWarned = true
     this.#context.log.error({ error: wordsOf(error) }, `${what}; uploads go on without`)
   }
+}
+
+/** The status as a page, with the time that it is of. */
+function* makingPage(config: Config): Steps<string> {
+  const snapshot = yield* takingSnapshot(config)
+  return pageOf(snapshot, { machine: hostname(), version: version() })
 }

@@ -3,6 +3,12 @@ import type { Report } from '../spool/report.ts'
 import { codeOf } from '../util/user-error.ts'
 
 /**
+ * The kernel knows the time of boot to the second, and what is written down comes after the start, by as long as a slow
+ * machine takes to load a program and to take a lock.
+ */
+const SAME_START_MS = 15_000
+
+/**
  * Names a process beyond doubt: boot, PID namespace, PID and start time. A PID alone is used again.
  * @returns undefined where there is no such process, or no /proc to tell.
  */
@@ -36,9 +42,21 @@ export function lifeOf(report: Report): 'alive' | 'dead' | 'unknown' {
   const [ownBoot, ownNamespace] = ownIdentity().split(' ')
   if (ownNamespace === undefined || namespace === undefined)
     return signalReaches(report.pid) ? 'alive' : 'dead'
-  if (boot !== ownBoot) return 'dead'
+  if (boot !== ownBoot && !(namespace === ownNamespace && hasStart(report))) return 'dead'
   if (namespace !== ownNamespace) return 'unknown'
-  return identityOf(report.pid) === report.identity ? 'alive' : 'dead'
+  return withoutBoot(identityOf(report.pid)) === withoutBoot(report.identity) ? 'alive' : 'dead'
+}
+
+/**
+ * Whether a process with the PID of a report was started when the report says. Two processes of one boot can see different
+ * boot IDs: systemd-nspawn makes one up by a mount, which ProtectKernelTunables= of systemd 252 hides.
+ */
+export function hasStart({ pid, startedAt }: Report): boolean {
+  return Math.abs((startOf(pid) ?? Number.NaN) - Date.parse(startedAt)) < SAME_START_MS
+}
+
+function withoutBoot(identity: string | undefined): string | undefined {
+  return identity?.split(' ').slice(1).join(' ')
 }
 
 function signalReaches(pid: number): boolean {
@@ -47,5 +65,22 @@ function signalReaches(pid: number): boolean {
     return true
   } catch (error) {
     return codeOf(error) === 'EPERM'
+  }
+}
+
+/**
+ * When a process was started, in milliseconds since 1970, by the clock as it is now; to the second.
+ * @returns undefined where there is no such process, or no /proc to tell.
+ */
+export function startOf(pid: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // proc(5): the 22nd field, in hundredths of a second since the boot.
+    const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
+    const bootSeconds = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1])
+    const startedMs = bootSeconds * 1000 + ticks * 10
+    return Number.isFinite(startedMs) ? startedMs : undefined
+  } catch {
+    return undefined
   }
 }

@@ -89,9 +89,13 @@ export class Loop {
     this.stop()
   }
 
-  /** Takes the limits of another configuration over. */
-  setRates(config: Config): void {
+  /**
+   * Takes the limits of another configuration over.
+   * @param isAll Nothing else in it has changed.
+   */
+  setRates(config: Config, isAll: boolean): void {
     this.#dispatcher.setRates(config)
+    if (isAll) this.#reporter.rereadConfig()
   }
 
   /** Has a running loop end otherwise than it was told at first; what came up to now is looked for once more. */

@@ -7,8 +7,8 @@ import { UserError, wordsOf } from '../util/user-error.ts'
 interface Reloading {
   /** Reads the configuration again. */
   load: () => Promise<Config>
-  /** Takes the limits on what goes out over. */
-  setRates: (config: Config) => void
+  /** Takes the limits on what goes out over; nothing else has changed where `isAll`. */
+  setRates: (config: Config, isAll: boolean) => void
 }
 
 /**
@@ -21,9 +21,9 @@ export function onReloadSignal(running: Config, { load, setRates }: Reloading, l
   const reload = async () => {
     try {
       const config = await load()
-      setRates(config)
-      log.info(ratesIn(config), 'the configuration was read again, and its limits hold')
       const changed = changedKeys(running, config)
+      setRates(config, changed.length === 0)
+      log.info(ratesIn(config), 'the configuration was read again, and its limits hold')
       if (changed.length > 0) log.warn({ changed }, 'this has changed too, and takes a restart')
     } catch (error) {
       if (!(error instanceof UserError)) throw error

@@ -1,8 +1,10 @@
 import type { Logger } from 'pino'
+import type { Config } from '../config/config.ts'
 import type { Dispatcher } from '../delivery/dispatcher.ts'
 import type { Spool } from '../spool/layout.ts'
 import { type DestinationReport, readReport, writeReport } from '../spool/report.ts'
 import { wordsOf } from '../util/user-error.ts'
+import { version } from '../util/version.ts'
 import { ownIdentity } from './identity.ts'
 import { lockIdentity } from './lock.ts'
 
@@ -15,13 +17,17 @@ export class Reporter {
   readonly #log: Logger
   readonly #dispatcher: Dispatcher
   readonly #startedAt = new Date().toISOString()
+  readonly #version = version()
+  readonly #configFile: string | undefined
+  #configReadAt = this.#startedAt
   readonly #lock: string
   /** Set while something is under way: the report is brought up to date when it is over. */
   #next: NodeJS.Timeout | undefined
 
   /** For who holds the spool's lock. */
-  constructor({ spool, log }: { spool: Spool; log: Logger }, dispatcher: Dispatcher) {
+  constructor({ spool, log, config }: { spool: Spool; log: Logger; config: Config }, dispatcher: Dispatcher) {
     this.#spool = spool
+    this.#configFile = config.source
     this.#log = log
     this.#dispatcher = dispatcher
     this.#lock = lockIdentity(spool)
@@ -37,11 +43,20 @@ export class Reporter {
         identity: ownIdentity(),
         lock: this.#lock,
         startedAt: this.#startedAt,
+        version: this.#version,
+        ...(this.#configFile === undefined ? {} : { configFile: this.#configFile }),
+        configReadAt: this.#configReadAt,
         destinations: reportsOf(this.#dispatcher),
       })
     } catch (error) {
       this.#log.warn({ error: wordsOf(error) }, 'the report for `nix-upload status` could not be written')
     }
+  }
+
+  /** The configuration was read again, and all that it says holds. */
+  rereadConfig(): void {
+    this.#configReadAt = new Date().toISOString()
+    this.write()
   }
 
   /** Says how far the running copies are, once a second, and once more when they are through. */

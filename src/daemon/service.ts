@@ -72,7 +72,7 @@ export async function serve(
     const { stopGraceMs } = config
     forget = onStopSignals(running, log, () => manager.stopping(stopGraceMs + STOP_MARGIN_MS))
     if (load) {
-      const setRates = (changed: Config) => running.setRates(changed)
+      const setRates = (changed: Config, isAll: boolean) => running.setRates(changed, isAll)
       forgetReload = onReloadSignal(config, { load, setRates }, log)
     }
     const destinations = config.destinations.map(({ name, to }) => `${name} (${to})`)

@@ -28,7 +28,8 @@ export async function copyRealisations(
   } catch (error) {
     if (!(error instanceof NixFailure) || error.ended !== undefined) throw error
     const { blame, message } = judge(error.messages)
-    if (blame === 'destination') throw error
+    // Without a word, it was killed.
+    if (blame === 'destination' || error.messages.length === 0) throw error
     const isOfAll = outputs.length === 1 || !outputs.some((one) => isNamed(one, error.messages))
     if (isOfAll) return new Map(outputs.map(({ drvPath }) => [drvPath, message]))
   }

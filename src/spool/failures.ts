@@ -1,5 +1,6 @@
+import type { Steps } from '../util/steps.ts'
 import type { Spool } from './layout.ts'
-import { lastNames, look } from './survey.ts'
+import { look, lookingForLastNames } from './survey.ts'
 
 /** A reason for which jobs were given up, and how many were for that. */
 export interface Reason {
@@ -17,12 +18,17 @@ export interface Failures {
 
 /** At most so many are read, those that were queued last. */
 const READ_AT_MOST = 500
+const READ_PER_STEP = 20
 
-/** Reads why jobs were given up. What differs from job to job (store paths, process IDs) makes no other reason. */
-export function failures(spool: Spool): Failures {
-  const { names } = lastNames(spool, 'failed', READ_AT_MOST)
+/**
+ * Reads why jobs were given up. What differs from job to job (store paths, process IDs) makes no other reason.
+ * @returns Yields now and then, for others to have their turn, and returns the result.
+ */
+export function* readingFailures(spool: Spool): Steps<Failures> {
+  const { names } = yield* lookingForLastNames(spool, 'failed', READ_AT_MOST)
   const reasons = new Map<string, number>()
-  for (const name of names) {
+  for (const [at, name] of names.entries()) {
+    if (at % READ_PER_STEP === 0) yield
     const found = look(spool, 'failed', name)
     if (!found) continue
     const records = Object.entries(found.job?.destinations ?? {})

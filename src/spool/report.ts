@@ -47,6 +47,11 @@ export interface Report {
   /** Names the lock it holds, see `lockIdentity`. */
   lock: string
   startedAt: string
+  /** What it runs, and the configuration file that it read, if any: whether it should be restarted follows from these. */
+  version?: string
+  configFile?: string
+  /** When that file was last read and followed in everything: at the start, or at SIGHUP. */
+  configReadAt?: string
   destinations: Record<string, DestinationReport>
 }
 
@@ -67,6 +72,9 @@ export function readReport(spool: Spool): Report | undefined {
       identity: String(value.identity),
       lock: String(value.lock),
       startedAt: String(value.startedAt),
+      ...(typeof value.version === 'string' ? { version: value.version } : {}),
+      ...(typeof value.configFile === 'string' ? { configFile: value.configFile } : {}),
+      ...(typeof value.configReadAt === 'string' ? { configReadAt: value.configReadAt } : {}),
       destinations: Object.fromEntries(
         Object.entries(value.destinations).map(([name, entry]) => [name, destinationReport(entry)]),
       ),

@@ -10,8 +10,7 @@ import type { Spool, State } from './layout.ts'
 import {
   exists,
   freeName,
-  fsyncFile,
-  fsyncMove,
+  fsyncDirectory,
   identityOf,
   moveJob,
   unlinkIfThere,
@@ -49,6 +48,7 @@ function isThere(spool: Spool, claimed: ClaimedJob): boolean {
  * @returns The name it has there, or undefined where somebody moved it away; then nothing is done.
  */
 export function settleDone(spool: Spool, claimed: ClaimedJob): string | undefined {
+  // Synced before they come in the place of bytes that are: btrfs may lose the job's name otherwise, and XFS the bytes.
   const temporary = tryToWrite(spool, formatJob(claimed.job))
   const isOurs = isThere(spool, claimed)
   const target = isOurs ? moveJob(join(spool.cur, claimed.name), claimed.name, spool.done) : undefined
@@ -66,15 +66,12 @@ export interface DoneJob {
   target: string
 }
 
-/**
- * Makes durable that jobs are in `done/`, and no longer in `cur/`, all at once (T4d). What their records say is not: see C12.
- */
+/** Makes durable that jobs are in `done/`, all at once (T4e). */
 export async function syncDone(spool: Spool): Promise<void> {
   await syncPath(spool.done)
-  await syncPath(spool.cur)
 }
 
-/** Removes the GC roots of a job of which it is durable that it is in `done/` (T4e), unless somebody has requeued it. */
+/** Removes the GC roots of a job of which it is durable that it is in `done/` (T4f), unless somebody has requeued it. */
 export function releaseDone(spool: Spool, roots: GcRoots, { claimed: { name, job }, target }: DoneJob): void {
   if (!exists(join(spool.done, target))) return
   roots.release(name, rootedPaths(job))
@@ -84,7 +81,7 @@ export function releaseDone(spool: Spool, roots: GcRoots, { claimed: { name, job
 /** A full disk must not keep what was delivered in the queue: it is done, if without its delivery record (C10). */
 function tryToWrite(spool: Spool, content: string): string | undefined {
   try {
-    return writeTemporary(spool, content, false)
+    return writeTemporary(spool, content, true)
   } catch (error) {
     if (codeOf(error) === undefined) throw error
     return undefined
@@ -101,7 +98,7 @@ export function settleFailed(spool: Spool, claimed: ClaimedJob): string | undefi
   if (target === undefined) return undefined
   // A note from before this file was mended would say of a valid job that it is none.
   unlinkIfThere(join(spool.failed, `${target}.reason`))
-  fsyncMove(spool.cur, spool.failed)
+  fsyncDirectory(spool.failed)
   return target
 }
 
@@ -110,11 +107,10 @@ export function release(spool: Spool, name: string): string | undefined {
   return moveJob(join(spool.cur, name), name, spool.new)
 }
 
-/** Moves a settled job back to `new/` (T8). Its bytes are synced first: those of a job that was just done are not yet. */
+/** Moves a settled job back to `new/` (T8). */
 export function requeue(spool: Spool, state: State, name: string): string | undefined {
-  fsyncFile(join(spool[state], name))
   const target = moveJob(join(spool[state], name), name, spool.new)
-  if (target !== undefined) fsyncMove(spool[state], spool.new)
+  if (target !== undefined) fsyncDirectory(spool.new)
   return target
 }
 
@@ -137,6 +133,6 @@ export function reject(spool: Spool, name: string, reason: string): string | und
   }
   const moved = moveJob(join(spool.new, name), target, spool.failed)
   if (moved === undefined) unlinkIfThere(join(spool.failed, `${target}.reason`))
-  fsyncMove(spool.new, spool.failed)
+  fsyncDirectory(spool.failed)
   return moved
 }

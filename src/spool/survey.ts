@@ -1,12 +1,16 @@
 import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
 import { printable } from '../util/printable.ts'
+import { atOnce, type Steps } from '../util/steps.ts'
 import { UserError } from '../util/user-error.ts'
 import { AgeCount, type Ages } from './ages.ts'
 import { type Job, NotAJobError } from './job.ts'
 import { type Spool, STATES, type State } from './layout.ts'
 import { entriesOf, mayBeJob, readJob, readTextIfThere } from './read.ts'
 import { exists } from './write.ts'
+
+/** How many names are looked at before others have their turn. */
+export const NAMES_PER_STEP = 2000
 
 /** Counts the jobs in a state, by age; a hundred thousand take a fraction of a second. */
 export function count(spool: Spool, state: State): Ages {
@@ -31,7 +35,17 @@ export function lastNames(
   state: State,
   count: number,
   most = Number.POSITIVE_INFINITY,
-): { names: string[]; isAll: boolean } {
+): LastNames {
+  return atOnce(lookingForLastNames(spool, state, count, most))
+}
+
+/** Does as `lastNames`, and lets others have their turn. */
+export function* lookingForLastNames(
+  spool: Spool,
+  state: State,
+  count: number,
+  most = Number.POSITIVE_INFINITY,
+): Steps<LastNames> {
   let names: string[] = []
   let seen = 0
   for (const name of namesIn(spool, state)) {
@@ -39,8 +53,14 @@ export function lastNames(
     names.push(name)
     // Not every time, since it is sorted for it.
     if (names.length >= 10 * count) names = lastOf(names, count)
+    if (seen % NAMES_PER_STEP === 0) yield
   }
   return { names: lastOf(names, count), isAll: true }
+}
+
+interface LastNames {
+  names: string[]
+  isAll: boolean
 }
 
 function lastOf(names: readonly string[], count: number): string[] {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
+import { atOnce, type Steps } from '../util/steps.ts'
 import { AgeCount, type Ages, queuedAt } from './ages.ts'
 import { fingerprint } from './fingerprint.ts'
 import {
@@ -13,7 +14,7 @@ import {
 } from './job.ts'
 import { type Spool, STATES, type State } from './layout.ts'
 import { readJob } from './read.ts'
-import { namesIn } from './survey.ts'
+import { NAMES_PER_STEP, namesIn } from './survey.ts'
 
 /** The jobs that wait for one destination, under way or not. */
 export interface Waiting extends Ages {
@@ -32,7 +33,8 @@ export interface Shape {
 
 /** At most so many jobs of each age are read to see which destinations they still wait for; a disk may take a millisecond for each. */
 const READ_PER_COLUMN = 40
-const NAMES_PER_STEP = 2000
+/** A claimed job's file is read, which takes as long as so many names. */
+const NAMES_PER_FILE = 20
 
 /**
  * Surveys a spool: the names of all jobs, and the content of some. Jobs in `new/` may have been delivered to some of
@@ -41,11 +43,7 @@ const NAMES_PER_STEP = 2000
  * @param destinations Those that are configured. Others that a job waits for are in the result, too.
  * @returns Yields now and then, for others to have their turn, and returns the result.
  */
-export function* surveying(
-  spool: Spool,
-  destinations: readonly Place[],
-  now = Date.now(),
-): Generator<undefined, Shape> {
+export function* surveying(spool: Spool, destinations: readonly Place[], now = Date.now()): Steps<Shape> {
   const states = {
     new: new AgeCount(now),
     cur: new AgeCount(now),
@@ -62,7 +60,10 @@ export function* surveying(
       const column = states[state].add(name, path)
       if (state === 'cur') countClaimed(waiting, name, path(), column)
       if (state === 'new') sampleOf(samples, column).offer(name)
-      if (++seen % NAMES_PER_STEP === 0) yield
+      seen += state === 'cur' ? NAMES_PER_FILE : 1
+      if (seen < NAMES_PER_STEP) continue
+      seen = 0
+      yield
     }
   }
   for (const [column, sample] of samples) {
@@ -74,11 +75,7 @@ export function* surveying(
 
 /** Surveys a spool at one go. */
 export function survey(spool: Spool, destinations: readonly Place[]): Shape {
-  const steps = surveying(spool, destinations)
-  for (;;) {
-    const { done, value } = steps.next()
-    if (done) return value
-  }
+  return atOnce(surveying(spool, destinations))
 }
 
 /**

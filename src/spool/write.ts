@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import {
   closeSync,
-  constants,
   fsyncSync,
   lstatSync,
   openSync,
@@ -41,25 +40,7 @@ function writeAll(fd: number, bytes: Buffer): void {
 
 /** Makes the names in a directory survive a power loss. */
 export function fsyncDirectory(path: string): void {
-  fsyncPath(path, constants.O_DIRECTORY)
-}
-
-/** Makes the bytes of a job survive a power loss. What is no file, or gone, is left alone. */
-export function fsyncFile(path: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isFile()) fsyncPath(path, constants.O_NONBLOCK)
-}
-
-/**
- * Makes a move survive a power loss. btrfs syncs a directory alone: without the second sync, the job would be in both of
- * them. In this order it is never in none.
- */
-export function fsyncMove(from: string, to: string): void {
-  fsyncDirectory(to)
-  fsyncDirectory(from)
-}
-
-function fsyncPath(path: string, flags: number): void {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | flags)
+  const fd = openSync(path, 'r')
   try {
     fsyncSync(fd)
   } catch (error) {

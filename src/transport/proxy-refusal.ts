@@ -1,6 +1,6 @@
 import type { Destination } from '../config/config.ts'
 import { proxyProblem } from '../config/proxy.ts'
-import { schemeOf } from '../config/store-url.ts'
+import { isNetworkCache, schemeOf } from '../config/store-url.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 import { baseOf } from './http/http-url.ts'
 import { objectUrl, parseS3Url } from './s3/s3-url.ts'
@@ -11,11 +11,17 @@ import { objectUrl, parseS3Url } from './s3/s3-url.ts'
  */
 export function refuseProxies(destinations: readonly Destination[], env = process.env): void {
   for (const { name, to, via, command } of destinations) {
-    if (command || via !== 'writer' || schemeOf(to) === 'file') continue
-    const address = addressOf(to)
-    const problem = address && proxyProblem(address, env)
+    if (command || via !== 'writer') continue
+    const problem = proxyRefusal(to, env)
     if (problem !== undefined) throw new UserError(`destination "${name}": ${problem}`, EXIT.badConfig)
   }
+}
+
+/** Why nix-upload can't use the proxy of a binary cache; undefined where it can, or there is none. */
+export function proxyRefusal(to: string, env = process.env): string | undefined {
+  if (!isNetworkCache(to)) return undefined
+  const address = addressOf(to)
+  return address && proxyProblem(address, env)
 }
 
 /** A URL that makes no sense is a failure of that destination alone, to be seen when it is used. */

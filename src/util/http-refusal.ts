@@ -31,6 +31,11 @@ const REFUSALS: Readonly<Record<number, Refusal>> = {
   405: NO_UPLOADS,
   407: { means: 'a proxy on the way wants a login: check http_proxy and https_proxy' },
   408: { means: 'the destination waited too long for us: check the network' },
+  409: {
+    ...ONE,
+    means:
+      'the destination refuses the upload as a conflict: make the directory of the file there, as some servers want it, or let files be overwritten',
+  },
   411: NO_UPLOADS,
   413: {
     ...ONE,
@@ -57,7 +62,7 @@ export function refusalOf(status: number): Refusal | undefined {
   if (known) return known
   if (status >= 500) {
     const means =
-      'the destination has trouble of its own (its disk may be full): look into the log of that server'
+      'the destination has trouble of its own (its disk may be full, or create_full_put_path is missing in nginx): look into the log of that server'
     return { ...ONE, isTrouble: true, means }
   }
   if (status < 300 || status >= 400) return undefined

@@ -16,7 +16,7 @@ function filesIn(cache: string): Map<string, string> {
   return new Map(files.map((name) => [name, readFileSync(join(cache, name), 'latin1')]))
 }
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test('a closure arrives whole and signed, and can be substituted back by who trusts the key', async () => {
     const bed = await makeBed(version)
     const { secretKeyFile, publicKey } = await bed.nix.keyPair('ours-1')
@@ -84,7 +84,7 @@ function listing(text: string): unknown {
   )
 }
 
-describe.each(versions.slice(-1))('with Nix $version', (version) => {
+describe.each(versions.slice(-1))('with $name', (version) => {
   test('with the rest remembered, a new path over an old closure takes five requests; without, one sweep', async () => {
     const bed = await makeBed(version)
     const deps = Array.from({ length: 30 }, (_, at) => ({ name: `library-${at}` }))

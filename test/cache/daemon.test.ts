@@ -20,7 +20,7 @@ const large = async (site: Site, count: number, sizeBytes: number) => {
   return built.flatMap(({ outPaths }) => outPaths)
 }
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test('a bad path among good ones is found, and the good ones arrive', async () => {
     const site = await makeSite(version)
     await site.makeSpool()
@@ -38,7 +38,7 @@ describe.each(versions)('with Nix $version', (version) => {
   })
 })
 
-describe.each(versions.slice(-1))('with Nix $version', (version) => {
+describe.each(versions.slice(-1))('with $name', (version) => {
   test('an old configuration starts, and says what became of its keys; the old stage goes', async () => {
     const site = await makeSite(version)
     await site.makeSpool()

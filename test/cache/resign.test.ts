@@ -19,7 +19,7 @@ async function bedWithOld(version: (typeof versions)[number], query = '') {
   return { bed, library, app, ...ours, alter }
 }
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test('what stood there unsigned is signed in its place, without its archive', async () => {
     const { bed, library, app, secretKeyFile, publicKey } = await bedWithOld(version)
     bed.cache.calm()
@@ -47,7 +47,7 @@ describe.each(versions)('with Nix $version', (version) => {
   })
 })
 
-describe.each(versions.slice(-1))('with Nix $version', (version) => {
+describe.each(versions.slice(-1))('with $name', (version) => {
   test("a signature of somebody else's is enough without verify, and gets ours beside it with verify", async () => {
     const { bed, library, app, secretKeyFile, alter } = await bedWithOld(version)
     const theirs = 'Sig: theirs-1:AAAA'

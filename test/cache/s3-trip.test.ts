@@ -36,7 +36,7 @@ async function mirror(Bucket: string, directory: string): Promise<string[]> {
   return keys
 }
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test('a closure arrives signed in a private bucket, and without credentials the job waits', async () => {
     const Bucket = `trip-${version.version.replaceAll('.', '-')}`
     await alice.send(new CreateBucketCommand({ Bucket }))

@@ -11,7 +11,7 @@ const COUNT = 300
 const silent = () => undefined
 const asked = (url: string) => new Map([[url, new HttpTransport({ to: url, progressTimeoutMs: 10_000 })]])
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test('of a path over 300 that the upstream cache signed, one is uploaded and nothing else asked for', async () => {
     const bed = await makeBed(version)
     const library = await bed.nix.addAllToStore(

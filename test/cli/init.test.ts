@@ -45,7 +45,7 @@ function snapshot(dir: string): Record<string, string> {
   )
 }
 
-describe.each(versions)('Nix $version', (version) => {
+describe.each(versions)('$name', (version) => {
   test('then a build, its upload and its substitution, with nothing typed but what it printed', async () => {
     const site: Site = await makeSite(version)
     const { NIX_UPLOAD_SPOOL: _, ...env } = site.env
@@ -53,11 +53,11 @@ describe.each(versions)('Nix $version', (version) => {
     const flags = ['--config', at('etc/config.toml'), '--spool', site.spool, '--to', `file://${at('cache')}`]
     const made = await site.nix.run(NIX_UPLOAD, ['init', ...flags], { env })
     expect(made.exitCode, made.stderr).toBe(0)
-    const forBuilder = toCopy(made.stdout, /^Into .*nix\.conf of this machine/m)
+    const forBuilder = toCopy(made.stdout, /^\d\. Into .*nix\.conf of this machine/m)
     expect(forBuilder).toEqual([`post-build-hook = ${at('etc/post-build-hook')}`])
     await appendFile(join(site.nix.confDir, 'nix.conf'), forBuilder.map((line) => `${line}\n`).join(''))
 
-    const start = toCopy(made.stdout, /^Then, for nix-daemon/m).filter(
+    const start = toCopy(made.stdout, /^\d\. Then, for nix-daemon/m).filter(
       (line) => !line.startsWith('systemctl'),
     )
     const line = `exec ${start.join('\n').replace('nix-upload ', `${NIX_UPLOAD} `)}`
@@ -68,7 +68,7 @@ describe.each(versions)('Nix $version', (version) => {
     const { outPaths } = await site.nix.build({ name: 'first', deps: [{ name: 'dependency' }] })
     await site.settle('done', 2)
 
-    const settings = toCopy(made.stdout, /^Into nix\.conf of everybody/m)
+    const settings = toCopy(made.stdout, /^\d\. Into nix\.conf of everybody/m)
     expect(settings).toEqual([
       `extra-substituters = file://${at('cache')}`,
       expect.stringMatching(/^extra-trusted-public-keys = \S+-1:\S+=$/),
@@ -83,11 +83,23 @@ describe.each(versions)('Nix $version', (version) => {
     )
     expect(fetched.exitCode, fetched.stderr).toBe(0)
 
-    const [doctor = ''] = toCopy(made.stdout, /^And to see whether/m)
-    const well = await site.nix.run('sh', ['-c', doctor.replace('nix-upload ', `${NIX_UPLOAD} `)], {
-      env: { ...site.nix.env, NIX_UPLOAD_GCROOTS: site.gcroots },
-    })
+    const look = toCopy(made.stdout, /^\d\. A first build/m)
+    expect(look).toEqual([
+      expect.stringMatching(/^nix-build /),
+      expect.stringMatching(/^nix-upload wait /),
+      expect.stringMatching(/^nix-upload doctor/),
+    ])
+    const well = await site.nix.run(
+      'sh',
+      ['-c', look.join(' && ').replaceAll('nix-upload ', `${NIX_UPLOAD} `)],
+      {
+        env: { ...site.nix.env, NIX_UPLOAD_GCROOTS: site.gcroots },
+      },
+    )
     expect(well.exitCode, well.stdout).toBe(0)
+    expect(readdirSync(join(site.spool, 'done'))).toContainEqual(
+      expect.stringMatching(/-first-upload\.json$/),
+    )
   })
 })
 
@@ -98,7 +110,7 @@ test('makes the key readable for its owner alone, and a configuration that is va
   expect(statSync(join(dir, 'etc/cache.key')).mode & 0o777).toBe(0o600)
   const publicKey = readFileSync(join(dir, 'etc/cache.pub'), 'utf8').trim()
   expect(publicKey).toMatch(/^cache\.example\.org-1:/)
-  expect(stdout).toContain(`extra-trusted-public-keys = ${publicKey}\n`)
+  expect(`${stdout}\n`).toContain(`extra-trusted-public-keys = ${publicKey}\n`)
   expect(stdout).toContain('extra-substituters = https://cache.example.org/x\n')
   const text = readFileSync(join(dir, 'etc/config.toml'), 'utf8')
   expect(text).toMatch(/^# .*docs\/CONFIGURATION\.md/m)
@@ -126,9 +138,66 @@ test('run again, it changes nothing and prints the same', async () => {
   expect([again.exitCode, again.stdout]).toEqual([0, first.stdout])
   expect(again.stderr).toMatch(/cache\.key is there already, and is kept/)
   expect(again.stderr).toMatch(/config\.toml is there already, and is kept/)
-  const other = await init(dir, ['--to', 's3://other'])
-  expect(other.stderr).toMatch(/config\.toml is there already: where to upload .* is as it says/)
-  expect([other.stdout, snapshot(dir)]).toEqual([first.stdout, before])
+  const same = await init(dir, ['--to', `file://${dir}/cache`])
+  expect([same.exitCode, same.stdout]).toEqual([0, first.stdout])
+})
+
+test.each<[args: string[], message: RegExp]>([
+  [['--to', 's3://other'], /uploads go to file:.*\/cache, and --to says s3:\/\/other/],
+  [['--secret-key-file', '/other.key'], /no destination is signed for with \/other\.key/],
+  [['--no-sign'], /uploads are signed, and --no-sign says/],
+])('a configuration that says otherwise is an error, and nothing is changed: %j', async (args, message) => {
+  const dir = tempDir()
+  await init(dir, ['--to', `file://${dir}/cache`])
+  const before = snapshot(dir)
+  const { stdout, stderr, exitCode } = await init(dir, args)
+  expect(stderr).toMatch(/etc\/config\.toml is there already, and says otherwise: /)
+  expect(stderr).toMatch(message)
+  expect(stderr).toMatch(/Edit that file .* or move it away and run init again$/)
+  expect([exitCode, stdout, snapshot(dir)]).toEqual([2, '', before])
+})
+
+test('so it is with another spool or other GC roots', async () => {
+  const dir = tempDir()
+  await init(dir, ['--to', `file://${dir}/cache`])
+  const env = { PATH: `${versions.at(-1)?.bin}:${process.env.PATH}`, HOME: dir }
+  const told = async (more: Record<string, string>) => {
+    const args = [NIX_UPLOAD, 'init', '--config', join(dir, 'etc/config.toml'), '--yes']
+    const { stderr } = await runProgram(process.execPath, args, { cwd: dir, env: { ...env, ...more } })
+    return stderr
+  }
+  expect(await told({ NIX_UPLOAD_SPOOL: '/other' })).toMatch(
+    /the spool is .*\/spool, and init was told \/other/,
+  )
+  expect(await told({ NIX_UPLOAD_GCROOTS: '' })).toMatch(/gcroots is ".*\/gcroots", and init was told ""/)
+})
+
+test('for s3 the first thing to do is to give credentials, in a file that root alone can read', async () => {
+  const dir = tempDir()
+  const flags = ['--root', dir, '--to', 's3://my-cache', '--install']
+  const env = { PATH: `${versions.at(-1)?.bin}:${process.env.PATH}`, HOME: dir }
+  const { stdout } = await runProgram(process.execPath, [NIX_UPLOAD, 'init', ...flags], { env, cwd: dir })
+  expect(stdout).toMatch(/^\n1\. The bucket's credentials into \/etc\/nix-upload\/environment/)
+  expect(statSync(join(dir, 'etc/nix-upload/environment')).mode & 0o777).toBe(0o600)
+  expect(stdout.match(/^\d(?=\. )/gm)).toEqual(['1', '2', '3', '4', '5'])
+})
+
+test('the hook that it puts in place queues while nothing of nix-upload is there, and says so', async () => {
+  const dir = tempDir()
+  await init(dir, ['--to', `file://${dir}/cache`])
+  const hook = join(dir, 'etc/post-build-hook')
+  const env = { PATH: '/usr/bin:/bin', OUT_PATHS: `/nix/store/${'1'.repeat(32)}-hello` }
+  const here = await runProgram(hook, [], { env, cwd: '/' })
+  expect(here.stdout).toMatch(/^nix-upload: queued \S+-hello\.json$/)
+  const text = readFileSync(hook, 'utf8')
+  writeFileSync(hook, text.replace(/^NIX_UPLOAD_PROGRAM=.*$/m, "NIX_UPLOAD_PROGRAM='/no/nix-upload'"))
+  const gone = await runProgram(hook, [], { env: { ...env, NIX_UPLOAD_STRICT: '1' }, cwd: '/' })
+  expect(gone.stdout).toMatch(
+    /^nix-upload: queued \S+-hello\.json; it waits until nix-upload is installed again \(there is no \/no\/nix-upload\)$/,
+  )
+  expect(gone.exitCode).toBe(0)
+  expect(readdirSync(join(dir, 'spool/new'))).toHaveLength(2)
+  expect(readdirSync(join(dir, 'gcroots'))).toHaveLength(2)
 })
 
 test('--dry-run shows every file with its content, no secret, and writes nothing', async () => {
@@ -207,6 +276,8 @@ describe('--root', () => {
     expect(dropIn).toMatch(/^\[Service\]\nReadWritePaths=\/srv\/cache$/m)
     for (const path of ['var/spool/nix-upload/new', 'nix/var/nix/gcroots/nix-upload', 'srv/cache'])
       expect(existsSync(join(dir, path))).toBe(true)
+    expect(statSync(join(dir, 'etc/nix/nix-upload-hook')).mode & 0o777).toBe(0o755)
+    expect(stdout).toMatch(/^ {4}post-build-hook = \/etc\/nix\/nix-upload-hook$/m)
     expect(readFileSync(join(dir, 'etc/sysusers.d/nix-upload.conf'), 'utf8')).toMatch(/^u nix-upload /m)
   })
 
@@ -263,6 +334,21 @@ test('on a terminal it asks, shows what it will do, and asks again', async () =>
   expect(asked.stdout).toMatch(/Go ahead\? \[Y\/n\]/)
   expect(readFileSync(join(dir, 'etc/cache.pub'), 'utf8')).toMatch(/^my-key-1:/)
   expect(asked.exitCode).toBe(0)
+})
+
+test('what was typed ahead of the questions counts, also when nothing comes after it', async () => {
+  const asker = new URL('../../src/cli/init/asker.ts', import.meta.url)
+  const script = `
+    const asker = new (await import('${asker}')).Asker()
+    const answers = [await asker.question('1? ')]
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    answers.push(await asker.question('2? '), await asker.yesOrNo('3?', false))
+    console.log(answers.join())
+    await asker.question('4? ')`
+  const args = ['--input-type=module', '--eval', script]
+  const { stdout, stderr } = await runProgram(process.execPath, args, { input: 'a\nb\ny\n' })
+  expect(stdout).toBe('a,b,true')
+  expect(stderr).toMatch(/1\? 2\? 3\? \[y\/N\] 4\? [\s\S]*nothing was written/)
 })
 
 test.each<[args: string[], message: RegExp]>([

@@ -8,6 +8,9 @@ import { build, LAUNCHER, ROOT } from './cli.ts'
 
 beforeAll(build)
 
+const TOO_OLD =
+  /^nix-upload needs Node 22\.22 or newer; this is v[\d.]+ \(.+\)\. As root, type: npm install --global node@24$/
+
 /** Every Node on this machine that is too old. */
 const OLD = await oldNodes()
 
@@ -29,14 +32,14 @@ describe('an older Node says on one line what is needed', () => {
       ['--require', preload, LAUNCHER, 'status'],
       {},
     )
-    expect(stderr).toMatch(/^nix-upload needs Node 22\.22 or newer; this is v[\d.]+ \(.+\)$/)
+    expect(stderr).toMatch(TOO_OLD)
     expect([exitCode, stdout]).toEqual([1, ''])
   })
 
   for (const node of OLD) {
     test(`this machine's ${node}`, async () => {
       const { stdout, stderr, exitCode } = await runProgram(node, [LAUNCHER, 'status'], {})
-      expect(stderr).toMatch(/^nix-upload needs Node 22\.22 or newer; this is v[\d.]+ \(.+\)$/)
+      expect(stderr).toMatch(TOO_OLD)
       expect([exitCode, stdout]).toEqual([1, ''])
     })
   }

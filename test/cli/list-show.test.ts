@@ -70,8 +70,8 @@ describe('list', () => {
   test('ends quietly when whoever reads it has enough', async () => {
     const { env, spool, dir } = bench()
     for (let at = 0; at < 3000; at++) put(spool, 'new', `${at}-${'x'.repeat(100)}.json`)
-    const script = '{ "$1" "$2" list; echo "exit $?" >&2; } | head -n 1'
-    const { stdout, stderr } = await runProgram('sh', ['-c', script, 'sh', process.execPath, LAUNCHER], {
+    const script = '{ "$1" "$2" list; echo "exit $?" >&2; } | { read -r line; echo "$line"; }'
+    const { stdout, stderr } = await runProgram('/bin/sh', ['-c', script, 'sh', process.execPath, LAUNCHER], {
       env,
       cwd: dir,
     })

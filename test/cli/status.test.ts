@@ -20,7 +20,7 @@ describe('status --json', () => {
     expect(JSON.parse(stdout)).toEqual({
       spool: join(dir, 'spool'),
       paused: false,
-      daemon: { running: false, pid: null },
+      daemon: { running: false, pid: null, stale: [] },
       jobs: { new: 0, cur: 0, done: 0, failed: 0 },
       oldestSeconds: { new: null, cur: null, failed: null },
       destinations: [
@@ -142,7 +142,7 @@ describe('status --json', () => {
     } as const
     writeReport(spool, { ...report, destinations })
     expect(JSON.parse((await run(['status', '--json'])).stdout)).toMatchObject({
-      daemon: { running: false, pid: null },
+      daemon: { running: false, pid: null, stale: [] },
       destinations: [
         { name: 's3', to: 's3://cache', state: 'down', lastError: 'refused', nextAttemptAt },
         { name: 'ssh', to: 'ssh://host', state: 'unknown', lastError: null, nextAttemptAt: null },
@@ -160,7 +160,7 @@ describe('status --json', () => {
       destinations: {},
     })
     pause(spool)
-    const running = { daemon: { running: true, pid: process.pid }, paused: true }
+    const running = { daemon: { running: true, pid: process.pid, stale: [] }, paused: true }
     expect(JSON.parse((await run(['status', '--json'])).stdout)).toMatchObject(running)
     writeFileSync(spool.reportFile, '{')
     const { stdout, exitCode } = await run(['status', '--json'])

@@ -89,9 +89,9 @@ function holds(page: string, command: string, printed: string): void {
   }
 }
 
-test('README.md shows what status prints', async () => {
+test('docs/MONITORING.md shows what status prints', async () => {
   const place = scene()
-  holds('README.md', 'nix-upload status', tidy((await place.run(['status'])).stdout, place))
+  holds('docs/MONITORING.md', 'nix-upload status', tidy((await place.run(['status'])).stdout, place))
 })
 
 test('docs/MONITORING.md shows what status --watch prints', async () => {

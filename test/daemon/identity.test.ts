@@ -1,6 +1,6 @@
 import { execa } from 'execa'
 import { describe, expect, test } from 'vitest'
-import { lifeOf, ownIdentity } from '../../src/daemon/identity.ts'
+import { lifeOf, ownIdentity, startOf } from '../../src/daemon/identity.ts'
 import type { Report } from '../../src/spool/report.ts'
 
 const report = (identity: string, pid = process.pid): Report => ({
@@ -35,6 +35,13 @@ describe('a process is named by boot, PID namespace, PID and start time', () => 
     ['one in another container, before the last reboot', `x pid:[1] ${pid} ${startTime}`, 'dead'],
   ])('%s is %s', (_who, identity, life) => {
     expect(lifeOf(report(identity))).toBe(life)
+  })
+
+  test('one that sees another boot ID, as under systemd-nspawn, is known by when it was started', () => {
+    const startedAt = new Date((startOf(process.pid) ?? 0) + 3000).toISOString()
+    const other = { ...report(`other ${namespace} ${pid} ${startTime}`), startedAt }
+    expect(lifeOf(other)).toBe('alive')
+    expect(lifeOf({ ...other, identity: `other ${namespace} ${pid} 1` })).toBe('dead')
   })
 
   test('that is gone is dead', async () => {

@@ -25,6 +25,12 @@ in derive {
   __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; outputs = [ "out" "dev" ];
 } "program" "read x < \${tool}; echo \${middle} > $out; echo \${library} > $dev"`
 
+/** A derivation alone. */
+export const TOOL = `derivation {
+  name = "tool"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo tool > $out" ];
+  __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256";
+}`
+
 /** Releases that tell the hook what such a derivation came to: Nix 2.8 doesn't, Lix has none. */
 export async function nixesWithFloatingOutputs(): Promise<NixVersion[]> {
   return (await everyNix()).filter(({ version, isLix }) => !isLix && version !== '2.8.0')
@@ -38,9 +44,9 @@ export async function makeCaSite(version?: NixVersion): Promise<Site> {
   return site
 }
 
-/** Builds the program with the hook; returns its first output. */
-export async function buildHooked(site: Site): Promise<string> {
-  const { outPaths } = await site.nix.build(PROGRAM, { hook: HOOK, hookEnv: site.env })
+/** Builds the program or something else with the hook; returns its first output. */
+export async function buildHooked(site: Site, expression = PROGRAM): Promise<string> {
+  const { outPaths } = await site.nix.build(expression, { hook: HOOK, hookEnv: site.env })
   return outPaths[0] ?? ''
 }
 

@@ -8,11 +8,12 @@ import { makeSite } from '../integration/site.ts'
 import { hasS3 } from '../support/nix-versions.mjs'
 import { startMoodyCache } from '../support/servers/moody-cache.ts'
 import { startNginx } from '../support/servers/nginx.ts'
+import { startServer } from '../support/servers/server-process.ts'
 import { versions } from './bed.ts'
 
 const CERTIFICATE = join(import.meta.dirname, '../support/servers/self-signed.pem')
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test('nginx that wants a login takes what comes with a netrc file', async () => {
     const site = await makeSite(version)
     await site.makeSpool()
@@ -85,4 +86,31 @@ describe.each(versions)('with Nix $version', (version) => {
     expect(error).toContain('built without S3')
     expect(error).toContain(version.version)
   })
+})
+
+test('by way of a SOCKS proxy nix-upload refuses to go, and Nix goes; doctor says the same', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const [cache, proxy] = await Promise.all([
+    startMoodyCache(),
+    startServer('microsocks', async (port) => ['-i', '127.0.0.1', '-p', `${port}`]),
+  ])
+  onTestFinished(() => Promise.all([cache.cleanup(), proxy.stop()]).then(() => undefined))
+  const [path = ''] = await site.paths(1)
+  await site.enqueue([path])
+  const env = { all_proxy: `socks5h://127.0.0.1:${proxy.port}`, no_proxy: '' }
+  const says = /all_proxy names a proxy at socks5h:.*via = "nix"/
+  const destination = `[[destination]]\nto = "${cache.url}"\n`
+
+  const ours = await site.configured(destination)
+  const refused = await site.run(['drain', ...ours], { env })
+  expect(refused.exitCode).toBe(78)
+  expect(refused.stderr).toMatch(says)
+  expect((await site.run(['doctor', ...ours], { env })).stdout).toMatch(says)
+
+  const byNix = await site.configured(`${destination}via = "nix"\n`)
+  const delivered = await site.run(['drain', ...byNix], { env })
+  expect(delivered.exitCode, delivered.stderr).toBe(0)
+  expect(site.isCached(path, cache.dir)).toBe(true)
+  expect((await site.run(['doctor', ...byNix], { env })).stdout).toMatch(/^ok +destination default: /m)
 })

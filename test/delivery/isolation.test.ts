@@ -59,7 +59,7 @@ async function expectReasons(site: Site, state: 'new' | 'failed', spoilt: string
   for (const path of spoilt) expect(records.filter(({ error }) => `${error}`.includes(path))).toHaveLength(1)
 }
 
-describe.each(versions)('with Nix $version, of 100 jobs', (version) => {
+describe.each(versions)('with $name, of 100 jobs', (version) => {
   const isNewest = version === versions.at(-1)
 
   test.each(isNewest ? [0, 1, 5] : [5])('%i that were collected cost no run', async (bad) => {

@@ -67,7 +67,7 @@ test('each destination has its own', async () => {
   expect(paths.map((path) => site.isCached(path, other))).toEqual([false, true])
 })
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test.each(['a cache', 'a store'])('derivations and logs go along to %s', async (kind) => {
     const site = await makeSite(version)
     await site.makeSpool()

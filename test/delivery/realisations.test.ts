@@ -1,9 +1,12 @@
 // Outputs of content-addressed derivations can be found by whoever has the derivation: their realisations go along.
 
-import { chmod, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
-import { nixVersions } from '../support/nix-versions.mjs'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { NIX_UPLOAD } from '../integration/site.ts'
+import { startNixDaemon } from '../support/nix-daemon.ts'
+import { everyNix, nixVersions } from '../support/nix-versions.mjs'
+import { must } from '../support/run.ts'
 import { remoteNix } from '../support/servers/remote-nix.ts'
 import { type SshServer, startSshServer } from '../support/servers/ssh-server.ts'
 import {
@@ -14,6 +17,7 @@ import {
   nixesWithFloatingOutputs,
   notesOf,
   realisationsIn,
+  TOOL,
 } from './ca-bed.ts'
 
 let server: SshServer
@@ -24,7 +28,9 @@ beforeAll(async () => {
 
 const TIMEOUT = { timeout: 60_000 }
 
-describe.each(await nixesWithFloatingOutputs())('with $name', (version) => {
+const able = await nixesWithFloatingOutputs()
+
+describe.each(able)('with $name', (version) => {
   test('another machine builds nothing, and believes our signature', TIMEOUT, async () => {
     const site = await makeCaSite(version)
     const [ours, other] = [await site.nix.keyPair('ours-1'), await site.nix.keyPair('other-1')]
@@ -46,6 +52,23 @@ describe.each(await nixesWithFloatingOutputs())('with $name', (version) => {
     }
     expect((await copy(other.publicKey)).stderr).toMatch(/lacks a signature by a trusted key/)
     expect(await copy(ours.publicKey)).toMatchObject({ exitCode: 0 })
+  })
+
+  test('a service that nix-daemon does not trust brings them too', TIMEOUT, async () => {
+    const site = await makeCaSite(version)
+    const path = await buildHooked(site)
+    const { as, env, stop } = await startNixDaemon(site.nix)
+    onTestFinished(stop)
+    await mkdir(site.cache)
+    const belongings = [site.spool, site.gcroots, site.cache]
+    must(await site.nix.run('chown', ['-R', 'nobody:nogroup', ...belongings]), 'make them its own')
+    const [program = '', ...args] = [...as, NIX_UPLOAD, 'drain', '--to', `file://${site.cache}`]
+    const drained = await site.nix.run(program, args, { env: { ...site.env, ...env }, cwd: '/' })
+    must(drained, 'deliver')
+    expect(await notesOf(site)).toEqual([])
+    // Of the tool, the library and the program's two outputs.
+    expect((await realisationsIn(site.cache)).size).toBeGreaterThanOrEqual(4)
+    expect(site.isCached(path)).toBe(true)
   })
 
   test(
@@ -94,20 +117,24 @@ describe.each(await nixesWithFloatingOutputs())('with $name', (version) => {
   )
 })
 
-test('one whose derivation Nix knows nothing of keeps none of the others', TIMEOUT, async () => {
-  const site = await makeCaSite()
-  await buildHooked(site)
-  const [job = ''] = site.names('new').filter((name) => name.includes('library'))
-  const { outPaths } = await site.job('new', job)
-  // The library's derivation, as it says.
-  const text = `Derive([("out","","r:sha256","")],[],[],"none","none",[],[("out","")])`
-  const forged = await site.nix.addToStore('library.drv', text)
-  await site.handOver('forged', JSON.stringify({ drvPath: forged, outPaths }))
-  await drain(site, `to = "file://${site.cache}"`)
-  expect(site.counts()).toMatchObject({ new: 0, cur: 0, failed: 0 })
-  expect(await notesOf(site)).toEqual([expect.stringMatching(/no realisation went along: \S+-library \(/)])
-  expect((await realisationsIn(site.cache)).size).toBe(4)
-})
+test.each(able.slice(-1))(
+  'one whose derivation $name knows nothing of keeps none of the others',
+  TIMEOUT,
+  async (version) => {
+    const site = await makeCaSite(version)
+    await buildHooked(site)
+    const [job = ''] = site.names('new').filter((name) => name.includes('library'))
+    const { outPaths } = await site.job('new', job)
+    // The library's derivation, as it says.
+    const text = `Derive([("out","","r:sha256","")],[],[],"none","none",[],[("out","")])`
+    const forged = await site.nix.addToStore('library.drv', text)
+    await site.handOver('forged', JSON.stringify({ drvPath: forged, outPaths }))
+    await drain(site, `to = "file://${site.cache}"`)
+    expect(site.counts()).toMatchObject({ new: 0, cur: 0, failed: 0 })
+    expect(await notesOf(site)).toEqual([expect.stringMatching(/no realisation went along: \S+-library \(/)])
+    expect((await realisationsIn(site.cache)).size).toBe(4)
+  },
+)
 
 test.each((await nixVersions()).filter(({ version }) => version === '2.8.0'))(
   '$name knows no way to name an output, and the job says that no realisation went along',
@@ -121,5 +148,14 @@ test.each((await nixVersions()).filter(({ version }) => version === '2.8.0'))(
     await drain(site, `to = "file://${site.cache}"`)
     const note = /no realisation went along: \S+-program \(.*is not a valid URL\)/
     expect(await notesOf(site)).toEqual([expect.stringMatching(note)])
+  },
+)
+
+test.each((await everyNix()).filter(({ isLix }) => isLix))(
+  '$name has no such derivations',
+  async (version) => {
+    const site = await makeCaSite(version)
+    const { stderr } = await site.nix.run('nix-instantiate', ['-E', TOOL])
+    expect(stderr).toMatch(/ca derivations are not supported in Lix/)
   },
 )

@@ -40,7 +40,7 @@ async function moody(): Promise<MoodyCache> {
   return cache
 }
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test.each(['file://', 'nginx'])('verify signs what stood there unsigned: %s', async (kind) => {
     let root = ''
     const { site, drain, app, closure } = await siteWithUnsigned(version, async ({ cache }) => {

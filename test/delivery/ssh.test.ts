@@ -30,7 +30,7 @@ async function signedAt(site: Site, to: string, paths: string[], keyName: string
   return lines.map((line) => line.split(/\s/)[0] ?? '')
 }
 
-describe.each(versions)('with Nix $version', (version) => {
+describe.each(versions)('with $name', (version) => {
   test.each(['ssh', 'sshNg'] as const)('%s takes a signed closure', async (scheme) => {
     const site = await makeSite(version)
     const key = await site.nix.keyPair('far.example-1')

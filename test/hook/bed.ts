@@ -69,8 +69,8 @@ export interface Bed {
 }
 
 /** An empty spool and an empty GC-root directory, which go with the test. */
-export function bed(): Bed {
-  const dir = realpathSync(mkdtempSync(join(tmpdir(), 'nix-upload-hook-')))
+export function bed(base = tmpdir()): Bed {
+  const dir = realpathSync(mkdtempSync(join(base, 'nix-upload-hook-')))
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   chmodSync(dir, 0o755)
   const [spool, gcroots, bin] = ['spool', 'gcroots', 'bin'].map((name) => join(dir, name)) as [

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { visibleIn } from '../daemon/page/visible.ts'
 import { runProgram } from '../support/run.ts'
 import { freePort } from '../support/servers/server-process.ts'
 import { until } from './daemon.ts'
@@ -33,7 +34,9 @@ test('the daemon writes its metrics into a file and serves them, and at its end 
   const sentBytes = narinfo.length + Number(archiveBytes)
   expect(text).toContain(`\nnix_upload_sent_bytes_total{destination="default"} ${sentBytes}\n`)
   expect(await runProgram('promtool', ['check', 'metrics'], { input: text })).toMatchObject({ exitCode: 0 })
-  expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(404)
+  const page = await (await fetch(`http://127.0.0.1:${port}/`)).text()
+  expect(page).toContain('<h1>Nothing waits.</h1>')
+  expect(visibleIn(page)).toMatch(/^Daemon running, process \d+, for/m)
   expect(readFileSync(file, 'utf8')).toContain('nix_upload_running{mode="watch"} 1')
   expect(await daemon.stop()).toBe(0)
   const last = readFileSync(file, 'utf8')

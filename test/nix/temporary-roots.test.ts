@@ -38,7 +38,7 @@ async function collection(nix: PrivateNix): Promise<{ isOver: () => boolean; end
 const versions = await nixVersions()
 
 test.each(versions.flatMap((version) => ['', 'daemon'].map((remote) => ({ version, remote }))))(
-  'a running collection is told: Nix $version.version, NIX_REMOTE "$remote"',
+  'a running collection is told: $name.version, NIX_REMOTE "$remote"',
   { timeout: 120_000 },
   async ({ version, remote }) => {
     const nix = await makePrivateNix(version, { name: 'collector' })

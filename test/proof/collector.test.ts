@@ -95,7 +95,7 @@ const versions = await nixVersions()
 const [oldest, newest] = [versions.at(0), versions.at(-1)]
 
 test.each([oldest, newest].flatMap((version) => version ?? []))(
-  'while a collector runs, nothing is collected that is queued: Nix $version',
+  'while a collector runs, nothing is collected that is queued: $name',
   { timeout: 300_000 },
   async (version) => {
     const site = await makeSite(version)

@@ -152,6 +152,30 @@ test('C4 to C14: nor where an earlier daemon was killed as soon as it had made t
   })
 })
 
+test.each([
+  { command: 'requeue', args: ['requeue', 'X.json'], at: 'done' },
+  { command: 'prune', args: ['prune'], at: 'new' },
+] as const)('T8, T12: a job without roots that is in new/ behind $command has them', async ({ args, at }) => {
+  await inWorld(async (world) => {
+    const path = storePath('x')
+    const bytes = JSON.stringify({ version: 1, outPaths: [path] })
+    world.put({ name: 'X.json', at, bytes, isRooted: false })
+    const calls = await traced(world, [NIX_UPLOAD, ...args], {})
+    const before = new Map([[join(world.spool[at], 'X.json'), bytes]])
+    const job = join(world.spool.new, 'X.json')
+    for (const kind of KINDS) {
+      for (let count = 0; count <= calls.length; count++) {
+        for (const disk of afterPowerCut(before, calls, count, kind)) {
+          const where = `power cut behind call ${count} of ${calls.length} (${kind})`
+          if (count === calls.length) expect(disk.get(job), where).toBe(bytes)
+          const isRooted = rootsOn(disk, world, job).includes(`-> ${path}`)
+          if (count === calls.length || (at === 'done' && disk.has(job))) expect(isRooted, where).toBe(true)
+        }
+      }
+    }
+  })
+})
+
 /** Whatever a power cut leaves of a drain, each of these jobs is kept, and so is what it has uploaded. */
 function survive(program: string, world: World, fates: readonly Fate[], calls: readonly Call[]): void {
   for (const fate of fates) {
@@ -215,8 +239,7 @@ function callsOf(fate: Fate, calls: readonly Call[], world: World): Call[] {
 }
 
 /**
- * In one place, whole; in done/ the record of a delivery may be lost, since nothing else is lost with it (C12). Anywhere
- * else it has its roots.
+ * In one place, whole. Anywhere but in done/ it has its roots.
  */
 function isKept(world: World, { name, bytes, isRooted }: Fate, disk: Disk, kind: Kind, where: string): void {
   const places = STATES.filter((state) => disk.has(join(world.spool[state], name)))
@@ -225,7 +248,10 @@ function isKept(world: World, { name, bytes, isRooted }: Fate, disk: Disk, kind:
   if (kind === 'journal') expect(places, what).toHaveLength(1)
   for (const state of places) {
     const text = disk.get(join(world.spool[state], name)) ?? ''
-    if (state === 'done') continue
+    if (state === 'done') {
+      parseJob(Buffer.from(text), STORE)
+      continue
+    }
     const needed = isRooted ? pathsIn(bytes) : []
     for (const path of needed)
       expect(rootsOn(disk, world, join(world.spool[state], name)), what).toContain(`-> ${path}`)

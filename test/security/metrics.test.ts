@@ -1,4 +1,4 @@
-// What other users of the machine learn from the metrics, and what they can do to a daemon that has some.
+// What other users of the machine learn from the metrics and the page, and what they can do to a daemon that has some.
 
 import {
   chmodSync,
@@ -56,15 +56,29 @@ test('they hold counts, times and names of destinations: no paths, jobs, places,
   expect(labels.filter((label) => !harmless.test(label))).toEqual([])
 })
 
+test('the page holds what `status` tells any local user, and nothing of keys, nor of jobs that nothing is wrong with', async () => {
+  const { secretKeyFile } = await (await makeSite()).nix.keyPair('cache.example-1')
+  const { site, args, path, names, served } = await siteWithMetrics(`secret-key-file = "${secretKeyFile}"\n`)
+  await site.watch(args)
+  const text = async () => (await (await served('/').catch(() => undefined))?.text()) ?? ''
+  await until(async () => (await text()).includes('down is down'), 'it to be told')
+  const page = await text()
+  for (const shown of [DOWN, site.cache, site.spool]) expect(page).toContain(shown)
+  const secrets = [path, 'of-a-secret-project', ...names, secretKeyFile, 'cache.example-1']
+  for (const secret of secrets) expect(page).not.toContain(secret)
+})
+
 test('a request changes nothing, whatever it asks', async () => {
   const { site, args, served } = await siteWithMetrics()
   await site.watch(args)
   await until(async () => (await served().catch(() => undefined))?.status === 200, 'the metrics')
   const before = readdirSync(site.spool).filter((name) => name !== 'stage')
-  for (const url of ['/', '/../../etc/passwd', '/metrics/../new', '/pause', `/metrics?${'x'.repeat(8000)}`])
+  const there = ['/', '/?pause', `/metrics?${'x'.repeat(8000)}`]
+  for (const url of [...there, '/../../etc/passwd', '/metrics/../new', '/pause'])
     for (const method of ['GET', 'POST', 'PUT', 'DELETE']) {
       const { status } = await served(url, { method, ...(method === 'GET' ? {} : { body: 'paused' }) })
-      expect(status, `${method} ${url}`).toBe(url.startsWith('/metrics?') ? 200 : 404)
+      const isThere = method === 'GET' ? 200 : 405
+      expect(status, `${method} ${url}`).toBe(there.includes(url) ? isThere : 404)
     }
   expect(readdirSync(site.spool).filter((name) => name !== 'stage')).toEqual(before)
 })

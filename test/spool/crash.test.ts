@@ -79,8 +79,8 @@ describe('after a crash between these the job is delivered, with its roots, and 
     ['C6', 'T5a–T5c', { tmp: givenUp, cur: waiting }, rest, 1],
     ['C7', 'T5c–T5d', { cur: givenUp }, renewed, 1],
     ['C8', 'T5d–T5e (lost)', { cur: givenUp }, renewed, 1],
-    ['C9', 'T4a–T4b', { tmp: delivered, cur: fresh }, whole, 1],
-    ['C12', 'T4 (lost)', { cur: fresh }, whole, 1],
+    ['C9', 'T4a–T4c', { tmp: delivered, cur: fresh }, whole, 1],
+    ['C11', 'T4d–T4e (lost)', { cur: fresh }, whole, 1],
     ['C14', 'T7, before the rename', { cur: waiting }, rest, 1],
     ['C14', 'T7, after it', { new: waiting }, rest, 1],
     ['C14', 'T8, after the rename', { new: givenUp }, renewed, 1],
@@ -106,9 +106,8 @@ describe('after a crash between these there is nothing to deliver, and no more i
     ['C1', 'T1c–T1e', { tmp: fresh.slice(0, 40) }, {}, 37],
     ['C1', 'T1c–T1e, not long ago', { tmp: fresh }, {}, 35, true],
     ['C8', 'T5d–T5e', { failed: givenUp }, failed, 1000, true],
-    ['C10', 'T4b–T4c', { tmp: delivered, done: fresh }, done, 0],
-    ['C11', 'T4c–T4d', { done: delivered }, done, 0],
-    ['C12', 'T4 (lost)', { done: '\0\0\0' }, done],
+    ['C10', 'T4c–T4d', { tmp: delivered, done: fresh }, done, 0],
+    ['C11', 'T4d–T4f', { done: delivered }, done, 0],
     ['C13', 'T6a–T6c', { tmp: 'why', new: noJob }, rejected],
     ['C13', 'T6c–T6d', { note: 'why', new: noJob }, rejected],
     ['C13', 'T6d–T6e', { note: 'why', failed: noJob }, rejected],
@@ -122,6 +121,15 @@ describe('after a crash between these there is nothing to deliver, and no more i
     expect(tree(temp.spool)).toEqual(after)
     expect(rooted(temp)).toEqual(isRooted ? ['X.json'] : [])
   })
+})
+
+test('C12: a job that is done and claimed at once is delivered once more, with its roots', async () => {
+  const temp = tempSpool()
+  leave(temp, { done: delivered, cur: fresh })
+  expect(start(temp)).toMatchObject([whole])
+  await keepHouse(temp)
+  expect(tree(temp.spool)).toEqual({ cur: ['X.json'], done: ['X.json'] })
+  expect(rooted(temp)).toEqual(['X.json'])
 })
 
 test('C15: what a sweep that was cut short left, the next one deletes', async () => {

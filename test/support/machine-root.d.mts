@@ -1,1 +1,2 @@
-export function ensureMachineRoot(say?: (line: string) => void): Promise<string>
+export declare const SUITES: readonly ('bookworm' | 'trixie')[]
+export declare function ensureMachineRoot(suite?: string, say?: (line: string) => void): Promise<string>

@@ -1,5 +1,5 @@
-// A Debian 13 with systemd and nix-daemon, in the user's cache, to be booted by the tests in test/systemd. It comes from
-// the archive in the machine's own apt configuration, so no host name has to be written down here.
+// A Debian with systemd and nix-daemon, in the user's cache, to be booted by the tests in test/systemd and test/deb. It
+// comes from the archive in the machine's own apt configuration, so no host name has to be written down here.
 // Plain JavaScript: `.ci/prepare.mjs` loads it on whatever Node the machine has.
 
 import { execFile } from 'node:child_process'
@@ -11,7 +11,8 @@ import { debianMirror } from './debian-packages.mjs'
 
 const exec = promisify(execFile)
 
-const SUITE = 'trixie'
+/** Debian 12 and 13: systemd 252 and 257, Nix 2.8 and 2.26. */
+export const SUITES = ['bookworm', 'trixie']
 const PACKAGES = [
   ...['systemd', 'systemd-sysv', 'dbus', 'nix-bin', 'nix-setup-systemd'],
   ...['openssh-client', 'openssh-server'],
@@ -20,19 +21,21 @@ const NOT_NEEDED = ['doc', 'man', 'locale', 'info']
 
 /**
  * Makes sure that the root is in the cache; takes about a minute when it isn't.
+ * @param {string} [suite] one of SUITES
  * @param {(line: string) => void} [say] told in one line that it has to be fetched
  * @returns {Promise<string>} its directory
  */
-export async function ensureMachineRoot(say = () => {}) {
-  if (process.getuid?.() !== 0) throw new Error('The tests in test/systemd boot a machine, which takes root.')
+export async function ensureMachineRoot(suite = 'trixie', say = () => {}) {
+  if (process.getuid?.() !== 0)
+    throw new Error('The tests in test/systemd and test/deb boot a machine, which takes root.')
   const set = process.env.XDG_CACHE_HOME
   const cache = join(set && isAbsolute(set) ? set : join(homedir(), '.cache'), 'nix-upload', 'systemd')
-  const home = join(cache, `${SUITE}-2`)
+  const home = join(cache, `${suite}-2`)
   if (fs.existsSync(home)) return home
-  say(`fetching a Debian ${SUITE} with systemd into ${home}`)
+  say(`fetching a Debian ${suite} with systemd into ${home}`)
   fs.mkdirSync(cache, { recursive: true })
   // Beside its final place: only a rename makes it appear, so an interrupted run leaves no half of one.
-  const work = fs.mkdtempSync(join(cache, `.${SUITE}-`))
+  const work = fs.mkdtempSync(join(cache, `.${suite}-`))
   try {
     const { uri, options } = debianMirror()
     const root = join(work, 'root')
@@ -42,9 +45,9 @@ export async function ensureMachineRoot(say = () => {}) {
       '--variant=minbase',
       `--include=${PACKAGES.join(',')}`,
       ...NOT_NEEDED.map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`),
-      SUITE,
+      suite,
       root,
-      `deb ${options} ${uri} ${SUITE} main`,
+      `deb ${options} ${uri} ${suite} main`,
     ]
     await exec('mmdebstrap', args, { maxBuffer: 1 << 26 })
     // Each machine makes its own, and a systemd that finds one isn't booted for the first time.
@@ -62,7 +65,7 @@ export async function ensureMachineRoot(say = () => {}) {
       .split('\n')
       .slice(-10)
       .join('\n')
-    throw new Error(`A Debian ${SUITE} to boot could not be made in ${home}: ${why}`)
+    throw new Error(`A Debian ${suite} to boot could not be made in ${home}: ${why}`)
   } finally {
     fs.rmSync(work, { recursive: true, force: true })
   }

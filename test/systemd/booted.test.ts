@@ -24,7 +24,8 @@ echo "$@" >> pushed
 [ -e up ] || { echo "no route to host" >&2; exit 75; }
 `
 
-const CONFIG = `stop-grace = "1s"
+const CONFIG = `metrics-listen = "127.0.0.1:9850"
+stop-grace = "1s"
 rescan-interval = "1s"
 [[destination]]
 name = "cache"
@@ -180,6 +181,11 @@ test('daemon mode: built by an ordinary user, signed by a key that only root can
   const args = ['--extra-experimental-features', 'nix-command', '--option', 'trusted-public-keys', trusted]
   await machine.do('nix', ...args, 'copy', '--from', 'file:///srv/cache', '--to', '/root/other', path)
   expect(machine.read(join('root/other', path))).toMatch(/^daemon-/)
+})
+
+test('the page is shown under the restrictions of the unit', async () => {
+  const fetched = "fetch('http://localhost:9850/').then((page) => page.text()).then(console.log)"
+  expect(await machine.do('node', '--eval', fetched)).toContain('<h1>Nothing waits.</h1>')
 })
 
 test('restart in mid-upload: the job goes out after it', { timeout: 60_000 }, async () => {

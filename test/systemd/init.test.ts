@@ -1,13 +1,14 @@
 // The first quarter of an hour on a machine with systemd and nix-daemon, with nothing typed but what `init` printed; and
 // then what doctor says, as root and as the service.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { whileBuilding } from '../deb/build-loop.ts'
 import { until } from '../integration/daemon.ts'
 import { typeSection } from '../tour/readme-page.ts'
 import { Machine } from './machine.ts'
-import { installSteps, questionSteps } from './readme-steps.ts'
+import { byHandSteps, questionSteps, setUpSteps, variablesSteps } from './readme-steps.ts'
 
 /** Where to leave what was printed, for the documentation. */
 const TRANSCRIPTS = process.env.NIX_UPLOAD_TEST_TRANSCRIPTS
@@ -46,13 +47,20 @@ test('init --install, a build, its upload, its substitution, and a clean bill of
   timeout: 90_000,
 }, async () => {
   const { stdout } = await type('nix-upload init --install --to file:///srv/cache')
-  const forBuilder = toCopy(stdout, /^Into \/etc\/nix\/nix\.conf of this machine/m)
-  expect(forBuilder).toEqual(['post-build-hook = /usr/local/bin/nix-upload-hook'])
+  const forBuilder = toCopy(stdout, /^\d\. Into \/etc\/nix\/nix\.conf of this machine/m)
+  expect(forBuilder).toEqual(['post-build-hook = /etc/nix/nix-upload-hook'])
   machine.write('etc/nix/nix.conf', `${machine.read('etc/nix/nix.conf')}${forBuilder.join('\n')}\n`)
-  const commands = toCopy(stdout, /^Then, for nix-daemon/m)
+  const commands = toCopy(stdout, /^\d\. Then, for nix-daemon/m)
   expect(commands).toEqual(['systemctl restart nix-daemon', 'systemctl enable --now nix-upload.service'])
   for (const line of commands) await type(line)
 
+  const look = toCopy(stdout, /^\d\. A first build/m)
+  expect(look).toEqual([
+    expect.stringMatching(/^nix-build /),
+    'nix-upload wait --timeout 1m',
+    'nix-upload doctor',
+  ])
+  for (const line of look) await type(line)
   const derivation =
     'derivation { name = "first"; system = builtins.currentSystem; builder = "/bin/sh"; args = ["-c" "echo hello > $out"]; }'
   const built = await machine.shell(`nix-build --no-out-link -E '${derivation}'`, 'builder')
@@ -61,7 +69,7 @@ test('init --install, a build, its upload, its substitution, and a clean bill of
   const isDone = async () => (await machine.do('nix-upload', 'list', 'done')).includes('-first.json')
   await until(isDone, 'the upload', 30_000)
 
-  const settings = toCopy(stdout, /^Into nix\.conf of everybody/m)
+  const settings = toCopy(stdout, /^\d\. Into nix\.conf of everybody/m)
   machine.write('root/conf/nix.conf', `substituters =\n${settings.join('\n')}\n`)
   const fetch = `NIX_CONF_DIR=/root/conf nix-store --store 'local?root=/root/other' --realise ${path}`
   await type(fetch)
@@ -71,8 +79,8 @@ test('init --install, a build, its upload, its substitution, and a clean bill of
   expect(findings).toMatch(/^ok {7}spool: \/var\/spool\/nix-upload, which belongs to nix-upload/m)
   expect(findings).toMatch(/^ok {7}key of cache: users trust \S+-1:/m)
   expect(findings).toMatch(/^ok {7}destination cache: \/srv\/cache can be written to/m)
-  expect(findings).toMatch(/^ok {7}signatures at cache: 1 path/m)
-  expect(findings).toMatch(/^ok {7}hook: \/usr\/local\/bin\/nix-upload-hook/m)
+  expect(findings).toMatch(/^ok {7}signatures at cache: 2 paths/m)
+  expect(findings).toMatch(/^ok {7}hook: \/etc\/nix\/nix-upload-hook$/m)
 })
 
 test('the key is root’s only: doctor sees what the service sees, and as a credential it is well', {
@@ -110,12 +118,110 @@ test('the key is root’s only: doctor sees what the service sees, and as a cred
   expect(stopped.stdout).toMatch(/^ok {7}key of cache: users trust/m)
 })
 
+/** Where `npm install --global` puts it. */
+const PACKAGE = '/usr/local/lib/node_modules/nix-upload'
+
+test('while npm upgrades, no build fails and none is lost; then the daemon is to be restarted', {
+  timeout: 60_000,
+}, async () => {
+  await machine.do('systemctl', 'start', 'nix-upload.service')
+  const notThere: string[] = []
+  const { count, failed, queued } = await whileBuilding(machine, 'upgrade', async () => {
+    // npm moves the old one aside, unpacks the new one, and puts the links back.
+    await machine.do('mv', PACKAGE, '/srv/aside')
+    const built = await machine.shell(
+      `nix-build --no-out-link --argstr name meanwhile /srv/loop.nix`,
+      'builder',
+    )
+    notThere.push(built.stderr)
+    await machine.do('cp', '-a', '/srv/aside', PACKAGE)
+  })
+  expect(failed).toEqual([])
+  expect(queued).toBe(count)
+  expect(notThere.join()).toMatch(
+    /nix-upload: queued .*; it waits until nix-upload is installed again \(there is no /,
+  )
+  await type('nix-upload wait --timeout 1m')
+  const { stdout } = await type('nix-upload status')
+  const [, command = ''] =
+    /restart it \((.*?)\): since it was started, nix-upload was installed anew/.exec(stdout) ?? []
+  expect(command).toBe('systemctl restart nix-upload.service')
+  expect((await type('nix-upload init --install --yes')).stdout).toContain(`    ${command}\n`)
+  await type(command)
+  expect((await type('nix-upload status')).stdout).not.toContain('restart it')
+})
+
+test.each([
+  ['Node', '/home/builder/.nvm/node', 'PATH=/home/builder/.nvm:$PATH'],
+  ['the program', '/root/nix-upload', ''],
+])(
+  '%s in a home directory is refused, as the service could not see it',
+  { timeout: 60_000 },
+  async (_, path, env) => {
+    const isNode = env !== ''
+    if (isNode) {
+      await machine.do('mkdir', '-p', path.replace(/\/node$/, ''))
+      await machine.do('cp', '/usr/local/bin/node', path)
+      // A Node of the system that is too old, as Debian 13 has it.
+      machine.write('usr/bin/node', '#!/bin/sh\nexit 1\n', 0o755)
+      await machine.do('mount', '--bind', '/usr/bin/node', '/usr/local/bin/node')
+    } else {
+      await machine.do('cp', '-a', PACKAGE, path)
+    }
+    const program = `${isNode ? path : '/usr/local/bin/node'} ${isNode ? PACKAGE : path}/bin/nix-upload`
+    const { stderr, exitCode } = await machine.shell(`${program} init --install --yes`)
+    expect(stderr).toMatch(
+      new RegExp(`--install: ${path}\\S* is in a home directory, .*npm install --global node@24`),
+    )
+    expect(exitCode).toBe(1)
+    if (isNode) await machine.do('umount', '/usr/local/bin/node')
+    await machine.do('rm', '-rf', '/usr/bin/node', path)
+  },
+)
+
+test('uninstall takes back what init made, and no build fails before or after', {
+  timeout: 60_000,
+}, async () => {
+  const conf = machine.read('etc/nix/nix.conf')
+  const commands: string[] = []
+  const { failed, queued, count } = await whileBuilding(machine, 'uninstall', async () => {
+    const { stdout } = await type('nix-upload uninstall --force')
+    commands.push(
+      ...toCopy(stdout, /^For nix-daemon to forget/m),
+      ...toCopy(stdout, /^And the program itself/m),
+    )
+    await machine.do('mv', PACKAGE, '/srv/uninstalled')
+  })
+  expect(failed).toEqual([])
+  expect(queued).toBeLessThan(count)
+  expect(commands).toEqual(['systemctl restart nix-daemon', 'npm uninstall --global nix-upload'])
+  expect(machine.read('etc/nix/nix.conf')).not.toContain('post-build-hook')
+  const units = await machine.shell('ls -d /etc/systemd/system/nix-upload* /etc/*.d/nix-upload.conf')
+  // What an administrator added is left.
+  expect(units.stdout).toBe('/etc/systemd/system/nix-upload.service.d')
+  expect(await machine.run('systemctl', ['is-active', 'nix-upload.service'])).toMatchObject({
+    stdout: 'inactive',
+  })
+  for (const path of ['etc/nix-upload/cache.key', 'var/spool/nix-upload/new', 'srv/cache/nix-cache-info'])
+    expect(existsSync(join(machine.root, path)), path).toBe(true)
+  await machine.do('mv', '/srv/uninstalled', PACKAGE)
+  machine.write('etc/nix/nix.conf', conf)
+})
+
 const run = (line: string) => machine.shell(line)
 
-test('README.md: Install, as printed', { timeout: 90_000 }, async () => {
-  await typeSection('Install', installSteps(machine), run)
+test('README.md: Set up, as printed', { timeout: 90_000 }, async () => {
+  await typeSection('Set up', setUpSteps(machine), run)
+})
+
+test('docs/INIT.md: By hand, as printed', { timeout: 90_000 }, async () => {
+  await typeSection('By hand', byHandSteps(machine), run, 'docs/INIT.md')
 })
 
 test('README.md: Questions that are often asked, as printed', { timeout: 60_000 }, async () => {
   await typeSection('Questions that are often asked', questionSteps(machine), run)
+})
+
+test('docs/CONFIGURATION.md: Variables, as printed', { timeout: 60_000 }, async () => {
+  await typeSection('Variables', variablesSteps(machine), run, 'docs/CONFIGURATION.md')
 })

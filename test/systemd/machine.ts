@@ -1,5 +1,5 @@
-// A machine that boots: Debian 13 with systemd and nix-daemon, in a container of systemd-nspawn, with this package
-// installed as README and docs/SYSTEMD.md say. What it writes is in memory, and outlives its reboots.
+// A machine that boots: a Debian with systemd and nix-daemon, in a container of systemd-nspawn, with npm's package
+// installed as docs/INSTALL.md and docs/SYSTEMD.md say. What it writes is in memory, and outlives its reboots.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -32,29 +32,32 @@ export class Machine {
   /** Its file system, as seen from outside. */
   readonly root: string
   readonly #dir: string
+  readonly #hasNode: boolean
   #container: ChildProcess | undefined
   #console = ''
 
-  constructor(dir: string) {
+  constructor(dir: string, hasNode: boolean) {
     this.#dir = dir
+    this.#hasNode = hasNode
     this.root = join(dir, 'root')
   }
 
   /**
    * Puts a machine together; it isn't booted yet.
    * @param units Whether user, directories and units are there, too, or only the package.
+   * @param npm Whether npm's package is there at all, and a Node to run it.
    */
-  static async make({ units = true } = {}): Promise<Machine> {
-    const lower = await ensureMachineRoot()
+  static async make({ suite = 'trixie', units = true, npm = true } = {}): Promise<Machine> {
+    const lower = await ensureMachineRoot(suite)
     const dir = await mkdtemp(join(tmpdir(), 'nix-upload-machine-'))
-    const machine = new Machine(dir)
+    const machine = new Machine(dir, npm)
     // In memory, since the temporary directory may itself be an overlay, which can't be the upper layer of one.
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', dir])
     for (const name of ['root', 'upper', 'work']) mkdirSync(join(dir, name))
     const layers = `lowerdir=${lower},upperdir=${join(dir, 'upper')},workdir=${join(dir, 'work')}`
     execFileSync('mount', ['-t', 'overlay', '-o', layers, 'overlay', machine.root])
-    machine.#install()
-    if (units) machine.#installUnits()
+    if (npm) machine.#install()
+    if (npm && units) machine.#installUnits()
     return machine
   }
 
@@ -116,7 +119,9 @@ export class Machine {
         '--private-users=no',
       ],
       ...['--private-network', '--link-journal=no', '--console=pipe', '--resolv-conf=off', '--timezone=off'],
-      `--bind-ro=${existsSync(node) ? node : process.execPath}:/usr/local/bin/node`,
+      ...(this.#hasNode
+        ? [`--bind-ro=${existsSync(node) ? node : process.execPath}:/usr/local/bin/node`]
+        : []),
     ]
     const env = { PATH: process.env.PATH ?? PATH, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '1' }
     const command = ['-c', IN_CGROUP, 'sh', basename(this.#dir), 'systemd-nspawn', ...args]

@@ -1,11 +1,11 @@
-// What README.md gives people to type, and how tests type it: as it is printed, taken from the page.
+// What README.md and other pages give people to type, and how tests type it: as it is printed, taken from the page.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { type RunResult, runProgram } from '../support/run.ts'
 
-const README = readFileSync(join(import.meta.dirname, '../../README.md'), 'utf8')
+const ROOT = join(import.meta.dirname, '../..')
 
 /**
  * Commands that no test types, each with the reason. The first five were typed by hand in a fresh clone, `npm test` as CI
@@ -19,6 +19,8 @@ export const NOT_TYPED: Readonly<Record<string, string>> = {
   'npm install --global ./nix-upload-0.1.0.tgz': 'it fetches from the npm registry, and changes this machine',
   'nix-upload exec --to URL -- nix build': 'URL stands for yours; test/cli/exec runs it with real ones',
   'nix copy --to file:///…': 'it is an example of something else',
+  'npm run deb': 'it writes into the checkout; docs/INSTALL.md has it',
+  'nix-upload uninstall': 'it takes this machine apart; docs/INSTALL.md has it',
 }
 
 /** The first words of what is a command where it is printed within a line of text. */
@@ -36,9 +38,9 @@ export interface Printed {
   command: string
 }
 
-/** Every command that README.md prints in an `sh` block or in the text, in order, each once. */
-export function printed(): Printed[] {
-  const sections = README.split(/^## /m)
+/** Every command that a page prints in an `sh` block or in the text, in order, each once. */
+export function printed(page = 'README.md'): Printed[] {
+  const sections = readFileSync(join(ROOT, page), 'utf8').split(/^## /m)
   const all = sections.flatMap((text, at) => {
     const section = at === 0 ? '' : text.slice(0, text.indexOf('\n'))
     return linesIn(text).map((line) => ({ section, line, command: commandOf(line) }))
@@ -62,20 +64,22 @@ function linesIn(text: string): string[] {
 
 /** Types a command as it is printed; fails where it doesn't exit with what is expected, 0 unless another is named. */
 export type Type = (exitCode?: number) => Promise<RunResult>
-/** For each command, what to do about it: type it, and look whether it did what README.md says. */
+/** For each command, what to do about it: type it, and look whether it did what the page says. */
 export type Steps = Readonly<Record<string, (type: Type, line: string) => Promise<void>>>
 
 /**
  * Types what a section prints, in order.
  * @param steps One for each command: the section must print these and no other.
  * @param run Runs a line of shell.
+ * @param page Where the section is.
  */
 export async function typeSection(
   section: string,
   steps: Steps,
   run: (line: string) => Promise<RunResult>,
+  page = 'README.md',
 ): Promise<void> {
-  const commands = printed().filter((one) => one.section === section && !(one.command in NOT_TYPED))
+  const commands = printed(page).filter((one) => one.section === section && !(one.command in NOT_TYPED))
   expect(commands.map(({ command }) => command)).toEqual(Object.keys(steps))
   for (const { line, command } of commands) {
     const type: Type = async (exitCode = 0) => {

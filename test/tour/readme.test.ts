@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse } from 'smol-toml'
 import { describe, expect, test } from 'vitest'
@@ -45,6 +45,10 @@ describe.each(PAGES)('%s', (page) => {
         expect([line, help]).toEqual([line, expect.stringContaining(option)])
     }
   })
+})
+
+test('the README is short: what docs/ has is linked', () => {
+  expect(statSync(join(ROOT, 'README.md')).size).toBeLessThan(12 * 1024)
 })
 
 test('the README has an example for each kind of destination', () => {

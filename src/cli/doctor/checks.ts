@@ -12,7 +12,6 @@ import { checkMetrics } from './metrics.ts'
 import { checkNix } from './nix.ts'
 import { checkNixDaemon } from './nix-daemon.ts'
 import { checkQueue } from './queue.ts'
-import { checkReported } from './reported.ts'
 import { checkSandbox } from './sandbox.ts'
 import { findService, type Service } from './service.ts'
 import { checkRoots, checkSpool } from './spool.ts'
@@ -29,7 +28,6 @@ export async function patientOf(config: Config, user: string | undefined): Promi
 export async function allChecks(patient: Patient, args: readonly string[]): Promise<Check[]> {
   const groups = await Promise.all([
     checksAsService(patient, args),
-    attempt('configuration of the daemon', () => checkReported(patient.config, patient.service)),
     attempt('sandbox', () => checkSandbox(patient)),
     attempt('hook', () => checkHook(patient), NIX_REMEDY),
     attempt('trust', () => checkTrust(), NIX_REMEDY),

@@ -4,6 +4,7 @@ import { failureOf } from '../../delivery/failure.ts'
 import { missingAt } from '../../nix/copy.ts'
 import { daemonAccess } from '../../nix/daemon-socket.ts'
 import { NixFailure } from '../../nix/failure.ts'
+import { proxyRefusal } from '../../transport/proxy-refusal.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { AFTER_NIX, type Check, fail, ok, type Patient, quoted, skipped, toType } from './check.ts'
 import { probeDirectory, probeProgram } from './local-places.ts'
@@ -31,10 +32,11 @@ async function checkOne({ storeDir, service }: Patient, destination: Destination
   const user = service.user.name
   try {
     if (command) return [probeProgram(name, command.argv[0])]
-    if (via === 'nix' && isNetworkCache(to)) await askNix(destination, storeDir)
     if (schemeOf(to) === 'file') return [probeDirectory(name, to, user)]
-    if (isNetworkCache(to)) return await probeCache(name, destination, storeDir, user)
-    await askNix(destination, storeDir)
+    if (via === 'nix' || !isNetworkCache(to)) await askNix(destination, storeDir)
+    // What Nix uploads to is asked as we would ask, too, which tells more, unless only Nix gets there.
+    const isReached = via === 'writer' || proxyRefusal(to) === undefined
+    if (isNetworkCache(to) && isReached) return await probeCache(name, destination, storeDir, user)
     return [ok(name, `answers ${user}`)]
   } catch (error) {
     if (error instanceof NixFailure && ['closed', 'dead'].includes(await daemonAccess())) {

@@ -1,12 +1,15 @@
-import { accessSync, constants, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { DEFAULTS } from '../../config/config.ts'
+import { startOf } from '../../daemon/identity.ts'
 import { ignoresHook, withHook } from '../../nix/hook-setting.ts'
 import { setting, usesDaemon } from '../../nix/settings.ts'
 import { codeOf, wordsOf } from '../../util/user-error.ts'
 import { userName } from '../../util/user-name.ts'
-import { hookToName } from '../own-hook.ts'
+import { installedHook, settingIn } from '../installed-hook.ts'
+import { hookToName, isOurs } from '../own-hook.ts'
 import { type Check, fail, ok, type Patient, quoted, toType, unseen, warn } from './check.ts'
+import { checkHookFile } from './hook-file.ts'
 import { environmentOf } from './service.ts'
 
 const NAME = 'hook'
@@ -15,20 +18,22 @@ const CLOCK_GRAIN_MS = 2_000
 const RESTART = 'systemctl restart nix-daemon'
 
 /** Does Nix run our hook after a build, and does that queue where we look? */
-export async function checkHook({ config }: Patient): Promise<Check[]> {
+export async function checkHook(patient: Patient): Promise<Check[]> {
+  const { config } = patient
+  const hook = hookToName(installedHook(config.source))
   const byDaemon = await usesDaemon()
   const isRoot = process.getuid?.() === 0
   const file = await setting('post-build-hook', byDaemon || isRoot ? 'machine' : 'user')
   const conf = join(process.env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf')
-  const lines = (hook: string) => [`echo 'post-build-hook = ${hook}' >> ${quoted(conf)}`, RESTART]
+  const lines = (name: string) => [`echo 'post-build-hook = ${name}' >> ${quoted(conf)}`, RESTART]
   if (file === '') {
-    const remedy = toType('Set it, and have nix-daemon read that', ...lines(hookToName()))
+    const remedy = toType('Set it, and have nix-daemon read that', ...lines(hook))
     return [fail(NAME, 'no post-build-hook is set, so nothing that is built is queued', remedy)]
   }
   const text = textOf(file)
   if (text instanceof Error) {
     const missing = codeOf(text) === 'ENOENT' ? `there is no ${file}` : wordsOf(text)
-    const remedy = toType('Of two lines the last counts', ...lines(hookToName()))
+    const remedy = toType('Of two lines the last counts', ...lines(hook))
     return [fail(NAME, `${missing}, which post-build-hook names: every build fails`, remedy)]
   }
   if (!isExecutable(file)) {
@@ -40,32 +45,42 @@ export async function checkHook({ config }: Patient): Promise<Check[]> {
       ),
     ]
   }
-  if (basename(realpathSync(file)) !== 'nix-upload-hook' && !text.includes('nix-upload-hook')) {
+  const found = checkHookFile(file, text, patient)
+  if (found?.state === 'fail') return [found]
+  if (!isOurs(file) && !text.includes('nix-upload-hook')) {
     const remedy = toType(
-      `Have ${file} run ${hookToName()}, or replace it, of two lines the last counts`,
-      ...lines(hookToName()),
+      `Have ${file} run ${hook}, or replace it, of two lines the last counts`,
+      ...lines(hook),
     )
     return [fail(NAME, `post-build-hook is ${file}, which does not run nix-upload-hook`, remedy)]
   }
   const daemon = byDaemon || isRoot ? nixDaemon() : undefined
-  if (byDaemon && !isRoot && spoolOf(text) === undefined && config.spool !== DEFAULTS.spool) {
+  if (
+    byDaemon &&
+    !isRoot &&
+    settingIn(text, 'NIX_UPLOAD_SPOOL') === undefined &&
+    config.spool !== DEFAULTS.spool
+  ) {
     const what = `${file}; whether it queues in ${config.spool} is for root to see, as nix-daemon's environment says where`
     return [unseen(NAME, what)]
   }
   const spool =
-    spoolOf(text) ?? (daemon?.env ?? (byDaemon ? {} : process.env)).NIX_UPLOAD_SPOOL ?? DEFAULTS.spool
+    settingIn(text, 'NIX_UPLOAD_SPOOL') ??
+    (daemon?.env ?? (byDaemon ? {} : process.env)).NIX_UPLOAD_SPOOL ??
+    DEFAULTS.spool
   if (spool !== config.spool) {
     const what = `${file} queues in ${spool}, and this configuration has the spool ${config.spool}`
     const script = '/etc/nix-upload/post-build-hook'
     const remedy = toType(
       'Take a hook that knows the spool',
       'mkdir -p /etc/nix-upload',
-      `printf '#!/bin/sh\\nNIX_UPLOAD_SPOOL=%s exec %s\\n' ${quoted(config.spool)} ${hookToName()} > ${script}`,
+      `printf '#!/bin/sh\\nNIX_UPLOAD_SPOOL=%s exec %s\\n' ${quoted(config.spool)} ${hook} > ${script}`,
       `chmod 755 ${script}`,
       ...lines(script),
     )
     return [fail(NAME, what, remedy)]
   }
+  if (found) return [found]
   const changedMs = statSync(conf, { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (daemon && daemon.startedMs + CLOCK_GRAIN_MS < changedMs) {
     const what = `${file}, but nix-daemon was started before ${conf} was last changed and may not know it`
@@ -108,11 +123,6 @@ function isExecutable(file: string): boolean {
   }
 }
 
-/** Where a script of two lines has the hook queue; the hook itself has nothing of that form. */
-function spoolOf(text: string): string | undefined {
-  return /^\s*(?:export )?NIX_UPLOAD_SPOOL=(["']?)(\/[^\s"']+)\1/m.exec(text)?.[2]
-}
-
 /** The nix-daemon of this store, as far as we may know: when it was started, and its environment. */
 function nixDaemon(): { startedMs: number; env: Record<string, string> } | undefined {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
@@ -120,18 +130,10 @@ function nixDaemon(): { startedMs: number; env: Record<string, string> } | undef
       if (readFileSync(`/proc/${pid}/comm`, 'utf8') !== 'nix-daemon\n') continue
       const env = environmentOf(Number(pid))
       if (!env || env.NIX_STATE_DIR !== process.env.NIX_STATE_DIR) continue
-      return { startedMs: startOf(pid), env }
+      return { startedMs: startOf(Number(pid)) ?? Number.POSITIVE_INFINITY, env }
     } catch {
       // It has ended.
     }
   }
   return undefined
-}
-
-/** proc(5): the 22nd field of `stat`, in hundredths of a second since the boot. */
-function startOf(pid: string): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19])
-  const bootSeconds = Number(/^btime (\d+)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1])
-  return bootSeconds * 1000 + ticks * 10
 }

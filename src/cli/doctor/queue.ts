@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
+import type { Config } from '../../config/config.ts'
 import { lifeOf } from '../../daemon/identity.ts'
+import { staleness } from '../../daemon/stale.ts'
 import { STATES } from '../../spool/layout.ts'
 import { isPaused } from '../../spool/pause.ts'
-import { readReport } from '../../spool/report.ts'
+import { type Report, readReport } from '../../spool/report.ts'
 import { count, lastNames, look } from '../../spool/survey.ts'
 import { formatDuration } from '../../util/duration.ts'
 import { jobAsJson } from '../list.ts'
@@ -20,11 +22,11 @@ export function checkQueue(patient: Patient): Check[] {
   return [checkDaemon(patient), checkWaiting(patient), checkFailed(patient)]
 }
 
-function checkDaemon({ spool, service }: Patient): Check {
+function checkDaemon({ spool, service, config }: Patient): Check {
   const name = 'daemon'
   const report = readReport(spool)
   const life = report ? lifeOf(report) : 'dead'
-  if (life === 'alive') return ok(name, `runs as process ${report?.pid}`)
+  if (report && life === 'alive') return checkRunning(name, report, config)
   if (life === 'unknown') return ok(name, `process ${report?.pid} of another container or machine wrote last`)
   if (service.unit?.isPathMode) return ok(name, 'starts when something is queued (nix-upload-drain.path)')
   const waiting = count(spool, 'new').jobs + count(spool, 'cur').jobs
@@ -41,6 +43,17 @@ function checkDaemon({ spool, service }: Patient): Check {
       remedy,
     )
   return warn(name, 'none is running; nothing waits for it yet', remedy)
+}
+
+function checkRunning(name: string, report: Report, { destinations }: Config): Check {
+  const stale = staleness(report, destinations)
+  const what = `runs as process ${report.pid}`
+  if (!stale) return ok(name, what)
+  return warn(
+    name,
+    `${what}; since it was started, ${stale.reasons.join(', ')}`,
+    toType('Restart it', stale.command),
+  )
 }
 
 function checkWaiting({ spool, service }: Patient): Check {

@@ -1,7 +1,7 @@
-import type { Config, Destination } from '../../config/config.ts'
+import type { Destination } from '../../config/config.ts'
 import type { DestinationReport } from '../../spool/report.ts'
 import { formatDuration } from '../../util/duration.ts'
-import { type Check, fail, toType, warn } from './check.ts'
+import { type Check, fail, toType } from './check.ts'
 import type { Service } from './service.ts'
 
 /**
@@ -24,25 +24,6 @@ export function withReport(check: Check, destination: Destination, service: Serv
     `${what}; just now: ${check.what}`,
     restart === undefined ? remedy : toType(remedy, restart),
   )
-}
-
-/** Whether the daemon that runs delivers to what the configuration has. */
-export function checkReported(config: Config, service: Service): Check[] {
-  const { report } = service
-  if (!report) return []
-  const known = new Set(Object.keys(report.destinations))
-  const missing = config.destinations.filter((destination) => !reportOf(destination, service))
-  const names = new Set(config.destinations.map(({ name }) => name))
-  const foreign = [...known].filter((name) => !names.has(name))
-  if (missing.length === 0 && foreign.length === 0) return []
-  const parts = [
-    ...missing.map(({ name, to }) => `it doesn't deliver to ${name} (${to})`),
-    ...foreign.map((name) => `it delivers to ${name} (${report.destinations[name]?.to}), which is not there`),
-  ]
-  const what = `the daemon that runs has another one: ${parts.join('; ')}`
-  const restart = restartLine(service)
-  const remedy = 'A change is read at the next start'
-  return [warn('configuration of the daemon', what, restart === undefined ? remedy : toType(remedy, restart))]
 }
 
 function reportOf({ name, to }: Destination, { report }: Service): DestinationReport | undefined {

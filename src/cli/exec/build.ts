@@ -27,17 +27,15 @@ export async function build(
   workspace: Workspace,
   { lingerMs, early }: { lingerMs: number; early: EarlySignals },
 ): Promise<number> {
-  const nixConfig = await hookedConfig(workspace)
-  early.throwIfAny()
+  // On a terminal, Ctrl-C ends the question too; then it is that, and no trouble with Nix.
+  const nixConfig = await hookedConfig(workspace).finally(() => early.throwIfAny())
   const { spool, gcroots } = workspace
   const daemon = await serveBeside({ ...config, others: [], spool: spool.root, gcroots }, wordyLog())
   const progress = new Progress(daemon, spool)
   try {
     const env = { NIX_CONFIG: nixConfig, NIX_UPLOAD_SPOOL: spool.root, NIX_UPLOAD_GCROOTS: gcroots }
     early.throwIfAny()
-    const running = runCommand(command, env)
-    early.stop()
-    const status = await running
+    const status = await runCommand(command, env)
     if (progress.left > 0) {
       say(`nix-upload: the command has ended with ${status}; ${counted(progress.left, 'upload')} to go`)
     }

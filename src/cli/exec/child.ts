@@ -22,8 +22,13 @@ export async function runCommand(
 ): Promise<number> {
   const [program = '', ...args] = command
   const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, ...env } })
+  // What came just before the command was there is heard of only now, and no terminal has sent it to the command.
+  let isEarly = true
+  afterNextPoll(() => {
+    isEarly = false
+  })
   const pass = (signal: NodeJS.Signals) => {
-    if (process.stdin.isTTY && FROM_TERMINAL.includes(signal)) return
+    if (process.stdin.isTTY && FROM_TERMINAL.includes(signal) && !isEarly) return
     child.kill(signal)
   }
   for (const signal of PASSED_ON) process.on(signal, pass)
@@ -36,6 +41,11 @@ export async function runCommand(
   } finally {
     for (const signal of PASSED_ON) process.off(signal, pass)
   }
+}
+
+/** Calls back once the event loop has looked for signals: behind the first turn that begins from now on. */
+function afterNextPoll(act: () => void): void {
+  setImmediate(() => setImmediate(act))
 }
 
 function exitOf(child: ChildProcess): Promise<number> {

@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import { shellWord } from '../../util/shell-word.ts'
 
 /** What a hook for one command has to know. */
 export interface HookScript {
@@ -17,19 +18,19 @@ export function hookScript({ hook, spool, gcroots, owner, strict }: HookScript):
   const lines = [
     '#!/bin/sh',
     '# Made by `nix-upload exec`, for one command.',
-    `NIX_UPLOAD_SPOOL=${quoted(spool)}`,
-    `NIX_UPLOAD_GCROOTS=${quoted(gcroots)}`,
+    `NIX_UPLOAD_SPOOL=${shellWord(spool)}`,
+    `NIX_UPLOAD_GCROOTS=${shellWord(gcroots)}`,
     `NIX_UPLOAD_STRICT=${strict ? '1' : '0'}`,
     'export NIX_UPLOAD_SPOOL NIX_UPLOAD_GCROOTS NIX_UPLOAD_STRICT',
     ...(owner === undefined ? [] : directoryMaker(gcroots, owner)),
-    `exec ${quoted(hook)}`,
+    `exec ${shellWord(hook)}`,
   ]
   return `${lines.join('\n')}\n`
 }
 
 /** `per-user/NAME` belongs to that user, as Nix itself made it once. */
 function directoryMaker(gcroots: string, owner: string): string[] {
-  const [directory, user] = [quoted(gcroots), quoted(dirname(gcroots))]
+  const [directory, user] = [shellWord(gcroots), shellWord(dirname(gcroots))]
   return [
     // Behind what is there: nix-daemon's PATH may be poor.
     'PATH=$PATH:/usr/bin:/bin:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin',
@@ -38,9 +39,4 @@ function directoryMaker(gcroots: string, owner: string): string[] {
     `  mkdir -p ${directory} && chown ${owner} ${user} ${directory}`,
     'fi 2>/dev/null',
   ]
-}
-
-/** A word for sh. */
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`
 }

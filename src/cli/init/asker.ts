@@ -5,16 +5,24 @@ import { UserError } from '../../util/user-error.ts'
 export class Asker {
   readonly #terminal: Interface
   readonly #lines: AsyncIterator<string>
+  #isClosed = false
 
   constructor() {
     this.#terminal = createInterface({ input: process.stdin, output: process.stderr })
     this.#lines = this.#terminal[Symbol.asyncIterator]()
+    this.#terminal.on('close', () => {
+      this.#isClosed = true
+    })
   }
 
   /** @throws {UserError} where the terminal says no more (Ctrl-C, Ctrl-D). */
   async question(text: string): Promise<string> {
-    this.#terminal.setPrompt(text)
-    this.#terminal.prompt()
+    // Who typed ahead and ended that with Ctrl-D has answered, too.
+    if (this.#isClosed) process.stderr.write(text)
+    else {
+      this.#terminal.setPrompt(text)
+      this.#terminal.prompt()
+    }
     const { value, done } = await this.#lines.next()
     if (done) throw new UserError('\nnothing was written')
     return String(value).trim()

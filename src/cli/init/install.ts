@@ -1,60 +1,72 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { DEFAULTS, embeddedDestination } from '../../config/config.ts'
 import { fileOf, schemeOf } from '../../config/store-url.ts'
-import { HOOK, hookToName } from '../own-hook.ts'
+import { removal } from './removal.ts'
 import type { Settled } from './settled.ts'
-import { file, link, program, type Step } from './step.ts'
+import { file, program, type Step } from './step.ts'
 
-const UNITS = [
+export const UNITS = [
   'nix-upload.service',
   'nix-upload-drain.service',
   'nix-upload-drain.path',
   'nix-upload-drain.timer',
 ] as const
 const SERVICES = ['nix-upload.service', 'nix-upload-drain.service'] as const
-const LAUNCHER = fileURLToPath(new URL('../../../bin/nix-upload', import.meta.url))
-/** Where systemd looks for a program without a path. */
-const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
-
-/** The profile of all of a machine, where Nix installs programs: what a unit names there outlives an upgrade. */
-const IN_PROFILE = '/nix/var/nix/profiles/default/bin/nix-upload'
-
+/** Where an administrator's units are; a package's are elsewhere. */
+export const UNIT_DIRECTORY = '/etc/systemd/system'
+const SYSUSERS = '/etc/sysusers.d/nix-upload.conf'
+const TMPFILES = '/etc/tmpfiles.d/nix-upload.conf'
+/** What `init --install` writes where no package does. */
+export const INSTALLED_FILES = [SYSUSERS, TMPFILES, ...UNITS.map((unit) => `${UNIT_DIRECTORY}/${unit}`)]
+/** What it writes beside. */
+export const DROP_INS = SERVICES.map((unit) => `${UNIT_DIRECTORY}/${unit}.d/init.conf`)
 /** Debian's nix-daemon talks to its members only. */
 const DEBIAN_GROUP = 'nix-users'
 
 /** `NAME=value` lines for the service, which may be secrets. */
+export const ENVIRONMENT_FILE = '/etc/nix-upload/environment'
 const ENVIRONMENT = `# The environment of nix-upload's service, NAME=value a line.
 #AWS_ACCESS_KEY_ID=
 #AWS_SECRET_ACCESS_KEY=
 `
 
-/** Puts hook, user and units in place. */
+/** Puts user and units in place. */
 export function installSteps(settled: Settled): Step[] {
   const { root, hasSystemd, to } = settled
-  const hook = hookToName() === HOOK ? [link(settled, '/usr/local/bin/nix-upload-hook', HOOK)] : []
   const environment = file(settled, {
-    path: '/etc/nix-upload/environment',
+    path: ENVIRONMENT_FILE,
     mode: 0o600,
     content: ENVIRONMENT,
   })
-  const steps = [...hook, ...(schemeOf(to) === 's3' ? [environment] : [])]
+  const steps = schemeOf(to) === 's3' ? [environment] : []
   if (!hasSystemd) return [...steps, ...userStep(settled)]
-  const isHere = root === ''
-  const fragments = [
-    ours(settled, '/etc/sysusers.d/nix-upload.conf', shipped('nix-upload.sysusers')),
-    ...(settled.spool === DEFAULTS.spool && settled.gcroots === DEFAULTS.gcroots
-      ? [ours(settled, '/etc/tmpfiles.d/nix-upload.conf', shipped('nix-upload.tmpfiles'))]
-      : []),
-  ]
   return [
     ...steps,
-    ...fragments,
-    ...(isHere ? [program(['systemd-sysusers', '/etc/sysusers.d/nix-upload.conf'])] : []),
-    ...UNITS.map((unit) => ours(settled, `/etc/systemd/system/${unit}`, withProgram(shipped(unit)))),
+    ...(settled.program.isPackaged ? unshadowingSteps(settled) : unitSteps(settled)),
     ...dropIns(settled),
-    ...(isHere ? [program(['systemctl', 'daemon-reload'])] : []),
+    ...(root === '' ? [program(['systemctl', 'daemon-reload'])] : []),
+  ]
+}
+
+/** A package brings all of this along. What `init` made before there was one would go on standing in its place. */
+function unshadowingSteps(settled: Settled): Step[] {
+  return INSTALLED_FILES.filter((path) => existsSync(path)).map((path) => removal(settled, path))
+}
+
+function unitSteps(settled: Settled): Step[] {
+  const { root, program: own } = settled
+  const fragments = [
+    ours(settled, SYSUSERS, shipped('nix-upload.sysusers')),
+    ...(settled.spool === DEFAULTS.spool && settled.gcroots === DEFAULTS.gcroots
+      ? [ours(settled, TMPFILES, shipped('nix-upload.tmpfiles'))]
+      : []),
+  ]
+  const unitText = (unit: string) =>
+    shipped(unit).replace(/^ExecStart=nix-upload /m, `ExecStart=${own.command} `)
+  return [
+    ...fragments,
+    ...(root === '' ? [program(['systemd-sysusers', SYSUSERS])] : []),
+    ...UNITS.map((unit) => ours(settled, `${UNIT_DIRECTORY}/${unit}`, unitText(unit))),
   ]
 }
 
@@ -64,14 +76,6 @@ function ours(settled: Settled, path: string, content: string): Step {
 
 function shipped(name: string): string {
   return readFileSync(new URL(`../../../systemd/${name}`, import.meta.url), 'utf8')
-}
-
-/** A nix-upload where systemd would not find it is named with its path, and with the Node that runs it now. */
-function withProgram(unit: string): string {
-  if (SYSTEM_PATH.some((place) => existsSync(join(place, 'nix-upload')))) return unit
-  const isFromNix = LAUNCHER.startsWith(`${process.env.NIX_STORE_DIR ?? '/nix/store'}/`)
-  const program = isFromNix && existsSync(IN_PROFILE) ? IN_PROFILE : `${process.execPath} ${LAUNCHER}`
-  return unit.replace(/^ExecStart=nix-upload /m, `ExecStart=${program} `)
 }
 
 /** What the units can't know: a cache or a spool in another place, and Debian's group for who may talk to nix-daemon. */
@@ -91,7 +95,7 @@ function dropIns(settled: Settled): Step[] {
   ]
   if (lines.length === 0) return []
   const content = `# Made by \`nix-upload init\`.\n[Service]\n${lines.join('\n')}\n`
-  return SERVICES.map((unit) => ours(settled, `/etc/systemd/system/${unit}.d/init.conf`, content))
+  return DROP_INS.map((path) => ours(settled, path, content))
 }
 
 function hasGroup(name: string): boolean {

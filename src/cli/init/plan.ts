@@ -1,7 +1,5 @@
-import { dirname, join } from 'node:path'
-import { DEFAULTS } from '../../config/config.ts'
 import { STATES } from '../../spool/layout.ts'
-import { hookToName } from '../own-hook.ts'
+import { hookText, installedHook } from '../installed-hook.ts'
 import { configText } from './config-file.ts'
 import { installSteps } from './install.ts'
 import type { Settled } from './settled.ts'
@@ -44,31 +42,9 @@ function configSteps(settled: Settled): Step[] {
   return [file(settled, { path: configFile, mode: 0o644, content })]
 }
 
-/** The hook reads no configuration, so one for other directories than the default ones is a script. */
+/** No package owns it, so that no upgrade takes it away. */
 function hookSteps(settled: Settled): Step[] {
-  if (isDefault(settled)) return []
-  const { spool, gcroots } = settled
-  const content = [
-    '#!/bin/sh',
-    "# Nix's post-build-hook, made by `nix-upload init`: nix-daemon gives hooks no variables of ours.",
-    `NIX_UPLOAD_SPOOL=${quoted(spool)}`,
-    `NIX_UPLOAD_GCROOTS=${quoted(gcroots)}`,
-    'export NIX_UPLOAD_SPOOL NIX_UPLOAD_GCROOTS',
-    `exec ${quoted(hookToName())}`,
-    '',
-  ].join('\n')
-  return [file(settled, { path: hookOf(settled), mode: 0o755, content, isOurs: true })]
-}
-
-/** What `post-build-hook` is to be set to. */
-export function hookOf(settled: Settled): string {
-  return isDefault(settled) ? hookToName() : join(dirname(settled.configFile), 'post-build-hook')
-}
-
-function isDefault({ spool, gcroots }: Settled): boolean {
-  return spool === DEFAULTS.spool && gcroots === DEFAULTS.gcroots
-}
-
-function quoted(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`
+  const { spool, gcroots, program, configFile } = settled
+  const content = hookText({ spool, gcroots, program: program.file })
+  return [file(settled, { path: installedHook(configFile), mode: 0o755, content, isOurs: true })]
 }

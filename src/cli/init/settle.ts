@@ -11,7 +11,9 @@ import { userName } from '../../util/user-name.ts'
 import { findUser } from '../user.ts'
 import { type Answers, ask, keyNameFor } from './answers.ts'
 import type { Asker } from './asker.ts'
+import { refuseContradiction } from './contradiction.ts'
 import type { InitOptions } from './init-options.ts'
+import { ownProgram, serviceProgram } from './service-program.ts'
 import { localDirectory, type Settled, writtenTo } from './settled.ts'
 
 const SERVICE_USER = 'nix-upload'
@@ -36,15 +38,13 @@ export async function settle(
       ? resolve(args.spool)
       : process.env.NIX_UPLOAD_SPOOL || present?.spool || DEFAULTS.spool
   const gcroots = process.env.NIX_UPLOAD_GCROOTS ?? present?.gcroots ?? DEFAULTS.gcroots
+  if (present && !isModuleOn) refuseContradiction(args, { configFile, present, spool, gcroots })
   const { answers, wasAsked } = await answersFor(args, asker, present, spool, hasSystemd && !isNixOs)
-  const notes = [
-    ...(present && !isModuleOn
-      ? [`${configFile} is there already: where to upload and what to sign with is as it says`]
-      : []),
-    ...(isNixOs && !isModuleOn && args.install
+  const notes =
+    isNixOs && !isModuleOn && args.install
       ? ['this is NixOS, so nothing is installed: its module does that']
-      : []),
-  ]
+      : []
+  const install = answers.install && !isNixOs
   const [destination] = present?.destinations ?? []
   const key = present ? keyIn(present) : newKey(args, answers, configFile)
   const settled: Settled = {
@@ -61,7 +61,8 @@ export async function settle(
     spool,
     gcroots,
     user: await serviceUser(args.user, answers.install),
-    install: answers.install && !isNixOs,
+    install,
+    program: install && hasSystemd && root === '' ? await serviceProgram() : ownProgram(),
     isNixOs,
     isModuleOn,
     hasSystemd,

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import type { Config } from '../../config/config.ts'
 import { fileOf, schemeOf } from '../../config/store-url.ts'
+import type { ServiceProgram } from './service-program.ts'
 import type { Site } from './step.ts'
 
 /** Everything that init has to know, settled by flags, by answers, or by what is there already. */
@@ -16,6 +17,8 @@ export interface Settled extends Site {
   directories: { caches: string[]; metrics: string[] }
   spool: string
   gcroots: string
+  /** What a service starts. */
+  program: ServiceProgram
   /** Whom the daemon runs as. */
   user: string
   install: boolean

@@ -1,20 +1,18 @@
 import {
-  chmodSync,
   closeSync,
   constants,
   existsSync,
   fchmodSync,
   fchownSync,
   lchownSync,
-  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { makeKeyPair } from '../../nix/key-pair.ts'
+import { replaceFile } from '../../util/replace-file.ts'
 import { run } from '../../util/run-program.ts'
 import { codeOf, UserError } from '../../util/user-error.ts'
 import { findUser, type User } from '../user.ts'
@@ -32,6 +30,10 @@ export interface Site {
   /** In front of every path; empty for this machine. Elsewhere nothing is run and everything stays ours. */
   root: string
 }
+
+/** No unit and no configuration is longer; the hook is. */
+const SHOWN_LINES = 150
+const SHOWN_LINES_OF_LONG = 6
 
 interface Place {
   path: string
@@ -80,9 +82,7 @@ export function file(site: Site, place: Place & { content: string; isOurs?: bool
       if (isKept()) return `${kept()}, and is kept`
       const isThere = existsSync(real)
       mkdirSync(dirname(real), { recursive: true })
-      writeFileSync(real, content, { mode: place.mode })
-      chmodSync(real, place.mode)
-      await own(site, real, place.owner)
+      replaceFile(real, content, place.mode, await ownerOf(site, path, place.owner))
       return isThere ? `brought up to date ${path}` : `wrote ${path}`
     },
   }
@@ -107,21 +107,6 @@ export function keyPair(
       await own(site, real, owner)
       writeFileSync(join(site.root, publicKeyFile), `${publicKey}\n`, { mode: 0o644 })
       return `made the key pair ${secretKeyFile}, which only ${owner} can read, and ${publicKeyFile}`
-    },
-  }
-}
-
-/** A symlink. Something that is there is kept. */
-export function link(site: Site, path: string, target: string): Step {
-  const real = join(site.root, path)
-  const isThere = () => lstatSync(real, { throwIfNoEntry: false }) !== undefined
-  return {
-    preview: () => (isThere() ? `${path} is there already` : `would link ${path} to ${target}`),
-    perform: () => {
-      if (isThere()) return Promise.resolve(`${path} is there already, and is kept`)
-      mkdirSync(dirname(real), { recursive: true })
-      symlinkSync(target, real)
-      return Promise.resolve(`linked ${path} to ${target}`)
     },
   }
 }
@@ -178,6 +163,9 @@ async function ownerOf({ root }: Site, path: string, owner: string | undefined):
   return user
 }
 
+/** Of a long text, the beginning. */
 function indented(text: string): string {
-  return text.trimEnd().replaceAll(/^/gm, '    | ')
+  const lines = text.trimEnd().split('\n')
+  const shown = lines.length <= SHOWN_LINES ? lines : [...lines.slice(0, SHOWN_LINES_OF_LONG), '…']
+  return shown.map((line) => `    | ${line}`).join('\n')
 }

@@ -6,6 +6,7 @@ import type { Body, OnBytes, Transport, Upload } from '../transport.ts'
 import { attemptsFor, type TransportOptions } from '../transport-options.ts'
 import { Agents } from './agents.ts'
 import type { Answer } from './answer.ts'
+import { Collections } from './collections.ts'
 import { decoded } from './decode.ts'
 import { exchange } from './exchange.ts'
 import { httpFailure } from './http-failure.ts'
@@ -16,6 +17,7 @@ import { networkFailure } from './network-failure.ts'
 /** A body that is larger waits until the server has seen the headers: it may refuse them. */
 const EXPECT_FROM_BYTES = 1024 * 1024
 const MOST_REDIRECTS = 5
+const MAKE_MS = 30_000
 /** What Nix takes for "not there"; 403 is what S3 behind a web server says where listing is not allowed. */
 const NOT_THERE = new Set([403, 404, 410])
 /** What a server says that has no HEAD, or not for us. */
@@ -27,7 +29,7 @@ const WANTS_LENGTH = new Set([400, 411, 501, 505])
 const ASK_ANEW = { 'cache-control': 'no-cache' }
 
 interface Asked {
-  method: 'GET' | 'HEAD' | 'PUT'
+  method: 'GET' | 'HEAD' | 'PUT' | 'MKCOL'
   name: string
   upload?: Upload
 }
@@ -42,6 +44,7 @@ export class HttpTransport implements Transport {
   #agents: Agents | undefined
   /** False once the server has shown that it doesn't know `Expect: 100-continue`. */
   #knowsExpect = true
+  readonly #collections = new Collections((name) => this.#makeCollection(name))
   /** True once the server has shown that it takes no body of which it isn't told the length. */
   #wantsLength = false
 
@@ -120,6 +123,7 @@ export class HttpTransport implements Transport {
   /** One request, wherever the server sends it. */
   async #request(asked: Asked, context: AttemptContext): Promise<Answer> {
     let url = urlOf(this.#base, asked.name)
+    let mayLackDirectory = asked.method === 'PUT'
     for (let redirects = 0; ; redirects++) {
       const at = url
       const { upload } = asked
@@ -132,9 +136,17 @@ export class HttpTransport implements Transport {
       const target = redirects < MOST_REDIRECTS ? redirectOf(answer, asked.method, url) : undefined
       if (target) url = target
       else if (answer.status === 417 && mayExpect) this.#knowsExpect = false
+      else if (answer.status === 409 && mayLackDirectory && (await this.#collections.madeFor(asked.name)))
+        mayLackDirectory = false
       else return answer
       takeBack()
     }
+  }
+
+  async #makeCollection(name: string): Promise<boolean> {
+    const signal = AbortSignal.timeout(MAKE_MS)
+    const { status } = await this.#exchange({ method: 'MKCOL', name }, urlOf(this.#base, name), signal)
+    return status === 201
   }
 
   async #exchange(

@@ -27,7 +27,7 @@ export function shownUrl(url: URL): string {
  */
 export function redirectOf(
   { status, headers }: Answer,
-  method: 'GET' | 'HEAD' | 'PUT',
+  method: 'GET' | 'HEAD' | 'PUT' | 'MKCOL',
   from: URL,
 ): URL | undefined {
   const isMeant = [307, 308].includes(status) || (method !== 'PUT' && [301, 302, 303].includes(status))

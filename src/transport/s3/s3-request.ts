@@ -63,12 +63,11 @@ export class S3Requests {
    * @throws {TransportFailure} where S3 refuses (`S3Failure`) or can't be reached.
    */
   async send(request: S3Request, what: string, signal: AbortSignal): Promise<Answer> {
-    const { bucket, profile } = this.#place
+    const { bucket } = this.#place
     const signedWith = { offsetMs: this.#clockOffsetMs, digest: this.#givesDigests }
     const { url, headers } = await this.#sign(request)
-    this.#agents ??= new Agents({ settings: this.#settings, caFile: () => awsCaFile(profile) })
     const { method, body } = request
-    const agents = this.#agents
+    const agents = this.#open()
     const answer = await exchange({ method, url, headers, body, agents, signal }).catch((error: unknown) => {
       throw networkFailure(error, `${what} in ${bucket}`) ?? error
     })
@@ -125,16 +124,23 @@ export class S3Requests {
     return { url, headers: signed.headers }
   }
 
+  #open(): Agents {
+    const { profile } = this.#place
+    this.#agents ??= new Agents({ settings: this.#settings, caFile: () => awsCaFile(profile) })
+    return this.#agents
+  }
+
   /** The providers of credentials take a tenth of a second to load, which only those pay who use them. */
   async #makeSigner(): Promise<SignatureV4> {
-    const [{ defaultProvider }, { SignatureV4 }] = await Promise.all([
+    const [{ defaultProvider }, { SignatureV4 }, { credentialRequests }] = await Promise.all([
       import('@aws-sdk/credential-provider-node'),
       import('@smithy/signature-v4'),
+      import('./credential-requests.ts'),
     ])
     const { region, profile } = this.#place
     const provider = defaultProvider({
       ignoreCache: true,
-      clientConfig: { region },
+      clientConfig: { region, requestHandler: credentialRequests(this.#open()) },
       ...(profile === undefined ? {} : { profile }),
     })
     // Many requests may want them at the same time, and to find out why there are none may take a program.

@@ -7,7 +7,8 @@ import { hashOf } from '../../../src/nix/store-path.ts'
 import { Site, type State } from '../../integration/site.ts'
 import { nixVersions } from '../../support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
-import { Disks, type Kind } from './disks.ts'
+import { Disks } from './disks.ts'
+import type { Kind } from './filesystems.ts'
 
 /** What lies on which disk. */
 export const LAYOUTS = {
@@ -56,9 +57,11 @@ export async function makeBed(kind: Kind, layout: Layout): Promise<Bed> {
   return await disks.prepare(async () => {
     const version = (await nixVersions()).at(-1)
     if (version === undefined) throw new Error('there is no Nix to test with')
-    // What is built is kept with its derivation, which is all that a job that doesn't know its outputs can protect.
-    const settings = ['fsync-metadata = true', 'keep-outputs = true']
-    const nix = await makePrivateNix(version, { dir: disks.at(places.nix), settings })
+    const nix = await makePrivateNix(version, {
+      dir: disks.at(places.nix),
+      // What is built is kept with its derivation, which is all that a job that doesn't know its outputs can protect.
+      settings: ['fsync-metadata = true', 'keep-outputs = true'],
+    })
     mkdirSync(join(nix.dir, 'tmp'))
     const site = new Site(nix, join(disks.at(places.spool), 'spool'))
     await site.makeSpool()

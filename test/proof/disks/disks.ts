@@ -3,7 +3,6 @@
 
 import { execFileSync, type StdioOptions, spawn } from 'node:child_process'
 import {
-  accessSync,
   closeSync,
   mkdirSync,
   mkdtempSync,
@@ -19,34 +18,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { until } from '../../integration/daemon.ts'
+import type { Kind } from './filesystems.ts'
 import { type Recorded, readLog } from './log.ts'
-
-export const KINDS = ['ext4', 'xfs', 'btrfs'] as const
-export type Kind = (typeof KINDS)[number]
 
 const RECORDER = fileURLToPath(new URL('./recorder.ts', import.meta.url))
 /** The least that mkfs.xfs takes. Images are sparse. */
 const IMAGE_BYTES = 300 * 1024 * 1024
-
-/** Why there can be no disks with such a filesystem on this machine; undefined where there can. */
-export function whyNoDisks(kind: Kind): string | undefined {
-  if (process.getuid?.() !== 0) return 'mounting takes root'
-  for (const device of ['/dev/loop-control', '/dev/fuse']) {
-    try {
-      accessSync(device)
-    } catch {
-      return `there is no ${device}`
-    }
-  }
-  const known = readFileSync('/proc/filesystems', 'utf8').split(/\s+/)
-  if (!known.includes(kind)) return `this kernel has no ${kind}`
-  try {
-    execFileSync(`mkfs.${kind}`, ['-V'], { stdio: 'ignore' })
-  } catch {
-    return `there is no mkfs.${kind}`
-  }
-  return undefined
-}
 
 /** What reached the disks while something was done, and how they were before. */
 export interface Recording {
@@ -78,9 +55,7 @@ export class Disks {
   }
 
   /** The directory that a disk is mounted at, the same each time. */
-  readonly at = (name: string): string => {
-    return this.#path(`at-${name}`)
-  }
+  readonly at = (name: string): string => this.#path(`at-${name}`)
 
   /** Does something with the disks mounted, which is not recorded. */
   async prepare<T>(act: () => Promise<T>): Promise<T> {
@@ -113,30 +88,34 @@ export class Disks {
     for (const [at, image] of before.entries()) copySparse(image, live[at] ?? '')
     const log = this.#path('log')
     rmSync(log, { force: true })
+    this.#serve()
+    let end = 0
+    try {
+      const served = this.names.map((name) => this.#path(`served/live-${name}`))
+      const position = () => statSync(log).size
+      await this.mounted(served, async () => {
+        await act(position)
+        end = position()
+      })
+    } finally {
+      run('umount', '--lazy', this.#path('served'))
+    }
+    // Behind that they were unmounted.
+    return { before, records: readLog(log).filter((record) => record.end <= end) }
+  }
+
+  /** Mounts a filesystem that has the images, and records what is written to them. */
+  #serve(): void {
     const fuse = openSync('/dev/fuse', 'r+')
     try {
       const stdio: StdioOptions = ['ignore', 'inherit', 'inherit', fuse]
-      const args = [
-        '--pdeathsig',
-        'KILL',
-        process.execPath,
-        RECORDER,
-        this.#dir,
-        ...this.names.map((name) => `live-${name}`),
-      ]
-      spawn('setpriv', args, { stdio })
+      const images = this.names.map((name) => `live-${name}`)
+      spawn('setpriv', ['--pdeathsig', 'KILL', process.execPath, RECORDER, this.#dir, ...images], { stdio })
       const options = 'fd=3,rootmode=40000,user_id=0,group_id=0'
       execFileSync('mount', ['-i', '-t', 'fuse', '-o', options, 'recorder', this.#path('served')], { stdio })
     } finally {
       closeSync(fuse)
     }
-    try {
-      const served = this.names.map((name) => this.#path(`served/live-${name}`))
-      await this.mounted(served, () => act(() => statSync(log).size))
-    } finally {
-      run('umount', '--lazy', this.#path('served'))
-    }
-    return { before, records: readLog(log) }
   }
 
   /** A place for the image of a disk. */

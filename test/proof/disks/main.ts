@@ -5,14 +5,14 @@
 
 import { type Layout, makeBed } from './bed.ts'
 import { afterCut, type Cut, cutsOf } from './cuts.ts'
-import type { Kind } from './disks.ts'
-import { type Manner, run } from './run.ts'
+import type { Kind } from './filesystems.ts'
+import { type Manner, run, runBuild } from './run.ts'
 import { goesOn, wrongIn } from './whole.ts'
 
 export interface Order {
   kind: Kind
   layout: Layout
-  manner: Manner
+  manner: Manner | 'a build'
   /** How many power cuts there are, spread over the run, and after how many of them a daemon goes on. */
   cuts: number
   recoveries: number
@@ -26,16 +26,18 @@ export interface Outcome {
 }
 
 const order: Order = JSON.parse(process.argv[2] ?? '')
-const only: Cut | undefined = process.argv[3] ? JSON.parse(process.argv[3]) : undefined
 const bed = await makeBed(order.kind, order.layout)
 try {
-  const ran = await run(bed, order.manner)
+  const ran = order.manner === 'a build' ? await runBuild(bed) : await run(bed, order.manner)
   const { records } = ran.recording
-  const cuts = only ? [only] : cutsOf(ran.recording, order.cuts)
+  // A build is done once its job is queued: what becomes of it when the power goes then?
+  const ofBuild: Cut = { count: records.length, loss: 'lost' }
+  const cuts = order.manner === 'a build' ? [ofBuild] : cutsOf(ran.recording, order.cuts)
   const wrong: Outcome['wrong'] = []
+  const every = Math.ceil(cuts.length / order.recoveries)
   for (const [at, cut] of cuts.entries()) {
     const end = records[cut.count - 1]?.end ?? 0
-    const isRecovered = at % Math.ceil(cuts.length / order.recoveries) === 0
+    const isRecovered = at % every === Math.floor(every / 2)
     const what = await afterCut(bed.disks, ran.recording, cut, async () => [
       ...wrongIn(bed, ran, end, 'crashed'),
       ...(isRecovered ? (await goesOn(bed, ran, end)).map((line) => `later, ${line}`) : []),

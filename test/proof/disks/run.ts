@@ -1,5 +1,6 @@
 // A run of the hook, `enqueue`, `drain` and `requeue` on recorded disks, and what they promised when.
 
+import { readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -8,18 +9,10 @@ import { must } from '../../support/run.ts'
 import type { Bed, Job } from './bed.ts'
 import type { Disks, Recording } from './disks.ts'
 
-/** From when to when, by how much had reached the disks. */
-export interface Span {
-  from: number
-  to: number
-}
-
 export interface Run {
   recording: Recording
   /** All jobs. */
   jobs: readonly Job[]
-  /** When jobs were moved. */
-  moves: readonly Span[]
   /** A job that was done, and from when on it must be in `new/` again. */
   requeued: { name: string; since: number }
 }
@@ -43,7 +36,6 @@ const BEFORE: Readonly<Record<Manner, readonly string[]>> = {
 export async function run(bed: Bed, manner: Manner): Promise<Run> {
   const { disks, site, cache, earlier, made } = bed
   const jobs = [...earlier]
-  const moves: Span[] = []
   let requeued = { name: '', since: 0 }
   const call = (args: string[], env: Record<string, string> = {}, input = '') => {
     const [command = '', ...rest] = [...BEFORE[manner], ...args]
@@ -67,11 +59,6 @@ export async function run(bed: Bed, manner: Manner): Promise<Run> {
       const queued = await call([NIX_UPLOAD, 'enqueue', '-'], {}, paths.join('\n'))
       handedOver(must(queued, 'queue').stdout, paths)
     }
-    const moving = async (act: () => Promise<void>) => {
-      const from = position()
-      await act()
-      moves.push({ from, to: position() })
-    }
     const drain = async () => {
       const { exitCode, stderr } = await call([NIX_UPLOAD, 'drain', '--to', `file://${cache}`])
       if (exitCode > 1) throw new Error(`drain ended with ${exitCode}: ${stderr}`)
@@ -80,18 +67,30 @@ export async function run(bed: Bed, manner: Manner): Promise<Run> {
     const [first = '', second = '', ...rest] = made.small
     const [name = ''] = await hook(first)
     await Promise.all([hook(second), enqueue([made.large, made.app])])
-    await moving(async () => {
-      const draining = drain()
-      for (const path of rest.splice(0, 4)) await hook(path)
-      await draining
-    })
+    const draining = drain()
+    for (const path of rest.splice(0, 4)) await hook(path)
+    await draining
     await enqueue(rest)
-    await moving(drain)
-    await moving(async () => void must(await call([NIX_UPLOAD, 'requeue', name]), 'requeue'))
+    await drain()
+    must(await call([NIX_UPLOAD, 'requeue', name]), 'requeue')
     requeued = { name, since: position() }
     await others?.()
   })
-  return { recording, jobs, moves, requeued }
+  return { recording, jobs, requeued }
+}
+
+/** Nix builds, and has the hook queue what it built. */
+export async function runBuild({ disks, site, earlier }: Bed): Promise<Run> {
+  const jobs = [...earlier]
+  const recording = await disks.record(async (position) => {
+    const what = { name: 'built', sizeBytes: 100_000 }
+    const { outPaths } = await site.nix.build(what, { hook: HOOK, hookEnv: site.env })
+    const since = position()
+    const name = site.names('new').find((each) => each.endsWith('built.json')) ?? ''
+    const bytes = readFileSync(site.path('new', name))
+    jobs.push({ name, bytes, paths: outPaths, isRooted: true, since })
+  })
+  return { recording, jobs, requeued: { name: '', since: Infinity } }
 }
 
 /** @returns What ends it. */

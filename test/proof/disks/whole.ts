@@ -12,11 +12,14 @@ import { type Ground, type Moment, violations } from '../invariants.ts'
 import type { Bed } from './bed.ts'
 import type { Run } from './run.ts'
 
+/** What is said of a job that has two names. */
+const TWICE = /^every job is in exactly one place: (\S+) is in \w+\/\S+, \w+\/\S+$/
+
 /**
  * What is not as it must be, each in a line.
  * @param end How much had reached the disks when the power went.
  */
-export function wrongIn(bed: Bed, { jobs, requeued, moves }: Run, end: number, moment: Moment): string[] {
+export function wrongIn(bed: Bed, { jobs, requeued }: Run, end: number, moment: Moment): string[] {
   const { site, cache } = bed
   const spool = spoolAt(site.spool)
   const placesOf = (name: string) => STATES.filter((state) => existsSync(join(spool[state], name)))
@@ -32,28 +35,21 @@ export function wrongIn(bed: Bed, { jobs, requeued, moves }: Run, end: number, m
     foreign: new Map(),
   }
   const done = there.filter(({ name }) => placesOf(name).includes('done'))
-  // btrfs syncs a directory alone, so a job may have its new name and the old one too; it is delivered twice.
-  const mayBeTwice =
-    bed.disks.kind === 'btrfs' &&
-    (moment === 'recovered' || moves.some(({ from, to }) => from <= end && end < to))
+  const found = violations(ground, moment)
+  // btrfs makes durable the names of one directory alone, so a job may have its old name beside the new one: it is
+  // delivered once more. What is done has no GC roots.
+  const twice = bed.disks.kind === 'btrfs' ? found.flatMap((line) => TWICE.exec(line)?.[1] ?? []) : []
   const isAllowed = (line: string) =>
-    // The record of a delivery may be lost, since nothing else is lost with it (C12).
-    line.startsWith('nothing is partial outside tmp/: done/') || (mayBeTwice && isTwice(line))
+    /^(every job is in exactly one place|a job has its GC roots)/.test(line) &&
+    twice.some((name) => line.includes(name.replace(/\.json$/, '')))
   const isBack = placesOf(requeued.name).includes('new')
   return [
-    ...violations(ground, moment).filter((line) => !isAllowed(line)),
+    ...found.filter((line) => !isAllowed(line)),
     ...done.flatMap(({ name, paths }) =>
       paths.flatMap((path) => holesOf(cache, path).map((hole) => `done/${name}: ${hole}`)),
     ),
     ...(moment === 'crashed' && requeued.since <= end && !isBack ? [`${requeued.name} is not in new/`] : []),
   ]
-}
-
-/** A job in two places, one of them where it comes to in the end. */
-function isTwice(line: string): boolean {
-  return /^every job is in exactly one place: .* is in (new|cur|done|failed)\/\S+, (new|done|failed)\/\S+$/.test(
-    line,
-  )
 }
 
 /** What lacks in a cache of a path and all that it refers to. */
@@ -88,7 +84,8 @@ export async function goesOn(bed: Bed, run: Run, end: number): Promise<string[]>
   const spool = spoolAt(site.spool)
   const placeOf = (name: string) => STATES.find((state) => existsSync(join(spool[state], name)))
   const isPromised = ({ name, since }: { name: string; since: number }) => since <= end || placeOf(name)
-  const living = run.jobs.filter((job) => isPromised(job) && placeOf(job.name) !== 'done' && job.isRooted)
+  const isDone = ({ name }: { name: string }) => existsSync(join(spool.done, name))
+  const living = run.jobs.filter((job) => isPromised(job) && !isDone(job) && job.isRooted)
   await site.nix.gc()
   const collected: string[] = []
   for (const path of living.flatMap(({ paths }) => paths)) {

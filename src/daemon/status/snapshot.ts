@@ -1,13 +1,15 @@
-import type { Config } from '../config/config.ts'
-import { withoutPassword } from '../config/store-url.ts'
-import { lifeOf } from '../daemon/identity.ts'
-import { AGE_BOUNDS, type Ages } from '../spool/ages.ts'
-import { type Failures, failures } from '../spool/failures.ts'
-import type { Place } from '../spool/job.ts'
-import { type Spool, STATES, type State, spoolAt, spoolIfThere } from '../spool/layout.ts'
-import { isPaused } from '../spool/pause.ts'
-import { type DestinationReport, type Report, readReport } from '../spool/report.ts'
-import { survey, type Waiting } from '../spool/waiting.ts'
+import type { Config } from '../../config/config.ts'
+import { withoutPassword } from '../../config/store-url.ts'
+import { AGE_BOUNDS, type Ages } from '../../spool/ages.ts'
+import { type Failures, readingFailures } from '../../spool/failures.ts'
+import type { Place } from '../../spool/job.ts'
+import { type Spool, type State, spoolAt, spoolIfThere } from '../../spool/layout.ts'
+import { isPaused } from '../../spool/pause.ts'
+import { type DestinationReport, type Report, readReport } from '../../spool/report.ts'
+import { surveying, type Waiting } from '../../spool/waiting.ts'
+import { atOnce, type Steps } from '../../util/steps.ts'
+import { lifeOf } from '../identity.ts'
+import { type Stale, staleness } from '../stale.ts'
 
 /** What `status` shows: the spool, the daemon and the destinations at one time. */
 export interface Snapshot {
@@ -18,6 +20,8 @@ export interface Snapshot {
   /** What the daemon said last, if there ever was one. */
   report: Report | undefined
   daemon: 'running' | 'not running' | 'unknown'
+  /** Set where a daemon runs that should be restarted. */
+  stale?: Stale
   states: Readonly<Record<State, Ages>>
   failures: Failures
   destinations: DestinationStatus[]
@@ -42,14 +46,21 @@ const NOTHING_WAITS = { ...NOTHING, isEstimate: false, retrying: { jobs: 0 } }
  * @throws {UserError} where a part of it is missing.
  */
 export function snapshot(config: Config): Snapshot {
+  return atOnce(takingSnapshot(config))
+}
+
+/** Does as `snapshot`, and lets others have their turn. */
+export function* takingSnapshot(config: Config): Steps<Snapshot> {
   const exists = spoolIfThere(config.spool) !== undefined
   const spool = spoolAt(config.spool)
   const report = exists ? readReport(spool) : undefined
   const life = report ? lifeOf(report) : 'dead'
   const daemon = life === 'alive' ? 'running' : life === 'dead' ? 'not running' : 'unknown'
+  const stale = daemon === 'running' && report ? staleness(report, config.destinations) : undefined
   const known = destinationsOf(config, report, daemon === 'running')
   const places = known.map(({ name, to }) => ({ name, to: withoutPassword(to) }))
-  const shape = exists ? survey(spool, places) : undefined
+  const shape = exists ? yield* surveying(spool, places) : undefined
+  const failures = exists ? yield* readingFailures(spool) : { reasons: [], read: 0 }
   const waits = (place: Place) => shape?.waiting.get(place.name) ?? { ...NOTHING_WAITS, place }
   const names = new Set(known.map(({ name }) => name))
   const strangers = [...(shape?.waiting.values() ?? [])].filter(({ place }) => !names.has(place.name))
@@ -59,8 +70,9 @@ export function snapshot(config: Config): Snapshot {
     paused: isPaused(spool),
     report,
     daemon,
+    ...(stale ? { stale } : {}),
     states: shape?.states ?? { new: NOTHING, cur: NOTHING, done: NOTHING, failed: NOTHING },
-    failures: exists ? failures(spool) : { reasons: [], read: 0 },
+    failures,
     destinations: [
       ...known.map(({ name, to }) => ({
         name,
@@ -97,49 +109,4 @@ function reportOn(name: string, to: string, report: Report | undefined, mayRun: 
   if (last?.to !== to) return { to, state: 'unknown', failures: 0 }
   const { running, rate, ...rest } = last
   return mayRun ? last : rest
-}
-
-/** A snapshot as `status --json` gives it. */
-export function asJson({ spool, paused, daemon, report, states, failures, destinations }: Snapshot) {
-  const isRunning = daemon === 'running'
-  return {
-    spool: spool.root,
-    paused,
-    daemon: { running: isRunning, pid: isRunning && report ? report.pid : null },
-    jobs: Object.fromEntries(STATES.map((state) => [state, states[state].jobs])),
-    oldestSeconds: {
-      new: ageSeconds(states.new),
-      cur: ageSeconds(states.cur),
-      failed: ageSeconds(states.failed),
-    },
-    destinations: destinations.map(({ name, to, isConfigured, paused, waiting, report }) => ({
-      name,
-      to,
-      configured: isConfigured,
-      state: report.state,
-      lastError: report.lastError ?? null,
-      nextAttemptAt: report.nextAttemptAt ?? null,
-      paused,
-      lastSuccessAt: report.lastSuccessAt ?? null,
-      waiting: {
-        jobs: waiting.jobs,
-        isEstimate: waiting.isEstimate,
-        oldestSeconds: ageSeconds(waiting),
-        ages: agesAsJson(waiting),
-        retrying: waiting.retrying.jobs,
-      },
-      running: report.running ?? [],
-      rate: report.rate ?? { bytes: 0, jobs: 0 },
-    })),
-    failures: failures.reasons,
-  }
-}
-
-function agesAsJson({ columns }: Ages): Record<string, number> {
-  const names = [...AGE_BOUNDS.map(([name]) => name), 'older']
-  return Object.fromEntries(names.map((name, at) => [name, columns[at] ?? 0]))
-}
-
-function ageSeconds({ oldest }: Ages): number | null {
-  return oldest ? Math.max(0, Math.round((Date.now() - oldest.getTime()) / 1000)) : null
 }

@@ -1,0 +1,73 @@
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { type Config, DEFAULT_CONFIG_FILE } from '../../config/config.ts'
+import { DROP_INS, INSTALLED_FILES, UNIT_DIRECTORY, UNITS } from '../init/install.ts'
+import { removal, treeRemoval } from '../init/removal.ts'
+import { file, program, type Step } from '../init/step.ts'
+import { installedHook, uninstalledHookText } from '../installed-hook.ts'
+import { hookLineRemoval } from './nix-conf.ts'
+
+/** What there is to be taken back. */
+export interface Installation {
+  config: Config
+  configFile: string
+  /** Its units and its user are the machine's, as `init --install` made them, or a package. */
+  isSystemWide: boolean
+  /** Those are a package's. */
+  isPackaged: boolean
+  hasSystemd: boolean
+  hasUser: boolean
+}
+
+const SITE = { root: '' }
+const USER = 'nix-upload'
+const STATE = ['/var/lib/nix-upload', '/var/cache/nix-upload']
+
+/**
+ * What `uninstall` does, in this order: the hook first, so that nothing more is queued, and so that no build fails for the
+ * want of it.
+ * @param purge Spool, GC roots, configuration, keys and user go, too; caches never do.
+ */
+export function uninstallSteps(installation: Installation, purge: boolean): Step[] {
+  const { configFile, isSystemWide } = installation
+  const hook = installedHook(configFile)
+  const content = uninstalledHookText()
+  return [
+    ...(existsSync(hook) ? [file(SITE, { path: hook, mode: 0o755, content, isOurs: true })] : []),
+    hookLineRemoval(nixConf(), hook),
+    ...(isSystemWide ? serviceSteps(installation) : []),
+    ...(purge ? purgeSteps(installation) : []),
+  ]
+}
+
+/** The nix.conf that `init` spoke of. */
+export function nixConf(): string {
+  return join(process.env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf')
+}
+
+function serviceSteps({ hasSystemd, isPackaged }: Installation): Step[] {
+  const made = [...DROP_INS, ...(isPackaged ? [] : INSTALLED_FILES)].filter((path) => existsSync(path))
+  const units = UNITS.filter((unit) => isPackaged || existsSync(`${UNIT_DIRECTORY}/${unit}`))
+  return [
+    ...(hasSystemd && units.length > 0
+      ? [program(['systemctl', '--quiet', 'disable', '--now', ...units])]
+      : []),
+    ...made.map((path) => removal(SITE, path)),
+    ...(hasSystemd ? [program(['systemctl', 'daemon-reload'])] : []),
+  ]
+}
+
+function purgeSteps({ config, configFile, isSystemWide, hasUser }: Installation): Step[] {
+  const keys = config.destinations.flatMap(({ secretKeyFile }) => secretKeyFile ?? [])
+  const own = isSystemWide
+    ? [treeRemoval(SITE, dirname(DEFAULT_CONFIG_FILE)), ...STATE.map((path) => treeRemoval(SITE, path))]
+    : [configFile, ...keys.filter((key) => dirname(key) === dirname(configFile))].map((path) =>
+        removal(SITE, path),
+      )
+  return [
+    treeRemoval(SITE, config.spool),
+    ...(config.gcroots === '' ? [] : [treeRemoval(SITE, config.gcroots)]),
+    ...own,
+    ...(isSystemWide && hasUser ? [program(['userdel', USER])] : []),
+  ]
+}

@@ -1,0 +1,45 @@
+import { besideOthers, type Steps } from '../util/steps.ts'
+
+/** Something that takes time to find out: found out for who asks, but not too often, and once for all who ask at a time. */
+export class Paced<T> {
+  readonly #find: () => Steps<T>
+  readonly #everyMs: number
+  readonly #share: number
+  #found: Promise<T> | undefined
+  #next = 0
+
+  /**
+   * @param find Does it, and lets others have their turn.
+   * @param everyMs It is done no more often than this,
+   * @param share and where it takes long, in at most this part of the time: 20 stands for a twentieth.
+   */
+  constructor(find: () => Steps<T>, everyMs: number, share: number) {
+    this.#find = find
+    this.#everyMs = everyMs
+    this.#share = share
+  }
+
+  /** What was found out last, where that is new enough. */
+  get(): Promise<T> {
+    if (!this.#found || performance.now() >= this.#next) {
+      this.#next = Number.POSITIVE_INFINITY
+      this.#found = this.#findNow()
+    }
+    return this.#found
+  }
+
+  /** Has the next one who asks get what is true then. */
+  outdate(): void {
+    this.#next = 0
+  }
+
+  async #findNow(): Promise<T> {
+    const began = performance.now()
+    try {
+      return await besideOthers(this.#find())
+    } finally {
+      const now = performance.now()
+      this.#next = now + Math.max(this.#everyMs, (now - began) * this.#share)
+    }
+  }
+}

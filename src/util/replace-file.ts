@@ -1,0 +1,41 @@
+import { randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { naming } from './user-error.ts'
+
+/**
+ * Writes a file whole: whoever opens it, at any time and after a power cut, sees the old content or the new one.
+ * @param mode Its permissions, whatever the umask.
+ * @param owner Without one it is this process's.
+ * @throws A system error that names the file.
+ */
+export function replaceFile(
+  path: string,
+  content: string,
+  mode: number,
+  owner?: { uid: number; gid: number },
+): void {
+  const temporary = join(dirname(path), `.nix-upload-${randomUUID()}`)
+  const file = openSync(temporary, 'wx', 0o600)
+  try {
+    writeFileSync(file, content)
+    if (owner) fchownSync(file, owner.uid, owner.gid)
+    fchmodSync(file, mode)
+    fsyncSync(file)
+    renameSync(temporary, path)
+  } catch (error) {
+    rmSync(temporary, { force: true })
+    throw naming(path, error)
+  } finally {
+    closeSync(file)
+  }
+}
