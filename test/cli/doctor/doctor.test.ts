@@ -115,7 +115,8 @@ describe('a healthy machine', () => {
 
   test('reads a line a check, and a last word', async () => {
     const { stdout, stderr, exitCode } = await machine.site.run(['doctor', ...machine.config])
-    for (const line of stdout.split('\n')) expect(line).toMatch(/^(ok|warn|fail|skipped) +\S|^ {9}→ /)
+    for (const line of stdout.split('\n'))
+      expect(line).toMatch(/^(ok|warn|fail|skipped) +\S|^ {9}→ |^ {11,}\S/)
     expect(stdout).toMatch(/^ok {7}Nix: nix \((Nix|Lix, like Nix)\) 2\./m)
     expect(stderr).toMatch(/^healthy/)
     expect(exitCode).toBe(0)
