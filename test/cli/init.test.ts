@@ -287,7 +287,11 @@ describe('--root', () => {
     const section = (name: string) => `[[destination]]\nname = "${name}"\nto = "file:///srv/${name}"\n`
     const config = `metrics-file = "/var/lib/metrics/x.prom"\n${section('one')}${section('two')}`
     writeFileSync(join(dir, 'etc/nix-upload/config.toml'), config)
-    const { stderr, exitCode } = await inRoot(dir, ['--install'])
+    const { stderr, exitCode } = await runProgram(
+      process.execPath,
+      [NIX_UPLOAD, 'init', '--root', dir, '--install'],
+      { env: { PATH: process.env.PATH ?? '', HOME: dir }, cwd: dir },
+    )
     expect(exitCode, stderr).toBe(0)
     const dropIn = readFileSync(join(dir, 'etc/systemd/system/nix-upload.service.d/init.conf'), 'utf8')
     expect(dropIn.match(/^ReadWritePaths=.*$/gm)).toEqual([
