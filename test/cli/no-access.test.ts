@@ -37,7 +37,7 @@ const ARGUMENTS: Readonly<Record<string, (store: string) => string[]>> = {
   doctor: () => [],
 }
 /** What has no business with a spool that is there. */
-const OTHERS = ['init', 'exec', 'check-config', 'completion']
+const OTHERS = ['init', 'uninstall', 'exec', 'check-config', 'completion']
 
 test('these are all commands', async () => {
   const all = (await commands()).map((usage) => usage.split(' ')[0] ?? '')
