@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts'
-import { type Beside, serveBeside } from '../../daemon/beside.ts'
+import { EmbeddedDaemon } from '../../daemon/embedded-daemon.ts'
 import { NixFailure } from '../../nix/failure.ts'
 import { ignoresHook, withHook } from '../../nix/hook-setting.ts'
 import { NotStartedError } from '../../util/run-program.ts'
@@ -30,7 +30,7 @@ export async function build(
   // On a terminal, Ctrl-C ends the question too; then it is that, and no trouble with Nix.
   const nixConfig = await hookedConfig(workspace).finally(() => early.throwIfAny())
   const { spool, gcroots } = workspace
-  const daemon = await serveBeside({ ...config, others: [], spool: spool.root, gcroots }, wordyLog())
+  const daemon = await EmbeddedDaemon.start({ ...config, others: [], spool: spool.root, gcroots }, wordyLog())
   const progress = new Progress(daemon, spool)
   try {
     const env = { NIX_CONFIG: nixConfig, NIX_UPLOAD_SPOOL: spool.root, NIX_UPLOAD_GCROOTS: gcroots }
@@ -49,7 +49,7 @@ export async function build(
 
 /** @returns The command's own exit status, unless that is 0 and something was not uploaded. */
 async function deliverRest(
-  daemon: Beside,
+  daemon: EmbeddedDaemon,
   workspace: Workspace,
   status: number,
   lingerMs: number,
@@ -91,7 +91,7 @@ async function hookedConfig({ hook }: Workspace): Promise<string> {
 }
 
 /** A first signal lets running uploads finish, a second one ends them; what isn't through is kept. */
-function onSignals(daemon: Beside): () => void {
+function onSignals(daemon: EmbeddedDaemon): () => void {
   let signals = 0
   const stop = () => {
     signals++

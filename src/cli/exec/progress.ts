@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
-import type { Beside } from '../../daemon/beside.ts'
+import type { EmbeddedDaemon } from '../../daemon/embedded-daemon.ts'
 import type { Spool } from '../../spool/layout.ts'
 import { count } from '../../spool/survey.ts'
 import { formatDuration } from '../../util/duration.ts'
@@ -12,12 +12,12 @@ const EVERY_MS = 5_000
 
 /** Says now and then how far the uploads are, when that is another than before. */
 export class Progress {
-  readonly #daemon: Beside
+  readonly #daemon: EmbeddedDaemon
   readonly #spool: Spool
   readonly #timer: NodeJS.Timeout
   #last = ''
 
-  constructor(daemon: Beside, spool: Spool) {
+  constructor(daemon: EmbeddedDaemon, spool: Spool) {
     this.#daemon = daemon
     this.#spool = spool
     this.#timer = setInterval(() => this.say(), EVERY_MS)
