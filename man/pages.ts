@@ -35,20 +35,13 @@ export async function commands(): Promise<string[]> {
   return [...help.matchAll(/^ {2}nix-upload (\S.*?) {2,}/gm)].map(([, usage = '']) => usage)
 }
 
-/** What the list of commands says of one. */
-async function summaryOf(usage: string): Promise<string> {
-  const line = (await helpOf([])).split('\n').find((line) => line.startsWith(`  nix-upload ${usage} `))
-  return line?.replace(/^.* {2,}/, '') ?? ''
-}
-
 /** What `--help` says of a command, unwrapped. */
 export async function helpOf(command: string[]): Promise<string> {
   const args = [...command, '--help']
   // With a callback yargs hands over what it would print.
+  const grammar = await parser(args)
   return await new Promise((resolve) => {
-    void parser(args)
-      .wrap(null)
-      .parse(args, (_error: unknown, _argv: unknown, output: string) => resolve(output))
+    void grammar.wrap(null).parse(args, (_error: unknown, _argv: unknown, output: string) => resolve(output))
   })
 }
 
@@ -109,9 +102,7 @@ const FILES = `## Files
 /** A command's usage, what it does, and its own arguments and options; those that all commands have are left out. */
 async function commandSection(usage: string): Promise<string> {
   const [name = ''] = usage.split(' ')
-  // This one is yargs' own, and prints its script where others print help.
-  const help =
-    name === 'completion' ? `nix-upload ${usage}\n\n${await summaryOf(usage)}` : await helpOf([name])
+  const help = await helpOf([name])
   const [heading = '', ...paragraphs] = help.split('\n\n').map((text) => text.trim())
   const isOf = (text: string) => /^(Options|Positionals|Examples):/.test(text)
   const prose = paragraphs.filter((text) => !isOf(text)).map((text) => `${code(text.replaceAll('\n', ' '))}.`)

@@ -1,5 +1,4 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import type { Config } from '../config/config.ts'
 import { GcRoots } from '../nix/gc-roots.ts'
 import type { PathInfo } from '../nix/path-info.ts'
 import type { NewJob } from '../spool/hand-over.ts'
@@ -9,7 +8,7 @@ import { parseDuration } from '../util/duration.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
 import { asOwner } from './owner.ts'
-import { counted, print, printable, say } from './print.ts'
+import { counted, print, say } from './print.ts'
 import { queue } from './queue.ts'
 
 export const command = 'backfill'
@@ -25,7 +24,7 @@ export const builder = (yargs: Argv) =>
     })
     .option('dry-run', { type: 'boolean', default: false, describe: 'Only print the store paths' })
 
-/** How many paths a destination is asked of at once. */
+/** How many jobs are handed over with one fsync of the directories. */
 const CHUNK = 500
 
 export async function handler(
@@ -36,7 +35,10 @@ export async function handler(
   if (sinceMs === undefined) {
     throw new UserError(`--since: expected a duration such as "2d", got "${args.since}"`, EXIT.usage)
   }
-  const { allPathInfos } = await import('../nix/path-info.ts')
+  const [{ allPathInfos }, { missingSomewhere }] = await Promise.all([
+    import('../nix/path-info.ts'),
+    import('./backfill/missing.ts'),
+  ])
   const spool = asOwner(config.spool, () => openSpool(config.spool))
   const built = builtSince(await allPathInfos(), new Date(Date.now() - sinceMs))
   const queued = pathsQueued(spool)
@@ -74,27 +76,6 @@ function builtSince(infos: readonly PathInfo[], since: Date): PathInfo[] {
 function pathsQueued(spool: Spool): Set<string> {
   const jobs = [...jobsIn(spool, ['new', 'cur', 'failed'])]
   return new Set(jobs.flatMap(({ job }) => job?.outPaths ?? []))
-}
-
-/** The paths that some destination lacks. One that can't be asked is taken to lack them all: it is asked again later. */
-async function missingSomewhere(config: Config, paths: readonly string[]): Promise<Set<string>> {
-  const { missingAt } = await import('../nix/copy.ts')
-  const missing = new Set<string>()
-  for (const { name, to, netrcFile, command: program, progressTimeoutMs: silenceMs } of config.destinations) {
-    if (program) return new Set(paths)
-    for (let at = 0; at < paths.length; at += CHUNK) {
-      const chunk = paths.slice(at, at + CHUNK)
-      try {
-        const lacking = await missingAt({ to, netrcFile, silenceMs }, chunk, new AbortController().signal)
-        for (const path of lacking) missing.add(path)
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error)
-        say(`nix-upload: ${name} can't be asked what it has, so everything is queued: ${printable(why)}`)
-        return new Set(paths)
-      }
-    }
-  }
-  return missing
 }
 
 /** A job for each derivation, as the hook would have written it. */

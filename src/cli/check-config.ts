@@ -5,6 +5,7 @@ import { refuseMissingPrograms } from '../config/missing-programs.ts'
 import { refuseProxies } from '../transport/proxy-refusal.ts'
 import { withCommon } from './options.ts'
 import { print, printable } from './print.ts'
+import { closedToService } from './service-files.ts'
 
 export const command = 'check-config [file]'
 export const describe = 'Validate a configuration file; touches nothing else'
@@ -23,6 +24,7 @@ export async function handler(
   const destinations = config.destinations.map(({ name, to }) => `  ${name}: ${printable(to)}\n`)
   refuseMissingPrograms(config.destinations)
   refuseProxies(config.destinations)
-  for (const warning of config.warnings) process.stderr.write(`${printable(warning)}\n`)
+  const warnings = [...config.warnings, ...(await closedToService(config))]
+  for (const warning of warnings) process.stderr.write(`${printable(warning)}\n`)
   await print(`${printable(path)} is valid. Destinations:\n${destinations.join('')}`)
 }

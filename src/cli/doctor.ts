@@ -1,8 +1,9 @@
+import { accessSync, constants } from 'node:fs'
 import { resolve } from 'node:path'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import type { Config } from '../config/config.ts'
-import { EXIT, UserError } from '../util/user-error.ts'
-import type { Check } from './doctor/check.ts'
+import { type Config, DEFAULT_CONFIG_FILE } from '../config/config.ts'
+import { codeOf, EXIT, UserError } from '../util/user-error.ts'
+import { type Check, quoted, toType, unseen } from './doctor/check.ts'
 import { withRemedyForHere } from './doctor/nixos.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
 import { colour, counted, print, printable, printJson, say } from './print.ts'
@@ -32,8 +33,12 @@ export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> 
   else await print(checks.map(asText).join(''))
   const count = (state: Check['state']) => checks.filter((check) => check.state === state).length
   if (!args.json) {
-    const warnings = count('warn') > 0 ? `, ${counted(count('warn'), 'warning')}` : ''
-    say(isHealthy(checks) ? `healthy${warnings}` : `${counted(count('fail'), 'check')} failed${warnings}`)
+    const parts = [
+      isHealthy(checks) ? 'healthy' : `${counted(count('fail'), 'check')} failed`,
+      ...(count('warn') > 0 ? [counted(count('warn'), 'warning')] : []),
+      ...(count('skipped') > 0 ? [`${counted(count('skipped'), 'check')} skipped`] : []),
+    ]
+    say(parts.join(', '))
   }
   if (!isHealthy(checks)) process.exitCode = EXIT.failed
 }
@@ -49,7 +54,9 @@ async function checksFor(args: Options): Promise<Check[]> {
     config = await configFor(args)
   } catch (error) {
     if (!(error instanceof UserError) || error.exitCode === EXIT.usage) throw error
-    const remedy = 'docs/CONFIGURATION.md has every key; `nix-upload check-config` looks at the file alone'
+    const isOthers = process.geteuid?.() !== 0 && !args['as-service']
+    if (isOthers && !canRead(fileNamed(args) ?? DEFAULT_CONFIG_FILE)) return [unseen(name, error.message)]
+    const remedy = remedyOf(args)
     return [{ name, state: 'fail', what: error.message, remedy }]
   }
   const { allChecks, patientOf, serviceChecks } = await import('./doctor/checks.ts')
@@ -61,7 +68,7 @@ async function checksFor(args: Options): Promise<Check[]> {
 
 /** What makes another process load the same configuration, whatever its environment. */
 function sameConfig(args: Options, config: Config): string[] {
-  const flags = { to: args.to, 'secret-key-file': args['secret-key-file'], config: args.config }
+  const flags = { to: args.to, 'secret-key-file': args['secret-key-file'], config: fileNamed(args) }
   const given = Object.entries(flags).flatMap(([flag, value]) => {
     if (value === undefined) return []
     return [`--${flag}`, flag === 'to' ? value : resolve(value)]
@@ -69,8 +76,33 @@ function sameConfig(args: Options, config: Config): string[] {
   return ['--spool', config.spool, ...given]
 }
 
+/** The service, too, must be able to read it, and it alone may be the one who can't. */
+function remedyOf({ config = DEFAULT_CONFIG_FILE, 'as-service': isService }: Options): string {
+  if (!isService || canRead(config)) {
+    return 'docs/CONFIGURATION.md has every key; `nix-upload check-config` looks at the file alone'
+  }
+  const file = quoted(resolve(config))
+  return toType('Let the service read it', `chgrp ${process.getgid?.()} ${file}`, `chmod g+r ${file}`)
+}
+
+function fileNamed({ config }: Options): string | undefined {
+  return config ?? (process.env.NIX_UPLOAD_CONFIG || undefined)
+}
+
+function canRead(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK)
+    return true
+  } catch (error) {
+    return codeOf(error) === 'ENOENT'
+  }
+}
+
 function asText({ name, state, what, remedy }: Check): string {
   const label = colour(STYLES[state], state.padEnd(7))
   const lines = what.split('\n').map(printable).join('\n')
-  return `${label}  ${name}: ${lines}\n${remedy === undefined || state === 'ok' ? '' : `         ${colour('bold', '→')} ${printable(remedy)}\n`}`
+  if (remedy === undefined || state === 'ok') return `${label}  ${name}: ${lines}\n`
+  const [first, ...more] = remedy.split('\n').map(printable)
+  const rest = more.map((line) => `           ${line}\n`).join('')
+  return `${label}  ${name}: ${lines}\n         ${colour('bold', '→')} ${first}\n${rest}`
 }

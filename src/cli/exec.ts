@@ -2,10 +2,12 @@ import { resolve } from 'node:path'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { type Config, embeddedDestination } from '../config/config.ts'
 import { isCredential } from '../config/credential.ts'
+import { keyFilesIn } from '../config/store-parameters.ts'
+import { isBinaryCache, withoutPassword } from '../config/store-url.ts'
 import { LONGEST_WAIT_MS, parseDuration } from '../util/duration.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
-import { say } from './print.ts'
+import { printable, say } from './print.ts'
 
 export const command = 'exec'
 export const describe = 'Run a build and upload what it builds, as in CI: exec --to URL -- nix build'
@@ -58,14 +60,17 @@ export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> 
     import('./exec/outcome.ts'),
     import('./exec/early-signals.ts'),
   ])
+  await warnOfUnsigned(config)
   const early = new EarlySignals()
   const kept = args.spool === undefined ? undefined : config.spool
   const workspace = makeWorkspace(kept, config.gcroots, process.env.NIX_UPLOAD_STRICT === '1')
   try {
     process.exitCode = await build(command, config, workspace, { lingerMs, early })
   } finally {
-    if (isKept(workspace)) say(`nix-upload: ${howToGoOn(workspace.spool.root, workspace.gcroots, args)}`)
-    else workspace.discard()
+    if (isKept(workspace)) {
+      workspace.leave()
+      say(`nix-upload: ${howToGoOn(workspace.spool.root, workspace.gcroots, args)}`)
+    } else workspace.discard()
     // Until now a signal would have ended us in the midst of that.
     early.stop()
   }
@@ -88,6 +93,21 @@ async function refuseUselessKeys({ destinations }: Config): Promise<void> {
       throw error instanceof UserError ? new UserError(error.message, EXIT.badConfig) : error
     }
   }
+}
+
+/** What Nix takes from no cache is found out far away, by who fetches it. */
+async function warnOfUnsigned({ destinations }: Config): Promise<void> {
+  const unsigned = destinations.filter(
+    ({ to, command, secretKeyFile }) =>
+      !command && secretKeyFile === undefined && isBinaryCache(to) && keyFilesIn(to).length === 0,
+  )
+  if (unsigned.length === 0) return
+  const { signingKeysOfNix } = await import('../nix/settings.ts')
+  if ((await signingKeysOfNix()).length > 0) return
+  const where = unsigned.map(({ to }) => printable(withoutPassword(to))).join(', ')
+  say(
+    `nix-upload: uploads to ${where} are not signed, and Nix takes nothing unsigned from a cache; --secret-key-file FILE has them signed`,
+  )
 }
 
 /** A line to copy: nothing of it is remembered but by who reads it. */

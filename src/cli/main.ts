@@ -1,26 +1,31 @@
-import yargs from 'yargs'
-import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
+import yargs, { type Argv } from 'yargs'
+import { codeOf, EXIT, UserError } from '../util/user-error.ts'
 import { version } from '../util/version.ts'
-import * as backfill from './backfill.ts'
-import * as checkConfig from './check-config.ts'
-import * as doctor from './doctor.ts'
-import * as drain from './drain.ts'
-import * as enqueue from './enqueue.ts'
-import * as exec from './exec.ts'
-import * as forget from './forget.ts'
-import * as init from './init.ts'
-import * as list from './list.ts'
 import { STDIN } from './options.ts'
-import * as pause from './pause.ts'
 import { printable, say } from './print.ts'
-import * as prune from './prune.ts'
-import * as requeue from './requeue.ts'
-import * as resume from './resume.ts'
-import * as show from './show.ts'
-import * as status from './status.ts'
-import * as uninstall from './uninstall.ts'
-import * as wait from './wait.ts'
-import * as watch from './watch.ts'
+
+/** The commands, in the order that help has. Each is loaded when it is asked for: `status` needs nothing of what `exec` does. */
+const COMMANDS: Readonly<Record<string, (yargs: Argv) => Promise<Argv>>> = {
+  init: async (yargs) => yargs.command(await import('./init.ts')),
+  enqueue: async (yargs) => yargs.command(await import('./enqueue.ts')),
+  watch: async (yargs) => yargs.command(await import('./watch.ts')),
+  drain: async (yargs) => yargs.command(await import('./drain.ts')),
+  status: async (yargs) => yargs.command(await import('./status.ts')),
+  list: async (yargs) => yargs.command(await import('./list.ts')),
+  show: async (yargs) => yargs.command(await import('./show.ts')),
+  requeue: async (yargs) => yargs.command(await import('./requeue.ts')),
+  forget: async (yargs) => yargs.command(await import('./forget.ts')),
+  wait: async (yargs) => yargs.command(await import('./wait.ts')),
+  exec: async (yargs) => yargs.command(await import('./exec.ts')),
+  backfill: async (yargs) => yargs.command(await import('./backfill.ts')),
+  prune: async (yargs) => yargs.command(await import('./prune.ts')),
+  pause: async (yargs) => yargs.command(await import('./pause.ts')),
+  resume: async (yargs) => yargs.command(await import('./resume.ts')),
+  doctor: async (yargs) => yargs.command(await import('./doctor.ts')),
+  uninstall: async (yargs) => yargs.command(await import('./uninstall.ts')),
+  'check-config': async (yargs) => yargs.command(await import('./check-config.ts')),
+  completion: async (yargs) => yargs.command(await import('./completion.ts')),
+}
 
 /**
  * Runs the command line; the process's exit code is set, not returned.
@@ -33,38 +38,22 @@ export async function main(args: readonly string[]): Promise<void> {
     throw error
   })
   try {
-    await parser(args).parseAsync()
+    await (await parser(args)).parseAsync()
   } catch (error) {
     await fail(isUsageError(error) ? usageError(error.message) : error)
   }
 }
 
-/** The command line's grammar, which help and the manual pages are made from. */
-export function parser(args: readonly string[]) {
-  return yargs(withStdin(args))
+/**
+ * The command line's grammar, which help and the manual pages are made from.
+ * @param args Where they begin with a command, only that one is in it.
+ */
+export async function parser(args: readonly string[]): Promise<Argv> {
+  const grammar = yargs(withStdin(args))
     .scriptName('nix-upload')
     .usage(
       '$0 <command>\n\nUploads what Nix builds, without making builds wait: the post-build hook writes one file a build',
     )
-    .command(init)
-    .command(enqueue)
-    .command(watch)
-    .command(drain)
-    .command(status)
-    .command(list)
-    .command(show)
-    .command(requeue)
-    .command(forget)
-    .command(wait)
-    .command(exec)
-    .command(backfill)
-    .command(prune)
-    .command(pause)
-    .command(resume)
-    .command(doctor)
-    .command(uninstall)
-    .command(checkConfig)
-    .completion('completion', 'Print a completion script for the shell in $SHELL: bash, zsh or fish')
     .demandCommand(1, 'which command?')
     .recommendCommands()
     .strict()
@@ -75,6 +64,9 @@ export function parser(args: readonly string[]) {
     .fail((message, error) => {
       throw error ?? usageError(message)
     })
+  const asked = Object.entries(COMMANDS).filter(([name]) => name === args[0])
+  for (const [, add] of asked.length > 0 ? asked : Object.entries(COMMANDS)) await add(grammar)
+  return grammar
 }
 
 /** yargs throws some complaints about the command line (a flag without its value) and hands over the others. */
@@ -95,17 +87,11 @@ function withStdin(args: readonly string[]): string[] {
 }
 
 async function fail(error: unknown): Promise<void> {
-  if (error instanceof UserError) {
-    say(`nix-upload: ${error.message.split('\n').map(printable).join('\n')}`)
-    process.exitCode = error.exitCode
-  } else if (codeOf(error) !== undefined) {
-    const { whoMay } = await import('./user.ts')
-    say(`nix-upload: ${printable(wordsOf(error) + (await whoMay(error)))}`)
-    process.exitCode = EXIT.failed
-  } else {
-    say('nix-upload: this is a bug of nix-upload; no job is lost by it. Please report it with what follows:')
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    say(text.split('\n').map(printable).join('\n'))
-    process.exitCode = EXIT.failed
-  }
+  const { foreseen } = await import('./foreseen.ts')
+  const known = await foreseen(error)
+  process.exitCode = known?.exitCode ?? EXIT.failed
+  if (known) return say(`nix-upload: ${known.message.split('\n').map(printable).join('\n')}`)
+  say('nix-upload: this is a bug of nix-upload; no job is lost by it. Please report it with what follows:')
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  say(text.split('\n').map(printable).join('\n'))
 }

@@ -27,7 +27,8 @@ export function withCommon<T>(yargs: Argv<T>) {
     })
     .option('config', {
       type: 'string',
-      describe: 'The configuration file [default: /etc/nix-upload/config.toml where there is one]',
+      describe:
+        'The configuration file [default: $NIX_UPLOAD_CONFIG or /etc/nix-upload/config.toml where there is one]',
       requiresArg: true,
     })
 }

@@ -5,10 +5,10 @@ import { storeDirectory } from '../nix/local-store.ts'
 import { existingSpool } from '../spool/layout.ts'
 import { protect } from '../spool/protect.ts'
 import { type Stuck, unlessStuck } from '../spool/stuck.ts'
-import { wordsOf } from '../util/user-error.ts'
+import { EXIT, remedyFor, wordsOf } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { becomeOwner } from './owner.ts'
-import { print, printable, say } from './print.ts'
+import { counted, print, printable, say } from './print.ts'
 import { tryToSync, tryToTell } from './tell-collector.ts'
 
 export const command = 'prune'
@@ -19,8 +19,10 @@ export const builder = (yargs: Argv) => withCommon(yargs)
 /** Of so many paths that got roots a running garbage collection is told. */
 const TOLD_MAX = 10_000
 
+/** What could not be done is said, and fails the command. */
 function sayStuck({ name, error }: Stuck): void {
-  say(`nix-upload: ${printable(name)} is left alone: ${printable(wordsOf(error))}`)
+  process.exitCode = EXIT.failed
+  say(`nix-upload: ${printable(name)} is left alone: ${printable(wordsOf(error))}${remedyFor(error)}`)
 }
 
 export async function handler(args: ArgumentsCamelCase<CommonOptions>): Promise<void> {
@@ -45,6 +47,6 @@ export async function handler(args: ArgumentsCamelCase<CommonOptions>): Promise<
   if (untold.length > 0) await tryToSync(gcRoots)
   await tryToTell(untold)
   await print(
-    `deleted ${jobs} old jobs, ${temporaries} abandoned temporary files, ${roots} orphaned GC roots\n`,
+    `deleted ${counted(jobs, 'old job')}, ${counted(temporaries, 'abandoned temporary file')}, ${counted(roots, 'orphaned GC root')}\n`,
   )
 }

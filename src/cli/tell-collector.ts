@@ -1,6 +1,5 @@
 import { NixFailure } from '../nix/failure.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
-import { tellCollector } from '../nix/temporary-roots.ts'
 import { NotStartedError } from '../util/run-program.ts'
 import { wordsOf } from '../util/user-error.ts'
 import { printable, say } from './print.ts'
@@ -11,6 +10,7 @@ import { printable, say } from './print.ts'
  * @returns The paths that are gone.
  */
 export async function tryToTell(paths: readonly string[]): Promise<ReadonlySet<string>> {
+  const { tellCollector } = await import('../nix/temporary-roots.ts')
   try {
     return await tellCollector(paths)
   } catch (error) {

@@ -34,8 +34,8 @@ export function refuseMissingCredentials(destinations: readonly Destination[]): 
     const missing = [secretKeyFile, netrcFile].find((value) => value !== undefined && isCredential(value))
     if (missing === undefined) continue
     throw new UserError(
-      `destination "${name}": "${missing}" is a credential, which a systemd service gets by LoadCredential=, and ` +
-        `this process got none (CREDENTIALS_DIRECTORY is not set)`,
+      `destination "${name}": "${missing}" is a credential, which only a service gets from systemd (LoadCredential=), and ` +
+        `this process is none (CREDENTIALS_DIRECTORY is not set): name a file that it can read`,
       EXIT.badConfig,
     )
   }

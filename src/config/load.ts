@@ -18,7 +18,7 @@ import { storeUrlProblem, withoutPassword } from './store-url.ts'
 
 /** What the command line and the environment say about the configuration. */
 export interface Overrides {
-  /** `--config`; without it `/etc/nix-upload/config.toml`, which may be missing. */
+  /** `--config`; without it NIX_UPLOAD_CONFIG, or `/etc/nix-upload/config.toml`, which may be missing. */
   config?: string | undefined
   /** `--spool`. */
   spool?: string | undefined
@@ -30,7 +30,7 @@ export interface Overrides {
 
 /**
  * Makes the whole configuration: flags before environment before file before defaults.
- * @param env Where `NIX_UPLOAD_SPOOL` and `NIX_UPLOAD_GCROOTS` are looked up, as the hook does.
+ * @param env Where `NIX_UPLOAD_CONFIG` is looked up, and, as the hook does, `NIX_UPLOAD_SPOOL` and `NIX_UPLOAD_GCROOTS`.
  * @throws {UserError} with exit code 78 naming the key, what was expected and what came.
  */
 export async function loadConfig(
@@ -39,8 +39,9 @@ export async function loadConfig(
 ): Promise<Config> {
   refuseEmpty(overrides)
   refuseRelative(overrides.spool === undefined ? env : { ...env, NIX_UPLOAD_SPOOL: undefined })
-  const path = resolve(overrides.config ?? DEFAULT_CONFIG_FILE)
-  const text = readConfigFile(path, overrides.config !== undefined)
+  const named = overrides.config ?? (env.NIX_UPLOAD_CONFIG || undefined)
+  const path = resolve(named ?? DEFAULT_CONFIG_FILE)
+  const text = readConfigFile(path, named !== undefined)
   const file = text === undefined ? undefined : await parseFile(text, path)
   const spool = resolve(overrides.spool ?? (env.NIX_UPLOAD_SPOOL || file?.spool || DEFAULTS.spool))
   const configured = (which: Overrides) =>
@@ -82,7 +83,7 @@ function refuseEmpty({ config, spool, secretKeyFile }: Overrides): void {
 
 /** The hook, which runs in another directory than we do, refuses them too: it would be another spool's. */
 function refuseRelative(env: NodeJS.ProcessEnv): void {
-  for (const name of ['NIX_UPLOAD_SPOOL', 'NIX_UPLOAD_GCROOTS'] as const) {
+  for (const name of ['NIX_UPLOAD_SPOOL', 'NIX_UPLOAD_GCROOTS', 'NIX_UPLOAD_CONFIG'] as const) {
     const value = env[name]
     if (!value || value.startsWith('/')) continue
     throw new UserError(`${name}: expected an absolute path, got "${value}"`, EXIT.badConfig)

@@ -6,7 +6,7 @@ import { lock } from 'proper-lockfile'
 import type { Spool } from '../spool/layout.ts'
 import { readReport } from '../spool/report.ts'
 import { isStuck } from '../spool/stuck.ts'
-import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
+import { codeOf, EXIT, remedyFor, UserError, wordsOf } from '../util/user-error.ts'
 import { lifeOf } from './identity.ts'
 
 /** A lock whose time stamp is older than this is dead: its holder renews it every `RENEW_MS`. */
@@ -51,7 +51,7 @@ export async function takeLock(
     } catch (error) {
       if (codeOf(error) !== 'ELOCKED') stuck = error
       if (stuck === error && (!isStuck(error) || renewedAt(spool) === undefined))
-        throw new UserError(`can't lock the spool ${spool.root}: ${wordsOf(error)}`)
+        throw new UserError(`can't lock the spool ${spool.root}: ${wordsOf(error)}${remedyFor(error)}`)
     }
     const renewed = renewedAt(spool)
     const isRenewed = seen !== undefined && renewed !== undefined && renewed !== seen

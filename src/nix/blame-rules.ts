@@ -117,7 +117,7 @@ export const RULES: readonly Rule[] = [
     // of nix-daemon
     says: [['2.8', /you are not privileged to add signatures/i]],
     means:
-      'nix-daemon lets trusted users only sign paths: add the user of this service to trusted-users in nix.conf',
+      'nix-daemon lets trusted users only sign paths: add the user that uploads to trusted-users in nix.conf',
   },
   {
     says: [

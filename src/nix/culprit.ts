@@ -79,14 +79,13 @@ function complaintAbout(path: string): Diagnosis | undefined {
 async function lackingFor(to: string, said: readonly string[]): Promise<Diagnosis | undefined> {
   const scheme = schemeOf(to)
   if (/^ssh/.test(scheme) && !isOnPath('ssh')) {
-    const means =
-      'there is no ssh on the PATH of this service: install the OpenSSH client, or add it to the PATH'
+    const means = 'there is no ssh on the PATH: install the OpenSSH client, or add it to the PATH'
     return { blame: 'destination', means }
   }
   if (scheme !== 's3' || !said.some((message) => findSaying(NO_S3, message))) return undefined
   // Which Nix it is, since a service may have another PATH than a person.
   const means =
-    `${await nixVersion()}, which this service runs, was built without S3 and can't upload there: leave out via = "nix", ` +
+    `${await nixVersion()}, the one here, was built without S3 and can't upload there: leave out via = "nix", ` +
     'or use the Nix of nixpkgs or nixos.org'
   return { blame: 'destination', means }
 }

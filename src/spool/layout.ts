@@ -1,6 +1,6 @@
 import { lstatSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { codeOf, UserError, wordsOf } from '../util/user-error.ts'
+import { codeOf, remedyFor, UserError, wordsOf } from '../util/user-error.ts'
 
 /** The four states a job can be in: the directory it lies in. */
 export const STATES = ['new', 'cur', 'done', 'failed'] as const
@@ -93,6 +93,6 @@ function makeDirectory(path: string, look: (path: string) => { isDirectory(): bo
     if (codeOf(error) === 'ENOENT') {
       throw new UserError(`can't make the spool directory ${path}: ${dirname(path)} does not exist`)
     }
-    throw new UserError(`can't make the spool directory ${path}: ${wordsOf(error)}`)
+    throw new UserError(`can't make the spool directory ${path}: ${wordsOf(error)}${remedyFor(error)}`)
   }
 }

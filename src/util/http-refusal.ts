@@ -29,7 +29,7 @@ const REFUSALS: Readonly<Record<number, Refusal>> = {
     means: 'the server knows no such place to upload to: check the path in the URL of this destination',
   },
   405: NO_UPLOADS,
-  407: { means: 'a proxy on the way wants a login: check http_proxy and https_proxy of this service' },
+  407: { means: 'a proxy on the way wants a login: check http_proxy and https_proxy' },
   408: { means: 'the destination waited too long for us: check the network' },
   409: {
     ...ONE,

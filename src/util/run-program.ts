@@ -1,7 +1,6 @@
 import { accessSync, constants } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { execa } from 'execa'
 import { LineFile } from './line-file.ts'
 import { codeOf } from './user-error.ts'
 import { Watchdog } from './watchdog.ts'
@@ -66,6 +65,8 @@ export async function run(
     if (options.isNoise?.(line)) return
     keepLast(lines, line)
   }
+  // Half of the start of `nix-upload status`, which runs no program.
+  const { execa } = await import('execa')
   const file = options.isTalkative ? new LineFile(onLine) : undefined
   const child = execa(program, args, {
     cwd: workingDirectory(),

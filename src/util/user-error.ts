@@ -40,3 +40,17 @@ export function wordsOf(error: unknown): string {
   const target = 'dest' in error ? ` to ${error.dest}` : ''
   return `${what}${path}${target}`
 }
+
+const REMEDIES: Readonly<Record<string, string>> = {
+  EROFS: 'it is mounted read-only',
+  ENOSPC: 'make room there, then try again',
+  EDQUOT: 'make room there, then try again',
+}
+
+/** What to do about a system error, to be put behind its words; empty where that is not known. */
+export function remedyFor(error: unknown): string {
+  const code = codeOf(error) ?? ''
+  // Root's commands act as whoever owns the spool.
+  if (code === 'EACCES' || code === 'EPERM') return process.geteuid?.() === 0 ? '' : '; run it as root'
+  return REMEDIES[code] === undefined ? '' : `; ${REMEDIES[code]}`
+}

@@ -17,6 +17,9 @@ const SHELLS = {
   zsh: { command: 'zsh -f -i', prepare: 'bindkey -e; autoload -Uz compinit; compinit -D; . ./completion' },
 }
 
+/** The login shell, which is not the one that is typed in. */
+const SHELL = '/usr/bin/fish'
+
 /** What a shell makes of keys; CTRL_A goes to the beginning of the line. */
 async function typed(shell: keyof typeof SHELLS, keys: string): Promise<string> {
   const { dir, run, env } = bench()
@@ -24,7 +27,7 @@ async function typed(shell: keyof typeof SHELLS, keys: string): Promise<string> 
   mkdirSync(join(dir, 'bin'))
   symlinkSync(LAUNCHER, join(dir, 'bin/nix-upload'))
   const PATH = `${join(dir, 'bin')}:${dirname(process.execPath)}:/usr/bin:/bin`
-  const script = await run(['completion'], { env: { SHELL: `/bin/${shell}` } })
+  const script = await run(['completion', shell], { env: { SHELL } })
   writeFileSync(join(dir, 'completion'), script.stdout)
   const child = spawn('script', ['--quiet', '--command', command, '/dev/null'], {
     cwd: dir,
@@ -42,7 +45,7 @@ async function typed(shell: keyof typeof SHELLS, keys: string): Promise<string> 
     )
   const ended = new Promise((resolve) => child.once('close', resolve))
   try {
-    child.stdin.write(`${prepare}; echo "is"" ready"\n`)
+    child.stdin.write(`export SHELL=${SHELL}; ${prepare}; echo "is"" ready"\n`)
     await says(/is ready/)
     child.stdin.write(`${keys}\u0001echo "it": \n`)
     await says(/^it: .*\r?\n/m)
@@ -63,9 +66,24 @@ test('for fish: the script that it reads, and what that asks for', async () => {
   const { run } = bench()
   const env = { SHELL: '/usr/bin/fish' }
   const script = await run(['completion'], { env })
-  expect(script.stdout).toContain('(nix-upload --get-yargs-completions (commandline -o)[2..-1])')
+  expect(script.stdout).toContain(
+    '(env SHELL=fish nix-upload --get-yargs-completions (commandline -o)[2..-1])',
+  )
   const ask = (...words: string[]) => run(['--get-yargs-completions', ...words], { env })
   // It picks what begins as it was typed by itself.
   expect((await ask('stat')).stdout).toMatch(/^status\tWhat waits, for whom, how long and why$/m)
   expect((await ask('list', 'fai')).stdout).toMatch(/^failed$/m)
+})
+
+test('which shell it is for is its argument, or else $SHELL, or else bash', async () => {
+  const { run } = bench()
+  const shellFor = async (args: string[], SHELL: string) =>
+    /SHELL=(\w+)/.exec((await run(['completion', ...args], { env: { SHELL } })).stdout)?.[1]
+  expect(await shellFor(['zsh'], '/bin/bash')).toBe('zsh')
+  expect(await shellFor([], '/usr/bin/zsh')).toBe('zsh')
+  expect(await shellFor([], '/bin/dash')).toBe('bash')
+  expect(await run(['completion', 'tcsh'])).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringContaining('"bash", "zsh", "fish"'),
+  })
 })

@@ -210,6 +210,7 @@ test('--dry-run shows every file with its content, no secret, and writes nothing
   expect(stdout).toMatch(
     /would write \S+\/config\.toml \(0644\):\n( {4}\| .*\n)* {4}\| to = "s3:\/\/my-cache"\n/,
   )
+  expect(stdout).toMatch(/^From a private bucket they fetch only with a Nix that was built with S3/m)
   expect(stdout).toMatch(/would write \S+\/post-build-hook \(0755\):\n {4}\| #!\/bin\/sh\n/)
   await init(dir, ['--to', 's3://my-cache'])
   const secret = readFileSync(join(dir, 'etc/cache.key'), 'utf8').trim()
@@ -279,6 +280,27 @@ describe('--root', () => {
     expect(statSync(join(dir, 'etc/nix/nix-upload-hook')).mode & 0o777).toBe(0o755)
     expect(stdout).toMatch(/^ {4}post-build-hook = \/etc\/nix\/nix-upload-hook$/m)
     expect(readFileSync(join(dir, 'etc/sysusers.d/nix-upload.conf'), 'utf8')).toMatch(/^u nix-upload /m)
+  })
+
+  test('--install lets the units write to each cache, and where the metrics go', async () => {
+    const dir = tempDir()
+    mkdirSync(join(dir, 'etc/nix-upload'), { recursive: true })
+    const section = (name: string) => `[[destination]]\nname = "${name}"\nto = "file:///srv/${name}"\n`
+    const config = `metrics-file = "/var/lib/metrics/x.prom"\n${section('one')}${section('two')}`
+    writeFileSync(join(dir, 'etc/nix-upload/config.toml'), config)
+    const { stderr, exitCode } = await runProgram(
+      process.execPath,
+      [NIX_UPLOAD, 'init', '--root', dir, '--install'],
+      { env: { PATH: process.env.PATH ?? '', HOME: dir }, cwd: dir },
+    )
+    expect(exitCode, stderr).toBe(0)
+    const dropIn = readFileSync(join(dir, 'etc/systemd/system/nix-upload.service.d/init.conf'), 'utf8')
+    expect(dropIn.match(/^ReadWritePaths=.*$/gm)).toEqual([
+      'ReadWritePaths=/srv/one',
+      'ReadWritePaths=/srv/two',
+      'ReadWritePaths=-/var/lib/metrics',
+    ])
+    expect(readdirSync(join(dir, 'srv')).sort()).toEqual(['one', 'two'])
   })
 
   test('of a NixOS: nothing but the key, and the lines for its module', async () => {

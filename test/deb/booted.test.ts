@@ -112,7 +112,7 @@ describe.each(SUITES)('Debian %s', (suite) => {
       `restart it (${restart}): since it was started, /${environment} has changed`,
     )
     expect((await machine.shell('nix-upload doctor')).stdout).toMatch(
-      new RegExp(`^ {9}→ Restart it: ${restart}$`, 'm'),
+      new RegExp(`^ {9}→ Restart it:\n {15}${restart}$`, 'm'),
     )
     machine.write('etc/systemd/system/nix-upload.service.d/mine.conf', '[Service]\nNice=18\n')
     const all = `systemctl daemon-reload && ${restart}`

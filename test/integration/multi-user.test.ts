@@ -124,7 +124,7 @@ describe.each(await everyNix())('with $name', (version) => {
     const drained = await byService('drain')
     if (version.version === '2.8.0') {
       expect(drained.exitCode).toBe(75)
-      expect(drained.stderr).toMatch(/add the user of this service to trusted-users in nix\.conf; Nix says: /)
+      expect(drained.stderr).toMatch(/add the user that uploads to trusted-users in nix\.conf; Nix says: /)
     } else {
       expect([must(drained, 'deliver it').exitCode, site.counts().done]).toEqual([0, 2])
     }

@@ -93,7 +93,7 @@ test('the key is root’s only: doctor sees what the service sees, and as a cred
   expect(broken.stdout).toMatch(
     /^fail {5}key of cache: .*can't be read by user nix-upload: permission denied/m,
   )
-  expect(broken.stdout).toMatch(/^ {9}→ chown nix-upload \/etc\/nix-upload\/cache\.key/m)
+  expect(broken.stdout).toMatch(/^ {15}chown nix-upload \/etc\/nix-upload\/cache\.key/m)
   const config = machine.read('etc/nix-upload/config.toml')
   machine.write(
     'etc/nix-upload/config.toml',

@@ -13,14 +13,9 @@ export interface Daemon {
   stop(): Promise<void>
 }
 
-/** Where there is a configuration on this machine, the tour's daemon is not to follow it. */
-export function unconfigured(): string[] {
-  return existsSync('/etc/nix-upload/config.toml') ? ['--config', '/dev/null'] : []
-}
-
 /** Starts `nix-upload watch`; resolves when it is at work. */
 export async function startDaemon(folder: Folder): Promise<Daemon> {
-  const args = ['watch', '--secret-key-file', folder.secretKey, ...unconfigured()]
+  const args = ['watch', '--secret-key-file', folder.secretKey]
   // A file, and no pipe through here, which would end with the tour if somebody killed that.
   const log = createWriteStream(folder.log)
   await once(log, 'open')

@@ -45,6 +45,8 @@ export class Folder {
       PATH: [BIN, dirname(process.execPath), this.nix.env.PATH].join(delimiter),
       NIX_UPLOAD_SPOOL: this.spool,
       NIX_UPLOAD_GCROOTS: this.gcroots,
+      // There may be a configuration on this machine, which is not the tour's.
+      NIX_UPLOAD_CONFIG: '/dev/null',
     }
   }
 
@@ -103,6 +105,8 @@ function settings({ env, dir, nix }: Folder): string {
   return [
     SETTINGS_TITLE,
     `# In a shell of its own, type: . ${join(dir, SETTINGS)}`,
+    '# Whatever is set of Nix and of nix-upload is about another one.',
+    `for name in $(env | sed -n 's/^\\(NIX_[A-Za-z0-9_]*\\)=.*/\\1/p'); do unset "$name"; done`,
     `export PATH='${path}':"$PATH"`,
     ...names.map((name) => `export ${name}='${env[name]}'`),
     '',

@@ -63,6 +63,30 @@ describe.each(versions)('the tour with $name', ({ name, version, bin }) => {
   })
 })
 
+test('going on by hand touches nothing of this machine, whatever is set in the shell', async () => {
+  const [{ bin } = { bin: '' }] = versions
+  const folder = join(dir, 'foreign')
+  expect(await runTour(bin, folder)).toMatchObject({ exitCode: 0 })
+  const foreign = join(dir, 'not-to-be-touched')
+  const set = ['SPOOL', 'GCROOTS', 'CONFIG'].map((name) => [`NIX_UPLOAD_${name}`, foreign])
+  const env = {
+    ...environment(bin),
+    ...Object.fromEntries(set),
+    NIX_REMOTE: 'daemon',
+    NIX_CONFIG: 'post-build-hook = /no/hook',
+    NIX_STORE_DIR: foreign,
+    NIX_USER_CONF_FILES: foreign,
+  }
+  const line = `. ${folder}/env; nix-upload status --json; nix-build --no-out-link test/tour/packages.nix --argstr edition three`
+  const cwd = join(import.meta.dirname, '../..')
+  const { stdout, stderr, exitCode } = await runProgram('sh', ['-ec', line], { env, cwd })
+  expect(exitCode, stderr).toBe(0)
+  expect(stdout).toContain(`"spool": "${folder}/spool"`)
+  expect(stdout).toContain(`"to": "file://${folder}/spool-cache"`)
+  expect(await readdir(join(folder, 'spool/new'))).not.toEqual([])
+  await expect(readdir(foreign)).rejects.toThrow('ENOENT')
+})
+
 test('a tour takes the place of an earlier one', async () => {
   const folder = join(dir, 'twice')
   const [{ bin } = { bin: '' }] = versions

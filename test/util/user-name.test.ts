@@ -40,6 +40,6 @@ test('also where S3 finds no credentials, and has no home to look in', async () 
   onTestFinished(() => void vi.unstubAllEnvs())
   const error = Object.assign(new Error('Could not load'), { name: 'CredentialsProviderError' })
   expect(String(await noCredentials(error, undefined))).toMatch(
-    /the user 54321 of this service.*write ~\/\.aws\/credentials/,
+    /the user 54321: set .*write ~\/\.aws\/credentials/,
   )
 })

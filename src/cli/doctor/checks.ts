@@ -2,18 +2,21 @@ import type { Config } from '../../config/config.ts'
 import { storeDirectory } from '../../nix/local-store.ts'
 import { spoolAt } from '../../spool/layout.ts'
 import { canBecome, lookAsService } from './as-service.ts'
-import { attempt, type Check, type Patient, warn } from './check.ts'
+import { attempt, type Check, type Patient, toType, unseen, warn } from './check.ts'
 import { checkClock } from './clock.ts'
 import { checkDestinations } from './destinations.ts'
 import { checkHook, checkTrust } from './hook.ts'
 import { checkKeys } from './keys.ts'
 import { checkLeftovers } from './leftovers.ts'
+import { checkMetrics } from './metrics.ts'
 import { checkNix } from './nix.ts'
+import { checkNixDaemon } from './nix-daemon.ts'
 import { checkQueue } from './queue.ts'
+import { checkSandbox } from './sandbox.ts'
 import { findService, type Service } from './service.ts'
 import { checkRoots, checkSpool } from './spool.ts'
 
-const NIX_REMEDY = 'Is nix-daemon running (systemctl status nix-daemon), and may this user talk to it?'
+const NIX_REMEDY = 'See what is said of Nix and of nix-daemon'
 
 /** Makes the patient out of a configuration. */
 export async function patientOf(config: Config, user: string | undefined): Promise<Patient> {
@@ -25,11 +28,12 @@ export async function patientOf(config: Config, user: string | undefined): Promi
 export async function allChecks(patient: Patient, args: readonly string[]): Promise<Check[]> {
   const groups = await Promise.all([
     checksAsService(patient, args),
+    attempt('sandbox', () => checkSandbox(patient)),
     attempt('hook', () => checkHook(patient), NIX_REMEDY),
     attempt('trust', () => checkTrust(), NIX_REMEDY),
     attempt('spool', () => checkSpool(patient)),
     attempt('GC roots', () => checkRoots(patient)),
-    attempt('queue', () => checkQueue(patient), 'The spool must be there first'),
+    attempt('queue', () => checkQueue(patient)),
   ])
   return groups.flat()
 }
@@ -38,22 +42,32 @@ async function checksAsService(patient: Patient, args: readonly string[]): Promi
   const { service } = patient
   const checks = canBecome(service) ? await lookAsService(service, args) : undefined
   if (checks) return checks
-  const own = process.getuid?.()
-  return [...(await serviceChecks(patient)), ...(own === service.user.uid ? [] : [notAsService(service)])]
+  const own = await serviceChecks(patient)
+  if (process.getuid?.() === service.user.uid) return own
+  return [...own.map((check) => asSeenByOthers(check, service)), notAsService(service)]
+}
+
+/** What we may not do proves nothing about the service. What the daemon itself says stands. */
+function asSeenByOthers(check: Check, { report }: Service): Check {
+  const [, name = ''] = /^destination (.*)$/.exec(check.name) ?? []
+  if (check.state !== 'fail' || report?.destinations[name]?.state === 'down') return check
+  return unseen(check.name, `this user sees no more than: ${check.what}`)
 }
 
 function notAsService({ user }: Service): Check {
   const what = `Nix, keys and destinations were looked at with this process's rights, and the service is ${user.name}`
-  return warn('service', what, `Run doctor as root or as ${user.name}`)
+  return warn('service', what, toType(`Root, or ${user.name}, sees more`, 'nix-upload doctor'))
 }
 
 /** What only the service can tell: it may have another PATH, other rights, another home and other credentials. */
 export async function serviceChecks(patient: Patient): Promise<Check[]> {
   const nix = await attempt('Nix', () => checkNix(patient))
   const groups = await Promise.all([
+    attempt('nix-daemon', () => checkNixDaemon(patient)),
     attempt('key', () => checkKeys(patient)),
     attempt('destination', () => checkDestinations(patient)),
     attempt('signatures', () => checkLeftovers(patient)),
+    attempt('metrics', () => checkMetrics(patient)),
     attempt('clock', () => checkClock(patient)),
   ])
   return [...nix, ...groups.flat()]

@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs'
 import { hookText, installedHook, settingIn, uninstalledHookText } from '../installed-hook.ts'
 import { isOurs } from '../own-hook.ts'
-import { type Check, fail, type Patient, warn } from './check.ts'
+import { type Check, fail, type Patient, toType, warn } from './check.ts'
 
 const NAME = 'hook'
 
@@ -16,7 +16,7 @@ export function checkHookFile(file: string, text: string, { config }: Patient): 
     return fail(
       NAME,
       `${file} is what an uninstall left: it queues nothing`,
-      `${init}, which puts the hook back`,
+      toType('It puts the hook back', init),
     )
   }
   if (!isOurs(file)) return undefined
@@ -27,13 +27,13 @@ export function checkHookFile(file: string, text: string, { config }: Patient): 
     return warn(
       NAME,
       `${file} is of another version or for other settings`,
-      `${init}, which brings it up to date`,
+      toType('It brings it up to date', init),
     )
   }
   if (!realpathSync(file).includes('/node_modules/')) return undefined
   const what = `${file} is npm's, which takes it away while it upgrades or uninstalls, and then every build fails`
   const name = installedHook(config.source)
-  return warn(NAME, what, `${init}, which puts one in place that stays; then post-build-hook = ${name}`)
+  return warn(NAME, what, toType(`Put one in place that stays, then post-build-hook = ${name}`, init))
 }
 
 function flagsFor(source: string): string {

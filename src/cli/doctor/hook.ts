@@ -8,14 +8,14 @@ import { codeOf, wordsOf } from '../../util/user-error.ts'
 import { userName } from '../../util/user-name.ts'
 import { installedHook, settingIn } from '../installed-hook.ts'
 import { hookToName, isOurs } from '../own-hook.ts'
-import { type Check, fail, ok, type Patient, warn } from './check.ts'
+import { type Check, fail, ok, type Patient, quoted, toType, unseen, warn } from './check.ts'
 import { checkHookFile } from './hook-file.ts'
 import { environmentOf } from './service.ts'
 
 const NAME = 'hook'
 /** The time of boot, and so that of a process's start, is known to the second. */
 const CLOCK_GRAIN_MS = 2_000
-const RESTART = 'restart nix-daemon (systemctl restart nix-daemon)'
+const RESTART = 'systemctl restart nix-daemon'
 
 /** Does Nix run our hook after a build, and does that queue where we look? */
 export async function checkHook(patient: Patient): Promise<Check[]> {
@@ -25,23 +25,33 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
   const isRoot = process.getuid?.() === 0
   const file = await setting('post-build-hook', byDaemon || isRoot ? 'machine' : 'user')
   const conf = join(process.env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf')
+  const lines = (name: string) => [`echo 'post-build-hook = ${name}' >> ${quoted(conf)}`, RESTART]
   if (file === '') {
-    const remedy = `Add "post-build-hook = ${hook}" to ${conf}, and ${RESTART}`
+    const remedy = toType('Set it, and have nix-daemon read that', ...lines(hook))
     return [fail(NAME, 'no post-build-hook is set, so nothing that is built is queued', remedy)]
   }
   const text = textOf(file)
   if (text instanceof Error) {
     const missing = codeOf(text) === 'ENOENT' ? `there is no ${file}` : wordsOf(text)
-    const remedy = `Set post-build-hook to ${hook} in ${conf}, and ${RESTART}`
+    const remedy = toType('Of two lines the last counts', ...lines(hook))
     return [fail(NAME, `${missing}, which post-build-hook names: every build fails`, remedy)]
   }
   if (!isExecutable(file)) {
-    return [fail(NAME, `${file} is not executable: every build fails`, `chmod 755 ${file}`)]
+    return [
+      fail(
+        NAME,
+        `${file} is not executable: every build fails`,
+        toType('As root', `chmod 755 ${quoted(file)}`),
+      ),
+    ]
   }
   const found = checkHookFile(file, text, patient)
   if (found?.state === 'fail') return [found]
   if (!isOurs(file) && !text.includes('nix-upload-hook')) {
-    const remedy = `Set post-build-hook to ${hook} in ${conf}, or have ${file} run it, and ${RESTART}`
+    const remedy = toType(
+      `Have ${file} run ${hook}, or replace it, of two lines the last counts`,
+      ...lines(hook),
+    )
     return [fail(NAME, `post-build-hook is ${file}, which does not run nix-upload-hook`, remedy)]
   }
   const daemon = byDaemon || isRoot ? nixDaemon() : undefined
@@ -52,7 +62,7 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
     config.spool !== DEFAULTS.spool
   ) {
     const what = `${file}; whether it queues in ${config.spool} is for root to see, as nix-daemon's environment says where`
-    return [warn(NAME, what, 'Run doctor as root')]
+    return [unseen(NAME, what)]
   }
   const spool =
     settingIn(text, 'NIX_UPLOAD_SPOOL') ??
@@ -60,14 +70,21 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
     DEFAULTS.spool
   if (spool !== config.spool) {
     const what = `${file} queues in ${spool}, and this configuration has the spool ${config.spool}`
-    const remedy = `Make post-build-hook a script: #!/bin/sh, NIX_UPLOAD_SPOOL=${config.spool} exec ${hook}`
+    const script = '/etc/nix-upload/post-build-hook'
+    const remedy = toType(
+      'Take a hook that knows the spool',
+      'mkdir -p /etc/nix-upload',
+      `printf '#!/bin/sh\\nNIX_UPLOAD_SPOOL=%s exec %s\\n' ${quoted(config.spool)} ${hook} > ${script}`,
+      `chmod 755 ${script}`,
+      ...lines(script),
+    )
     return [fail(NAME, what, remedy)]
   }
   if (found) return [found]
   const changedMs = statSync(conf, { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (daemon && daemon.startedMs + CLOCK_GRAIN_MS < changedMs) {
     const what = `${file}, but nix-daemon was started before ${conf} was last changed and may not know it`
-    return [warn(NAME, what, `If the hook is new there, ${RESTART}`)]
+    return [warn(NAME, what, toType('If the hook is new there', RESTART))]
   }
   return [ok(NAME, file)]
 }

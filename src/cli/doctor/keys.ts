@@ -1,11 +1,13 @@
 import { readFileSync, statSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { basename } from 'node:path'
 import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { isBinaryCache } from '../../config/store-url.ts'
 import { publicKeyOf } from '../../nix/secret-key.ts'
 import { signingKeysOfNix } from '../../nix/settings.ts'
-import { UserError, wordsOf } from '../../util/user-error.ts'
-import { type Check, fail, ok, type Patient, warn } from './check.ts'
+import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
+import { type Check, fail, inUnit, ok, type Patient, quoted, toType, warn } from './check.ts'
 
 /** Can the service read what it signs with, is that a key, and what would users trust? */
 export async function checkKeys({ config, service }: Patient): Promise<Check[]> {
@@ -28,9 +30,9 @@ function keyOf(destination: Destination, user: string, ofNix: readonly string[])
       return [ok(name, what)]
     }
     const what = 'none: uploads are not signed, and Nix takes unsigned paths from no cache'
-    return [
-      warn(name, what, '`nix-upload init` makes a key pair; then secret-key-file = "…" in the configuration'),
-    ]
+    const file = `/etc/nix-upload/${destination.name}.key`
+    const why = `Make a pair, then secret-key-file = "${file}" in the configuration`
+    return [warn(name, what, toType(why, ...newPair(file, user)))]
   }
   const lost = missingCredential(name, secretKeyFile)
   if (lost) return [lost]
@@ -39,22 +41,53 @@ function keyOf(destination: Destination, user: string, ofNix: readonly string[])
     const isOpen = (statSync(secretKeyFile).mode & 0o004) !== 0
     if (!isOpen) return [ok(name, `users trust ${publicKey}`)]
     const what = `every user of this machine can read ${secretKeyFile}, and so sign in the name of this cache`
-    return [warn(name, what, `chmod 400 ${secretKeyFile}`)]
+    return [warn(name, what, toType('Keep it from others', ...handOver(secretKeyFile, user)))]
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    const remedy = !canRead(secretKeyFile)
-      ? `chown ${user} ${secretKeyFile}; chmod 400 ${secretKeyFile}. Or leave it root's, and hand it over as a credential (docs/SYSTEMD.md, Secrets)`
-      : `Put the secret half of a pair there: nix-store --generate-binary-cache-key NAME ${secretKeyFile} PUBLIC-FILE`
-    return [fail(name, error.message, remedy)]
+    return [fail(name, error.message, remedyFor(secretKeyFile, user))]
   }
 }
 
-function canRead(file: string): boolean {
+function remedyFor(file: string, user: string): string {
+  const code = codeOfReading(file)
+  if (code === 'ENOENT') return toType('Make a pair', ...newPair(file, user))
+  if (code === undefined) return toType('Put the secret half of a pair there', ...newPair(file, user))
+  const orElse = '\nOr leave it root’s, and hand it over as a credential (docs/SYSTEMD.md, Secrets)'
+  if (!isOutOfReach(file)) return toType(`Give it to ${user}`, ...handOver(file, user)) + orElse
+  const copy = `/etc/nix-upload/${basename(file)}`
+  const why = `${user} may not enter its directory. Copy it, then secret-key-file = "${copy}" in the configuration`
+  return toType(why, `install -D -o ${user} -m 400 ${quoted(file)} ${quoted(copy)}`) + orElse
+}
+
+function newPair(file: string, user: string): string[] {
+  const pair = `nix-store --generate-binary-cache-key ${hostname()}-1 ${quoted(file)} ${quoted(publicFileOf(file))}`
+  return [pair, ...handOver(file, user)]
+}
+
+function publicFileOf(file: string): string {
+  return `${file.replace(/\.(key|private|secret)$/, '')}.pub`
+}
+
+function handOver(file: string, user: string): string[] {
+  return [`chown ${user} ${quoted(file)}`, `chmod 400 ${quoted(file)}`]
+}
+
+/** Where even its attributes can't be seen, it is a directory above it that is closed. */
+function isOutOfReach(file: string): boolean {
+  try {
+    statSync(file)
+    return false
+  } catch (error) {
+    return codeOf(error) === 'EACCES'
+  }
+}
+
+function codeOfReading(file: string): string | undefined {
   try {
     readFileSync(file)
-    return true
-  } catch {
-    return false
+    return undefined
+  } catch (error) {
+    return codeOf(error) ?? 'unknown'
   }
 }
 
@@ -78,7 +111,7 @@ function netrcOf({ name: destination, netrcFile }: Destination, user: string): C
     return [ok(name, `${netrcFile} can be read`)]
   } catch (error) {
     const what = `netrc-file can't be read by ${user}: ${wordsOf(error)}`
-    return [fail(name, what, `chown ${user} ${netrcFile}; chmod 400 ${netrcFile}`)]
+    return [fail(name, what, toType(`Give it to ${user}`, ...handOver(netrcFile, user)))]
   }
 }
 
@@ -87,9 +120,5 @@ function missingCredential(name: string, file: string): Check | undefined {
   if (!isCredential(file)) return undefined
   const [, credential = ''] = file.split(':')
   const what = `"${file}" is a credential, and the service gets none of that name`
-  return fail(
-    name,
-    what,
-    `systemctl edit nix-upload.service: [Service], LoadCredential=${credential}:/path/of/the/key`,
-  )
+  return fail(name, what, inUnit('Name the file that it is', `LoadCredential=${credential}:/path/of/the/key`))
 }

@@ -10,8 +10,8 @@ import type { Spool } from '../../spool/layout.ts'
 import { lastNames, look } from '../../spool/survey.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { counted } from '../print.ts'
-import { type Check, fail, ok, type Patient, skipped, warn } from './check.ts'
-import { PATIENCE_MS } from './destinations.ts'
+import { type Check, fail, ok, type Patient, quoted, skipped, toType, unseen, warn } from './check.ts'
+import { PATIENCE_MS } from './network-cache.ts'
 import { lookUp } from './signatures.ts'
 
 /** So many of the jobs that were done last are looked up. */
@@ -57,7 +57,7 @@ async function checkOne(look: Look, destination: Destination): Promise<Check> {
   const { name: destinationName, secretKeyFile, command } = destination
   if (command) return ok(name, `left to ${command.argv[0]}`)
   if (secretKeyFile !== undefined && isCredential(secretKeyFile)) {
-    return skipped(name, 'the key is a credential, which the service alone has', 'Run doctor as root')
+    return unseen(name, 'the key is a credential, which the service alone has')
   }
   if (secretKeyFile === undefined && !look.nixSigns) {
     return skipped(name, 'nobody signs what goes there', 'secret-key-file in the configuration has it signed')
@@ -73,25 +73,22 @@ async function checkOne(look: Look, destination: Destination): Promise<Check> {
   const [lost] = gone
   if (lost !== undefined) {
     const what = `${lost} was delivered and is not there any more`
-    return warn(
-      name,
-      what,
-      'Where the cache was emptied: `mv done/*.json new/` in the spool sends it once more',
-    )
+    const again = `cd ${quoted(look.spool.root)} && mv done/*.json new/`
+    return warn(name, what, toType('Where the cache was emptied, this sends all of it once more', again))
   }
   const [first] = unsigned
   if (first === undefined) {
     const by = publicKey === undefined ? ' by Nix itself (secret-key-files)' : ''
     return ok(
       name,
-      `${counted(objects.length, 'path')} of ${lastJobs(jobs)} ${where}, all there and signed${by}`,
+      `${counted(objects.length, 'path')} of ${lastJobs(jobs.length)} ${where}, all there and signed${by}`,
     )
   }
   const more = unsigned.length > 1 ? `, and ${unsigned.length - 1} more` : ''
   return fail(
     name,
     `${first} is there without ${whose(publicKey)} signature${more}: ${why(publicKey)}`,
-    remedyFor(destination),
+    remedyFor(destination, jobs),
   )
 }
 
@@ -104,12 +101,18 @@ function why(publicKey: string | undefined): string {
   return 'Nix signs what it builds once secret-key-files is set, and this was there before'
 }
 
-function remedyFor({ to, secretKeyFile }: Destination): string {
-  if (secretKeyFile === undefined)
-    return 'Set secret-key-file and verify = true: all that goes there is signed then'
-  return (
-    `nix --extra-experimental-features nix-command store sign --store '${to}' --key-file ${secretKeyFile} --all; ` +
-    'verify = true in the configuration has the daemon look after each upload'
+/** What a cache has is signed by us where it is read back; of other stores Nix's own command signs. */
+function remedyFor({ to, secretKeyFile, via }: Destination, jobs: readonly string[]): string {
+  const how = 'verify = true has what stood there before signed'
+  if (secretKeyFile === undefined) return `Set secret-key-file and verify = true: ${how}`
+  if (via === 'writer') {
+    const why = `${how}: set it for this destination, restart the daemon, and send them once more`
+    return toType(why, `nix-upload requeue ${jobs.map(quoted).join(' ')}`)
+  }
+  const sign = 'nix --extra-experimental-features nix-command store sign'
+  return toType(
+    'Sign all that is there',
+    `${sign} --store ${quoted(to)} --key-file ${quoted(secretKeyFile)} --all`,
   )
 }
 
@@ -118,20 +121,20 @@ async function sample(
   spool: Spool,
   destination: string,
   names: readonly string[],
-): Promise<{ objects: StoreObject[]; jobs: number }> {
-  const delivered: Job[] = []
+): Promise<{ objects: StoreObject[]; jobs: string[] }> {
+  const delivered: { name: string; job: Job }[] = []
   for (const name of names.toReversed()) {
     const job = look(spool, 'done', name)?.job
     const record = job?.destinations[destination]
-    if (job && record?.state === 'done' && record.note === undefined) delivered.push(job)
+    if (job && record?.state === 'done' && record.note === undefined) delivered.push({ name, job })
     if (delivered.length === SAMPLE) break
   }
-  const paths = delivered.flatMap(({ outPaths }) => outPaths)
-  if (paths.length === 0) return { objects: [], jobs: 0 }
+  const paths = delivered.flatMap(({ job }) => job.outPaths)
+  if (paths.length === 0) return { objects: [], jobs: [] }
   const store = new StoreSession()
   try {
     const objects = await store.objects(paths, AbortSignal.timeout(PATIENCE_MS))
-    return { objects, jobs: delivered.length }
+    return { objects, jobs: delivered.map(({ name }) => name) }
   } finally {
     store.close()
   }

@@ -1,7 +1,7 @@
 import { isBinaryCache } from '../../config/store-url.ts'
 import { nixVersion } from '../../nix/local-store.ts'
 import { NotStartedError } from '../../util/run-program.ts'
-import { type Check, fail, ok, type Patient, warn } from './check.ts'
+import { type Check, fail, inUnit, ok, type Patient, warn } from './check.ts'
 
 const NAME = 'Nix'
 /** `nix copy` as it is used here came with 2.4; nothing older than 2.8 is tested. */
@@ -32,9 +32,8 @@ export async function checkNix({ config, service }: Patient): Promise<Check[]> {
     return [ok(NAME, version)]
   } catch (error) {
     if (!(error instanceof NotStartedError)) throw error
-    const remedy =
-      'Install Nix, or put its directory on the PATH of the service: systemctl edit nix-upload.service, [Service], ' +
-      'Environment=PATH=/nix/var/nix/profiles/default/bin:/usr/local/bin:/usr/bin:/bin'
+    const path = 'Environment=PATH=/nix/var/nix/profiles/default/bin:/usr/local/bin:/usr/bin:/bin'
+    const remedy = inUnit('Install Nix, or put its directory on the PATH of the service', path)
     return [fail(NAME, `${error.message} of ${service.user.name}, which is ${process.env.PATH}`, remedy)]
   }
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import type { Check } from './check.ts'
+import { type Check, toType } from './check.ts'
 
 const SWITCH = 'then nixos-rebuild switch'
 
@@ -37,13 +37,30 @@ const REMEDIES: readonly (readonly [
   [
     /^(?:spool|GC roots)$/,
     ['fail'],
-    () => 'The module makes it: `systemd-tmpfiles --create`, as root, makes it anew',
+    () => toType('The module makes it. Anew, as root', 'systemd-tmpfiles --create'),
   ],
   [
     /^daemon$/,
     ['fail', 'warn'],
     () =>
       'Set services.nix-upload.enable and switch; where it is on, systemctl status nix-upload.service says why none runs',
+  ],
+  [
+    /^nix-daemon$/,
+    ['fail'],
+    () =>
+      `See who may (ls -ld /nix/var/nix/daemon-socket), and put the service into that group with users.users.nix-upload.extraGroups, ${SWITCH}`,
+  ],
+  [
+    /^sandbox$/,
+    ['fail'],
+    () =>
+      `The module allows what services.nix-upload.destinations and settings name. Beside it, set systemd.services.nix-upload.serviceConfig.ReadWritePaths, ${SWITCH}`,
+  ],
+  [
+    /^metrics$/,
+    ['fail'],
+    () => `Give that directory to the group nix-upload with a line of systemd.tmpfiles.rules, ${SWITCH}`,
   ],
   [/^clock$/, ['fail', 'warn'], () => `Set services.timesyncd.enable or services.chrony.enable, ${SWITCH}`],
 ]
@@ -55,7 +72,9 @@ const DIRECTORY =
 /** The check with a remedy that fits the machine it was made on. */
 export function withRemedyForHere(check: Check): Check {
   if (!existsSync('/etc/NIXOS') || check.remedy === undefined) return check
-  if (check.remedy.includes('ReadWritePaths=')) return { ...check, remedy: DIRECTORY }
+  if (/^ {4}(?:chown -R|install -d) /m.test(check.remedy) && check.name.startsWith('destination ')) {
+    return { ...check, remedy: DIRECTORY }
+  }
   for (const [name, states, remedy] of REMEDIES) {
     const match = name.exec(check.name)
     if (match && states.includes(check.state)) return { ...check, remedy: remedy(match[1] ?? '') }

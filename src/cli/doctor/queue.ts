@@ -1,19 +1,24 @@
+import { existsSync } from 'node:fs'
 import type { Config } from '../../config/config.ts'
 import { lifeOf } from '../../daemon/identity.ts'
 import { staleness } from '../../daemon/stale.ts'
+import { STATES } from '../../spool/layout.ts'
 import { isPaused } from '../../spool/pause.ts'
 import { type Report, readReport } from '../../spool/report.ts'
 import { count, lastNames, look } from '../../spool/survey.ts'
 import { formatDuration } from '../../util/duration.ts'
 import { jobAsJson } from '../list.ts'
 import { counted } from '../print.ts'
-import { type Check, fail, ok, type Patient, warn } from './check.ts'
+import { type Check, fail, ok, type Patient, skipped, toType, warn } from './check.ts'
 
 /** What has waited for so long is stuck: an upload takes minutes, and a destination that is down is a finding too. */
 const STUCK_MS = 3600_000
 
 /** Does somebody deliver, and does it get on? */
 export function checkQueue(patient: Patient): Check[] {
+  if (STATES.some((state) => !existsSync(patient.spool[state]))) {
+    return [skipped('queue', 'the spool is not whole', 'Mend what is said of the spool first')]
+  }
   return [checkDaemon(patient), checkWaiting(patient), checkFailed(patient)]
 }
 
@@ -26,9 +31,17 @@ function checkDaemon({ spool, service, config }: Patient): Check {
   if (service.unit?.isPathMode) return ok(name, 'starts when something is queued (nix-upload-drain.path)')
   const waiting = count(spool, 'new').jobs + count(spool, 'cur').jobs
   const remedy = service.unit
-    ? 'systemctl enable --now nix-upload.service, and systemctl status nix-upload.service where that fails'
+    ? toType(
+        'Start it, and systemctl status nix-upload.service says more where that fails',
+        'systemctl enable --now nix-upload.service',
+      )
     : `Run \`nix-upload watch\` as ${service.user.name} under a supervisor, or install the units: nix-upload init --install`
-  if (waiting > 0) return fail(name, `none is running, and ${counted(waiting, 'job')} wait`, remedy)
+  if (waiting > 0)
+    return fail(
+      name,
+      `none is running, and ${counted(waiting, 'job')} ${waiting === 1 ? 'waits' : 'wait'}`,
+      remedy,
+    )
   return warn(name, 'none is running; nothing waits for it yet', remedy)
 }
 
@@ -39,7 +52,7 @@ function checkRunning(name: string, report: Report, { destinations }: Config): C
   return warn(
     name,
     `${what}; since it was started, ${stale.reasons.join(', ')}`,
-    `Restart it: ${stale.command}`,
+    toType('Restart it', stale.command),
   )
 }
 
@@ -51,7 +64,7 @@ function checkWaiting({ spool, service }: Patient): Check {
   const since = Math.min(...[atNew, cur].map(({ oldest }) => oldest?.getTime() ?? Number.POSITIVE_INFINITY))
   const ageMs = Math.max(0, Date.now() - since)
   const what = `${counted(jobs, 'job')} ${jobs === 1 ? 'waits' : 'wait'}, the oldest for ${formatDuration(ageMs)}`
-  if (isPaused(spool)) return warn(name, `paused: ${what}`, '`nix-upload resume` goes on')
+  if (isPaused(spool)) return warn(name, `paused: ${what}`, toType('Go on', 'nix-upload resume'))
   if (ageMs < STUCK_MS) return ok(name, what)
   const down = Object.entries(service.report?.destinations ?? {}).filter(([, { state }]) => state === 'down')
   const why = down.map(
@@ -74,6 +87,6 @@ function checkFailed({ spool }: Patient): Check {
   return fail(
     name,
     what,
-    '`nix-upload list failed` says why of each. Mend that, then `nix-upload requeue --all`',
+    toType('nix-upload list failed says why of each. Mend that, then', 'nix-upload requeue --all'),
   )
 }

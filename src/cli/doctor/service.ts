@@ -85,8 +85,13 @@ async function unitGroups(user: User, unit: UnitState | undefined): Promise<numb
 }
 
 function ownerOf(path: string): string | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false })
-  return stats && `${stats.uid}`
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false })
+    return stats && `${stats.uid}`
+  } catch {
+    // A directory above it is closed to us.
+    return undefined
+  }
 }
 
 /** Undefined where we may not know. */

@@ -6,7 +6,7 @@ import { unsignedAt } from '../../nix/path-info.ts'
 import type { StoreObject } from '../../nix/store-server.ts'
 import { untrustedAt } from '../../nix/verify.ts'
 import { createTransport } from '../../transport/create-transport.ts'
-import { PATIENCE_MS } from './destinations.ts'
+import { PATIENCE_MS } from './network-cache.ts'
 
 /** What a destination has of some paths. */
 export interface Found {

@@ -2,7 +2,7 @@ import { closeSync, lstatSync, openSync, readFileSync, statfsSync } from 'node:f
 import { join } from 'node:path'
 import { STATES } from '../../spool/layout.ts'
 import { formatSize } from '../../util/size.ts'
-import { type Check, fail, ok, type Patient, skipped, warn } from './check.ts'
+import { type Check, fail, ok, type Patient, quoted, skipped, toType, warn } from './check.ts'
 
 /** What a queue of a day or so may take; a job is one block. */
 const LOW = { bytes: 100e6, inodes: 10_000 }
@@ -14,7 +14,10 @@ const TMPFS = 0x01021994
 export function checkSpool({ spool, service }: Patient): Check[] {
   const { name: user, uid } = service.user
   const directories = (['tmp', ...STATES] as const).map((state) => spool[state])
-  const remedy = `As root: install -d -o ${user} ${[spool.root, ...directories].join(' ')}`
+  const remedy = toType(
+    'As root',
+    `install -d -o ${user} ${[spool.root, ...directories].map(quoted).join(' ')}`,
+  )
   const missing = directories.find((path) => !lstatSync(path, { throwIfNoEntry: false })?.isDirectory())
   if (missing !== undefined) {
     const isLink = lstatSync(missing, { throwIfNoEntry: false }) !== undefined
@@ -28,7 +31,7 @@ export function checkSpool({ spool, service }: Patient): Check[] {
       : fail(
           'spool',
           `${foreign} belongs to user number ${lstatSync(foreign).uid}, and ${user} (${service.how}) can move no job in it`,
-          `As root: chown -R ${user} ${spool.root}`,
+          toType('As root', `chown -R ${user} ${quoted(spool.root)}`),
         )
   return [owners, oneFilesystem(spool.root, directories), room(spool.root)]
 }
@@ -85,7 +88,7 @@ export function checkRoots({ config, service }: Patient): Check[] {
     return [skipped(name, what, 'Leave gcroots out of the configuration to turn them on')]
   }
   const { name: user, uid } = service.user
-  const remedy = `As root: install -d -o ${user} ${gcroots}`
+  const remedy = toType('As root', `install -d -o ${user} ${quoted(gcroots)}`)
   const stats = lstatSync(gcroots, { throwIfNoEntry: false })
   if (!stats) return [fail(name, `there is no ${gcroots}: what waits may be garbage-collected`, remedy)]
   if (!stats.isDirectory()) {
@@ -102,7 +105,7 @@ export function checkRoots({ config, service }: Patient): Check[] {
   }
   if (uid !== 0 && stats.uid !== uid) {
     const what = `${gcroots} belongs to user number ${stats.uid}, and ${user} can remove no root from it`
-    return [fail(name, what, `As root: chown -R --no-dereference ${user} ${gcroots}`)]
+    return [fail(name, what, toType('As root', `chown -R --no-dereference ${user} ${quoted(gcroots)}`))]
   }
   return [ok(name, gcroots)]
 }

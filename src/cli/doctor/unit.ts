@@ -12,6 +12,10 @@ export interface UnitState {
   env: Readonly<Record<string, string>>
   /** The files of its credentials, by name; they may be for root's eyes only. */
   credentials: Readonly<Record<string, string>>
+  /** The directories that it may write to; undefined where that is not restricted. */
+  writable: readonly string[] | undefined
+  /** Its process that runs now; 0 where none does. */
+  pid: number
   /** The path unit waits for jobs, so that no daemon needs to run. */
   isPathMode: boolean
 }
@@ -22,7 +26,10 @@ export async function unitState(): Promise<UnitState | undefined> {
     const isPathMode = (await run('systemctl', ['is-active', 'nix-upload-drain.path'])).exitCode === 0
     const [daemon, drain] = SERVICES
     const name = isPathMode ? drain : daemon
-    const names = ['LoadState', 'User', 'Environment', 'EnvironmentFiles', 'SupplementaryGroups']
+    const names = [
+      ...['LoadState', 'User', 'Environment', 'EnvironmentFiles', 'SupplementaryGroups', 'MainPID'],
+      ...['ProtectSystem', 'ReadWritePaths', 'StateDirectory', 'CacheDirectory'],
+    ]
     const { stdout } = await run('systemctl', ['show', ...names.map((key) => `--property=${key}`), name])
     const values = (key: string) =>
       [...stdout.matchAll(new RegExp(`^${key}=(.*)$`, 'gm'))].map(([, value = '']) => value)
@@ -35,12 +42,24 @@ export async function unitState(): Promise<UnitState | undefined> {
       groups: values('SupplementaryGroups').flatMap((line) => line.split(' ').filter(Boolean)),
       env: Object.fromEntries([...pairs, ...files.flatMap(linesOf)].flatMap(assignment)),
       credentials: await credentialsOf(name),
+      writable: values('ProtectSystem')[0] === 'strict' ? writableOf(values) : undefined,
+      pid: Number(values('MainPID')[0] ?? 0),
       isPathMode,
     }
   } catch (error) {
     if (error instanceof NotStartedError) return undefined
     throw error
   }
+}
+
+function writableOf(values: (key: string) => string[]): string[] {
+  const words = (key: string) => values(key).flatMap((line) => line.split(' ').filter(Boolean))
+  return [
+    // `-` in front: it need not be there; `+`: below the service's root.
+    ...words('ReadWritePaths').map((path) => path.replace(/^[-+]+/, '')),
+    ...words('StateDirectory').map((name) => `/var/lib/${name}`),
+    ...words('CacheDirectory').map((name) => `/var/cache/${name}`),
+  ]
 }
 
 /** Out of the unit's text: `systemctl show` doesn't print them. */

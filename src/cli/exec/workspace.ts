@@ -26,8 +26,10 @@ export interface Workspace {
   gcroots: string
   /** What `post-build-hook` is set to. */
   hook: string
-  /** Removes all of it. */
+  /** Removes all of it, but for a spool that is kept anyway. */
   discard(): void
+  /** Removes what nobody needs to go on with what is in the spool. */
+  leave(): void
 }
 
 /**
@@ -74,7 +76,8 @@ export function makeWorkspace(kept: string | undefined, gcroots: string, strict:
     discard()
     throw error
   }
-  return { directory, spool, gcroots: roots.path, hook, discard }
+  const leave = () => rmSync(kept === undefined ? hook : directory, { recursive: true, force: true })
+  return { directory, spool, gcroots: roots.path, hook, discard, leave }
 }
 
 /** What waits in a spool that is kept has its roots in the same place the next time. */

@@ -15,10 +15,16 @@ import type { Settled } from './settled.ts'
 const FOR_WRITING =
   /^(secret-key|compression|compression-level|parallel-compression|write-nar-listing|write-debug-info|multipart-upload|buffer-size)=/
 
+/** What nix-upload has of its own, and Nix may not. */
+const FROM_S3 =
+  'From a private bucket they fetch only with a Nix that was built with S3 (Debian’s is not) and with credentials of their own: those of ' +
+  'root, whom nix-daemon runs as, in /root/.aws/credentials (docs/CACHES.md).'
+
 /** What is left to do by hand, each to copy. */
 export function adviceFor(settled: Settled): string {
-  if (settled.isModuleOn) return withModule(settled)
-  return settled.isNixOs ? onNixOs(settled) : elsewhere(settled)
+  const s3 = schemeOf(settled.to) === 's3' ? `\n${FROM_S3}\n` : ''
+  if (settled.isModuleOn) return withModule(settled) + s3
+  return (settled.isNixOs ? onNixOs(settled) : elsewhere(settled)) + s3
 }
 
 function elsewhere(settled: Settled): string {

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { DEFAULTS, embeddedDestination } from '../../config/config.ts'
-import { schemeOf } from '../../config/store-url.ts'
+import { fileOf, schemeOf } from '../../config/store-url.ts'
 import { removal } from './removal.ts'
-import { localDirectory, type Settled } from './settled.ts'
+import type { Settled } from './settled.ts'
 import { file, program, type Step } from './step.ts'
 
 export const UNITS = [
@@ -80,11 +80,12 @@ function shipped(name: string): string {
 
 /** What the units can't know: a cache or a spool in another place, and Debian's group for who may talk to nix-daemon. */
 function dropIns(settled: Settled): Step[] {
-  const { to, spool, gcroots } = settled
-  const cache = localDirectory(to)
-  const isOwn = cache !== undefined && to !== embeddedDestination(DEFAULTS.spool)
+  const { directories, spool, gcroots } = settled
+  const embedded = fileOf(embeddedDestination(DEFAULTS.spool))
   const writable = [
-    ...(isOwn ? [cache] : []),
+    ...directories.caches.filter((path) => path !== embedded),
+    // That one is made by others, and may come later.
+    ...directories.metrics.map((path) => `-${path}`),
     ...(spool === DEFAULTS.spool ? [] : [spool]),
     ...(gcroots === DEFAULTS.gcroots || gcroots === '' ? [] : [gcroots]),
   ]

@@ -2,7 +2,7 @@ import { STATES } from '../../spool/layout.ts'
 import { hookText, installedHook } from '../installed-hook.ts'
 import { configText } from './config-file.ts'
 import { installSteps } from './install.ts'
-import { localDirectory, type Settled } from './settled.ts'
+import type { Settled } from './settled.ts'
 import { directory, file, keyPair, type Step } from './step.ts'
 
 /** What init does, in this order. */
@@ -21,13 +21,12 @@ export function stepsFor(settled: Settled): Step[] {
 }
 
 function directorySteps(settled: Settled): Step[] {
-  const { spool, gcroots, to, user } = settled
-  const cache = localDirectory(to)
+  const { spool, gcroots, directories, user } = settled
   const place = { mode: 0o755, owner: user }
   return [
     directory(settled, { ...place, path: spool, below: ['tmp', ...STATES], isOurs: true }),
     ...(gcroots === '' ? [] : [directory(settled, { ...place, path: gcroots, isOurs: true })]),
-    ...(cache === undefined ? [] : [directory(settled, { ...place, path: cache })]),
+    ...directories.caches.map((path) => directory(settled, { ...place, path })),
   ]
 }
 

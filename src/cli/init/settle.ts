@@ -14,7 +14,7 @@ import type { Asker } from './asker.ts'
 import { refuseContradiction } from './contradiction.ts'
 import type { InitOptions } from './init-options.ts'
 import { ownProgram, serviceProgram } from './service-program.ts'
-import type { Settled } from './settled.ts'
+import { localDirectory, type Settled, writtenTo } from './settled.ts'
 
 const SERVICE_USER = 'nix-upload'
 
@@ -55,6 +55,9 @@ export async function settle(
     isSigned:
       key !== undefined || destination?.secretKeyFile !== undefined || keyFilesIn(answers.to).length > 0,
     configFile,
+    directories: present
+      ? writtenTo(present)
+      : { caches: [localDirectory(answers.to) ?? []].flat(), metrics: [] },
     spool,
     gcroots,
     user: await serviceUser(args.user, answers.install),

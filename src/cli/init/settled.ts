@@ -1,3 +1,5 @@
+import { dirname } from 'node:path'
+import type { Config } from '../../config/config.ts'
 import { fileOf, schemeOf } from '../../config/store-url.ts'
 import type { ServiceProgram } from './service-program.ts'
 import type { Site } from './step.ts'
@@ -11,6 +13,8 @@ export interface Settled extends Site {
   /** Also true of a key that only the service gets to see. */
   isSigned: boolean
   configFile: string
+  /** See `writtenTo`. */
+  directories: { caches: string[]; metrics: string[] }
   spool: string
   gcroots: string
   /** What a service starts. */
@@ -22,6 +26,12 @@ export interface Settled extends Site {
   /** Its configuration has services.nix-upload, so all of it is there. */
   isModuleOn: boolean
   hasSystemd: boolean
+}
+
+/** The directories of this machine that a configuration has uploads and metrics written to, beside spool and GC roots. */
+export function writtenTo({ destinations, metricsFile }: Config): { caches: string[]; metrics: string[] } {
+  const caches = destinations.flatMap(({ to, command }) => (command ? [] : (localDirectory(to) ?? [])))
+  return { caches: [...new Set(caches)], metrics: metricsFile === undefined ? [] : [dirname(metricsFile)] }
 }
 
 /** The directory of a cache that lies on this machine; undefined for any other. */

@@ -1,3 +1,4 @@
+import { IS_UNIT } from '../../util/unit.ts'
 import { codeOf, wordsOf } from '../../util/user-error.ts'
 import { type Meaning, TransportFailure } from '../transport-failure.ts'
 
@@ -6,9 +7,9 @@ const NO_ROOM: Meaning = {
   isTrouble: true,
   means: 'the disk of the destination is full: make room there',
 }
+const BY_UNIT = IS_UNIT ? ', and let the unit write there (ReadWritePaths)' : ''
 const NOT_ALLOWED: Meaning = {
-  means:
-    'the user of this service may not write there: give it the directory (chown), and let the unit write there (ReadWritePaths)',
+  means: `this user may not write there: give it the directory (chown)${BY_UNIT}`,
 }
 
 /** What an error of the disk means: never a job's fault. */
@@ -18,12 +19,11 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EACCES: NOT_ALLOWED,
   EPERM: NOT_ALLOWED,
   EROFS: {
-    means:
-      'the destination is on a filesystem that is read-only: mount it to be written to, or let the unit write there (ReadWritePaths)',
+    means: `the destination is on a filesystem that is read-only: mount it to be written to${BY_UNIT}`,
   },
   EIO: { means: 'the disk of the destination has errors: look into the log of the kernel' },
   ESTALE: { means: 'the mount of the destination is stale: mount it again' },
-  EMFILE: { retry: 'slower', means: 'this service has no file handles left: raise its LimitNOFILE' },
+  EMFILE: { retry: 'slower', means: 'no file handles are left: raise their limit (ulimit -n, LimitNOFILE=)' },
   EFBIG: {
     isOfOneFile: true,
     means: 'a file there is far too large to be what it should be: see what it is, and remove it',

@@ -24,7 +24,7 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     {
       retry: 'slower',
       means:
-        'this machine has no file handles or ports left for more connections: raise LimitNOFILE of this service if it stays so',
+        'this machine has no file handles or ports left for more connections: raise their limit (ulimit -n, LimitNOFILE=) if it stays so',
     },
   ],
   [
@@ -38,7 +38,7 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     /^ERR_PROXY_\w+$/,
     {
       means:
-        'the proxy on the way refuses to connect us: check http_proxy, https_proxy and all_proxy of this service, the login in it, and no_proxy',
+        'the proxy on the way refuses to connect us: check http_proxy, https_proxy and all_proxy, the login in it, and no_proxy',
     },
   ],
   [

@@ -1,9 +1,13 @@
 import { isObject } from '../../util/is-object.ts'
 import { NotStartedError, run } from '../../util/run-program.ts'
+import { IS_UNIT } from '../../util/unit.ts'
 import { userName } from '../../util/user-name.ts'
 import { networkFailure } from '../http/network-failure.ts'
 import { TransportFailure } from '../transport-failure.ts'
 import { type AwsProfile, awsProfiles } from './aws-profile.ts'
+
+const BY_SERVICE = IS_UNIT ? " of this service (the shell of root doesn't count)" : ''
+const IN_UNIT = IS_UNIT ? ' in its unit' : ''
 
 /** How long a `credential_process` may be silent. */
 const SILENCE_MS = 30_000
@@ -22,25 +26,25 @@ export async function noCredentials(error: unknown, profile: string | undefined)
   const profiles = await awsProfiles(profile)
   const [{ name, settings }] = profiles
   if (settings === undefined && (profile || process.env.AWS_PROFILE)) {
-    const means = `there is no AWS profile "${name}" for the user ${userName()} of this service: correct it, or write it into ${configFile()}`
+    const means = `there is no AWS profile "${name}" for the user ${userName()}: correct it, or write it into ${configFile()}`
     return because(means)
   }
   for (const each of profiles) {
     const why = await whyProcessFailed(each)
     if (why === undefined) continue
-    const means = `credential_process of the AWS profile "${each.name}" gives no credentials: run it as ${userName()}, the user of this service, and mend it, or what it asks (${configFile()})`
+    const means = `credential_process of the AWS profile "${each.name}" gives no credentials: run it as ${userName()} and mend it, or what it asks (${configFile()})`
     return because(means, why)
   }
   if (settings?.sso_session !== undefined || settings?.sso_start_url !== undefined) {
     return because(
-      `the single sign-on of the AWS profile "${name}" has run out, or was never made: as ${userName()}, the user of this service, type ` +
+      `the single sign-on of the AWS profile "${name}" has run out, or was never made: as ${userName()} type ` +
         `aws sso login --profile ${name}; or give the service credentials that renew themselves`,
     )
   }
   const ofProfile = settings === undefined ? '' : ` from the profile "${name}"`
   return because(
-    `no AWS credentials${ofProfile} for the user ${userName()} of this service (the shell of root doesn't count): set ` +
-      `AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE in its unit, or write ${home()}/.aws/credentials, or give ` +
+    `no AWS credentials${ofProfile} for the user ${userName()}${BY_SERVICE}: set ` +
+      `AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE${IN_UNIT}, or write ${home()}/.aws/credentials, or give ` +
       'the machine a role',
   )
 }

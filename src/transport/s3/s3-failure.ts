@@ -11,8 +11,7 @@ const SLOWER: Meaning = {
   means: 'S3 asks for fewer requests; nothing to do unless it stays so',
 }
 const EXPIRED: Meaning = {
-  means:
-    'the AWS session token has run out: renew it, or give this service credentials that renew themselves',
+  means: 'the AWS session token has run out: renew it, or take credentials that renew themselves',
 }
 const TROUBLE: Meaning = {
   isOfOneFile: true,
@@ -40,11 +39,11 @@ const TOO_LARGE: Meaning = {
 const CODES: Readonly<Record<string, Meaning>> = {
   SignatureDoesNotMatch: {
     means:
-      'S3 knows our access key, but the secret key does not fit: correct AWS_SECRET_ACCESS_KEY or ~/.aws/credentials of the user of this service',
+      'S3 knows our access key, but the secret key does not fit: correct AWS_SECRET_ACCESS_KEY or ~/.aws/credentials of this user',
   },
   InvalidAccessKeyId: {
     means:
-      'S3 does not know our access key: check AWS_ACCESS_KEY_ID or ~/.aws/credentials of the user of this service (deleted, another account, another endpoint?)',
+      'S3 does not know our access key: check AWS_ACCESS_KEY_ID or ~/.aws/credentials of this user (deleted, another account, another endpoint?)',
   },
   AccessDenied: {
     isOfOneFile: true,
@@ -168,8 +167,7 @@ function meaningOf(code: string, status: number, headers: Record<string, string>
   if (status === 413) return TOO_LARGE
   if (status === 507) return FULL
   if (status === 301 || status === 307) return REGION
-  if (status === 401)
-    return { means: 'S3 does not know us: check the AWS credentials of the user of this service' }
+  if (status === 401) return { means: 'S3 does not know us: check the AWS credentials of this user' }
   if (status === 404 || status === 405 || status === 501) {
     return NO_S3
   }

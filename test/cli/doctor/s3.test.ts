@@ -1,6 +1,11 @@
 // doctor and a bucket of a real S3: the classic "Access Denied", and what else is wrong with credentials.
 
-import { CreateBucketCommand } from '@aws-sdk/client-s3'
+import {
+  CreateBucketCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3'
 import { beforeAll, expect, test } from 'vitest'
 import { type Radosgw, type S3User, startRadosgw } from '../../support/servers/radosgw.ts'
 import { clientOf, environmentOf } from '../../transport/s3/s3-bed.ts'
@@ -29,7 +34,17 @@ async function verdict(bucket: string, credentials: S3User, store = '/nix/store'
 
 test('who may write there is told so, of an empty bucket and of one that is set up', async () => {
   const first = await verdict('cache', s3.alice)
-  expect(first).toMatchObject({ state: 'ok', what: expect.stringMatching(/it was empty/) })
+  expect(first).toMatchObject({
+    state: 'ok',
+    what: expect.stringMatching(/it is empty, and refused no upload/),
+  })
+  const client = clientOf(s3.endpoint, s3.alice)
+  const { KeyCount } = await client.send(new ListObjectsV2Command({ Bucket: 'cache' }))
+  expect(KeyCount).toBe(0)
+  const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: 'cache' }))
+  expect(Uploads).toEqual([])
+  const Body = 'StoreDir: /nix/store\n'
+  await client.send(new PutObjectCommand({ Bucket: 'cache', Key: 'nix-cache-info', Body }))
   const second = await verdict('cache', s3.alice)
   expect(second).toMatchObject({ state: 'ok', what: expect.stringMatching(/can be written to$/) })
   const other = await verdict('cache', s3.alice, '/other/store')

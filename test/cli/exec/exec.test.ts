@@ -69,6 +69,12 @@ test('75: the build is well and the destination is down; the spool is kept, with
   const { stdout, stderr, exitCode } = await exec(site, args, command)
   expect(exitCode, stderr).toBe(75)
   expect(stderr).toMatch(/^nix-upload: 0 uploaded, 1 NOT UPLOADED YET; the command itself ended well$/m)
+  expect(stderr).toMatch(
+    /^nix-upload: uploads to file:\S+ are not signed, .*; --secret-key-file FILE has them signed$/m,
+  )
+  expect(stderr, 'it is no service, and has no unit').not.toMatch(
+    /\bservice|\bunit\b|systemctl|ReadWritePaths/,
+  )
   const [, spool, line = ''] = /kept in (\S+)\. To go on with it:\n {2}(.*)$/m.exec(stderr) ?? []
   expect(spool).toBe(join(tmp(site), leftIn(tmp(site))[0] ?? '', 'spool'))
   await site.nix.gc()
@@ -175,6 +181,16 @@ test.each<[what: string, args: string[], exitCode: number, message: RegExp]>([
   const result = await site.run(['exec', ...args])
   expect(result.stderr).toMatch(message)
   expect([result.exitCode, leftIn(tmp(site)), rootsLeft(site)]).toEqual([exitCode, [], []])
+})
+
+test('of a spool that is named, nothing else stays where something must wait', async () => {
+  const site = await makeSite()
+  const inTheWay = `${site.cache}-parent`
+  writeFileSync(inTheWay, 'a file, where a directory should be')
+  const args = ['--to', `file://${inTheWay}/cache`, '--linger', '0s', '--spool', site.spool]
+  const { exitCode, stderr } = await exec(site, args, await building(site, { name: 'waits' }))
+  expect(exitCode, stderr).toBe(75)
+  expect([readdirSync(tmp(site)), site.counts()]).toMatchObject([[], { new: 1 }])
 })
 
 test('no Nix on PATH: said, and nothing is started', async () => {

@@ -62,7 +62,7 @@ test.each([
     true,
     /disk of the destination is full: make room there; .*no space left on device/,
   ],
-  ['it is read-only', 'ro', false, /filesystem that is read-only: .*ReadWritePaths.*read-only file system/],
+  ['it is read-only', 'ro', false, /filesystem that is read-only: mount it .*read-only file system/],
 ])('%s', async (_, options, isOfOneFile, says) => {
   const dir = await temporaryDirectory()
   const report = await putFiles(dir, 2, 3_000_000, withFileSystem(dir, options))

@@ -30,7 +30,7 @@ async function saysOf(config: string, profile: string, env: Record<string, strin
 }
 
 const process_ = (command: string) => `[profile cache]\ncredential_process = ${command}\n`
-const INTRO = `credential_process of the AWS profile "cache" gives no credentials: run it as ${USER}, the user of this service, and mend it, or what it asks (FILE); `
+const INTRO = `credential_process of the AWS profile "cache" gives no credentials: run it as ${USER} and mend it, or what it asks (FILE); `
 
 test.each([
   [
@@ -101,16 +101,12 @@ test.each([
   expect(message).toMatch(
     /^the single sign-on of the AWS profile "cache" has run out, or was never made: as /,
   )
-  expect(message).toContain(
-    `as ${USER}, the user of this service, type aws sso login --profile cache; or give`,
-  )
+  expect(message).toContain(`as ${USER} type aws sso login --profile cache; or give`)
 })
 
 test('a profile that is not there', async () => {
   const message = await saysOf(process_('false'), 'cahce')
-  expect(message).toMatch(
-    new RegExp(`^there is no AWS profile "cahce" for the user ${USER} of this service: .*FILE`),
-  )
+  expect(message).toMatch(new RegExp(`^there is no AWS profile "cahce" for the user ${USER}: .*FILE`))
 })
 
 test('a profile with a token file that is not there', async () => {

@@ -1,0 +1,70 @@
+import { forEachAtOnce } from '../../cache/known-paths.ts'
+import { narinfoName, parseNarInfo } from '../../cache/narinfo.ts'
+import type { Config, Destination } from '../../config/config.ts'
+import { missingAt } from '../../nix/copy.ts'
+import { networkSettings } from '../../nix/network-settings.ts'
+import { createTransport } from '../../transport/create-transport.ts'
+import { wordsOf } from '../../util/user-error.ts'
+import { printable, say } from '../print.ts'
+
+/** How many paths Nix asks another store of at once. */
+const CHUNK = 500
+
+/**
+ * The paths that some destination lacks. One that can't be asked, a program of the user's for instance, is taken to lack them all.
+ * @param paths Store paths.
+ */
+export async function missingSomewhere(config: Config, paths: readonly string[]): Promise<Set<string>> {
+  const missing = new Set<string>()
+  for (const destination of config.destinations) {
+    const lacking = await lackingAt(destination, paths)
+    for (const path of lacking) missing.add(path)
+  }
+  return missing
+}
+
+async function lackingAt(destination: Destination, paths: readonly string[]): Promise<Iterable<string>> {
+  const { name, command, via } = destination
+  if (command) return paths
+  try {
+    return via === 'writer'
+      ? await lackingInCache(destination, paths)
+      : await lackingInStore(destination, paths)
+  } catch (error) {
+    const why = printable(wordsOf(error))
+    say(`nix-upload: ${name} can't be asked what it has, so all of it is queued: ${why}`)
+    return paths
+  }
+}
+
+/** Caches are asked as they are written: not every Nix can talk to S3, and one request after the other takes long. */
+async function lackingInCache(
+  { to, netrcFile, progressTimeoutMs }: Destination,
+  paths: readonly string[],
+): Promise<string[]> {
+  const options = { to, netrcFile, network: networkSettings, progressTimeoutMs, onWarning: () => {} }
+  const transport = createTransport(options)
+  const lacking: string[] = []
+  try {
+    await forEachAtOnce(paths, new AbortController().signal, async (path, signal) => {
+      const info = parseNarInfo((await transport.get(narinfoName(path), signal)) ?? '')
+      if (!info) lacking.push(path)
+    })
+    return lacking
+  } finally {
+    transport.close()
+  }
+}
+
+async function lackingInStore(
+  { to, netrcFile, progressTimeoutMs }: Destination,
+  paths: readonly string[],
+): Promise<Set<string>> {
+  const lacking = new Set<string>()
+  for (let at = 0; at < paths.length; at += CHUNK) {
+    const store = { to, netrcFile, silenceMs: progressTimeoutMs }
+    const found = await missingAt(store, paths.slice(at, at + CHUNK), new AbortController().signal)
+    for (const path of found) lacking.add(path)
+  }
+  return lacking
+}
