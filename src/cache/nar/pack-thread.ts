@@ -3,8 +3,6 @@ import { createHash, hash } from 'node:crypto'
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { hashText } from '../../nix/nar-hash.ts'
 import { BufferPool } from '../../util/buffer-pool.ts'
 import { type CallContext, serveCalls } from '../../util/thread-server.ts'
@@ -19,24 +17,6 @@ const SMALL_BYTES = BLOCK_BYTES
 const BLOCKS_AHEAD = 2
 
 const pool = new BufferPool(BLOCK_BYTES)
-
-/** After so much has come out of a compressor, the memory that it came in is freed. */
-const GARBAGE_BYTES = 8 * 1024 * 1024
-let garbage = 0
-
-/**
- * Each chunk that a compressor makes is new memory outside of the heap, of which V8 lets 64 MiB heap up before it looks. A
- * collection of young garbage takes less than a millisecond.
- */
-function collectGarbageAfter(bytes: number): void {
-  garbage += bytes
-  if (garbage < GARBAGE_BYTES) return
-  garbage = 0
-  collectYoungGarbage({ type: 'minor' })
-}
-
-setFlagsFromString('--expose-gc')
-const collectYoungGarbage: (options: { type: 'minor' }) => void = runInNewContext('gc')
 
 serveCalls<PackCall, Packed>(
   (call, context) => {
@@ -137,7 +117,6 @@ class Output {
   add(bytes: Buffer): Promise<void> | undefined {
     this.#hash.update(bytes)
     this.#size += bytes.length
-    collectGarbageAfter(bytes.length)
     if (this.#to === 'bytes') this.#kept.push(Buffer.from(bytes))
     let held: Promise<void> | undefined
     if (this.#to !== 'chunks') return held
@@ -204,10 +183,12 @@ class CompressedSink implements Sink {
   #ahead = 0
   #goOn: () => void = () => undefined
   #error: unknown
+  #memory: ArrayBuffer | undefined
 
   constructor(compressor: Duplex, output: Output) {
     this.#compressor = compressor
-    compressor.on('data', (bytes: Buffer) => {
+    compressor.on('data', (bytes: Buffer<ArrayBuffer>) => {
+      this.#freeBefore(bytes.buffer)
       let held: Promise<void> | undefined
       try {
         held = output.add(bytes)
@@ -255,6 +236,12 @@ class CompressedSink implements Sink {
 
   destroy(): void {
     this.#compressor.destroy()
+  }
+
+  /** zlib's chunks are parts of larger memory, one behind the other. V8 would let tens of megabytes of it heap up. */
+  #freeBefore(memory: ArrayBuffer): void {
+    if (memory !== this.#memory) this.#memory?.transfer(0)
+    this.#memory = memory
   }
 
   #fail(error: unknown): void {
