@@ -24,7 +24,7 @@ serveCalls<PackCall, Packed>(
       call.to === 'bytes' && call.narSize <= SMALL_BYTES && typeof call.compression.by === 'string'
     return isAtOnce ? packAtOnce(call) : packStream(call, context)
   },
-  (buffer) => pool.giveBack(Buffer.from(buffer)),
+  { onReturn: (buffer) => pool.giveBack(Buffer.from(buffer)), memoryOf: ({ bytes }) => [bytes.buffer] },
 )
 
 /** The class of error that says so; its name is what crosses to the other thread. */
@@ -95,12 +95,17 @@ async function packStream(call: PackCall, { signal, send }: CallContext): Promis
   return { ...output.result(), listing: nar.listing }
 }
 
+/** Gives memory back at once. V8 doesn't count it among its own, and would let tens of megabytes heap up. */
+function free(memory: ArrayBuffer): void {
+  memory.transfer(0)
+}
+
 /** Where an archive goes as it is made. */
 class Output {
   readonly #to: PackCall['to']
   readonly #send: CallContext['send']
   readonly #hash = createHash('sha256')
-  readonly #kept: Buffer[] = []
+  readonly #kept: Uint8Array<ArrayBuffer>[] = []
   #chunk = EMPTY
   #filled = 0
   #size = 0
@@ -117,7 +122,7 @@ class Output {
   add(bytes: Buffer): Promise<void> | undefined {
     this.#hash.update(bytes)
     this.#size += bytes.length
-    if (this.#to === 'bytes') this.#kept.push(Buffer.from(bytes))
+    if (this.#to === 'bytes') this.#kept.push(Uint8Array.from(bytes))
     let held: Promise<void> | undefined
     if (this.#to !== 'chunks') return held
     for (let at = 0; at < bytes.length; ) {
@@ -137,7 +142,13 @@ class Output {
   }
 
   result(): Packed {
-    const bytes = Uint8Array.from(Buffer.concat(this.#kept))
+    const bytes = new Uint8Array(this.#kept.reduce((sum, part) => sum + part.length, 0))
+    let at = 0
+    for (const part of this.#kept) {
+      bytes.set(part, at)
+      at += part.length
+      free(part.buffer)
+    }
     return { bytes, fileHash: hashText(this.#hash.digest()), fileSize: this.#size }
   }
 
@@ -232,15 +243,16 @@ class CompressedSink implements Sink {
     await this.#ended.catch((error: unknown) => {
       throw this.#error ?? error
     })
+    if (this.#memory) free(this.#memory)
   }
 
   destroy(): void {
     this.#compressor.destroy()
   }
 
-  /** zlib's chunks are parts of larger memory, one behind the other. V8 would let tens of megabytes of it heap up. */
+  /** zlib's chunks are parts of larger memory, one behind the other. */
   #freeBefore(memory: ArrayBuffer): void {
-    if (memory !== this.#memory) this.#memory?.transfer(0)
+    if (this.#memory && memory !== this.#memory) free(this.#memory)
     this.#memory = memory
   }
 
