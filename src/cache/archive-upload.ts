@@ -15,7 +15,7 @@ import type { Archive } from './narinfo.ts'
 /** Paths up to that size are packed in memory, and their archives are named by what is in them, as Nix does it. */
 const SMALL_BYTES = 4 * 1024 * 1024
 /** So many bytes of small paths are in memory at a time, before they are compressed and until they are sent. */
-const MEMORY_BYTES = 32 * 1024 * 1024
+const MEMORY_BYTES = 16 * 1024 * 1024
 /** Smaller archives are sent without a question whether they are there: that would take as long. */
 const ASKED_BYTES = 64 * 1024
 

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { type Config, embeddedDestination } from '../config/config.ts'
 import { openSpool } from '../spool/layout.ts'
+import { collectGarbageEarly } from '../util/heap.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 import type { Exporter } from './exporter.ts'
 import { LockedLoop } from './locked-loop.ts'
@@ -29,6 +30,7 @@ export async function serve(
   stay: Stay,
   load?: () => Promise<Config>,
 ): Promise<LoopResult> {
+  collectGarbageEarly()
   const manager = ServiceManager.ofProcess()
   refuseOddCache(config)
   for (const warning of config.warnings) log.warn(warning)

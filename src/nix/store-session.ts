@@ -16,6 +16,7 @@ export class StoreSession {
   #end: NodeJS.Timeout | undefined
   /** What was asked in this session. */
   readonly #known = new Map<string, StoreObject>()
+  readonly #texts = new Map<string, string>()
   /** One question after the other. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -68,7 +69,19 @@ export class StoreSession {
   async #learn(server: StoreServer, paths: readonly string[], signal: AbortSignal): Promise<void> {
     const unknown = paths.filter((path) => !this.#known.has(path))
     if (unknown.length === 0) return
-    for (const object of await server.objects(unknown, signal)) this.#known.set(object.path, object)
+    for (const object of await server.objects(unknown, signal)) {
+      this.#known.set(object.path, {
+        ...object,
+        references: object.references.map((path) => this.#once(path)),
+      })
+    }
+  }
+
+  /** A path is one text, however many refer to it: in a large closure those texts are most of what there is. */
+  #once(path: string): string {
+    const first = this.#texts.get(path)
+    if (first === undefined) this.#texts.set(path, path)
+    return first ?? path
   }
 
   #start(): StoreServer {
@@ -81,5 +94,6 @@ export class StoreSession {
     this.#server?.end()
     this.#server = undefined
     this.#known.clear()
+    this.#texts.clear()
   }
 }

@@ -15,21 +15,31 @@ export interface CallContext {
   send: (bytes: Uint8Array<ArrayBuffer>) => Promise<void> | undefined
 }
 
+/** What becomes of memory that goes from one thread to the other. */
+interface ThreadMemory<Reply> {
+  onReturn?: (buffer: ArrayBuffer) => void
+  memoryOf?: (reply: Reply) => ArrayBuffer[]
+}
+
 /**
  * Answers the calls of a `Thread`, in a thread. Answers of one turn of the event loop go back in one message.
  * @param handle Answers at once, or later; what it throws is thrown by the call.
- * @param onReturn Gets the memory of chunks back that were taken.
+ * @param memory `onReturn` gets the memory of chunks back that were taken; what `memoryOf` tells of an answer goes along with
+ * it, and is not copied.
  */
 export function serveCalls<Call, Reply>(
   handle: (call: Call, context: CallContext) => Reply | Promise<Reply>,
-  onReturn: (buffer: ArrayBuffer) => void = () => undefined,
+  { onReturn, memoryOf }: ThreadMemory<Reply> = {},
 ): void {
   const running = new Map<number, RunningCall>()
   let outbox: FromThread<Reply>[] = []
   const flush = () => {
     const messages = outbox
     outbox = []
-    parentPort?.postMessage(messages)
+    const memory = messages.flatMap((message) =>
+      message.kind === 'reply' ? (memoryOf?.(message.reply) ?? []) : [],
+    )
+    parentPort?.postMessage(messages, memory)
   }
   const post = (message: FromThread<Reply>) => {
     if (outbox.length === 0) setImmediate(flush)
@@ -61,7 +71,7 @@ export function serveCalls<Call, Reply>(
     for (const message of messages) {
       if (message.kind === 'call') start(message.id, message.call)
       else if (message.kind === 'taken') {
-        onReturn(message.buffer)
+        onReturn?.(message.buffer)
         running.get(message.id)?.taken(message.bytes)
       } else running.get(message.id)?.cancel()
     }

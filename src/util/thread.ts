@@ -15,11 +15,14 @@ interface Pending<Reply> {
   resolve: (reply: Reply) => void
   reject: (error: Error) => void
   onChunk: ((bytes: Uint8Array<ArrayBuffer>) => void) | undefined
+  load: number
 }
 
 /** How a call goes. */
 export interface CallOptions {
   signal?: AbortSignal
+  /** How much work it is, in whatever the caller counts; 1 by default. */
+  load?: number
   /** Gets the chunks of a stream; after `taken`, its memory is used again. Without it, no more come
    * after some megabytes.
    */
@@ -35,19 +38,20 @@ export class Thread<Call, Reply> {
   readonly #pending = new Map<number, Pending<Reply>>()
   #worker: Worker | undefined
   #next = 0
+  #load = 0
   #outbox: ToThread<Call>[] = []
 
   constructor(file: URL) {
     this.#file = file
   }
 
-  /** How many calls are not answered yet. */
+  /** How much work is not done yet: that of the calls that are not answered. */
   get load(): number {
-    return this.#pending.size
+    return this.#load
   }
 
   /** @throws What it threw there; the signal's reason; or that the thread ended. */
-  call(call: Call, { signal, onChunk }: CallOptions = {}): Promise<Reply> {
+  call(call: Call, { signal, load = 1, onChunk }: CallOptions = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
       this.#worker ??= this.#start()
@@ -69,7 +73,8 @@ export class Thread<Call, Reply> {
         const size = bytes.byteLength
         onChunk?.(bytes, () => this.#post({ kind: 'taken', id, bytes: size, buffer: bytes.buffer }))
       }
-      this.#pending.set(id, { resolve: settle(resolve), reject: settle(reject), onChunk: take })
+      this.#pending.set(id, { resolve: settle(resolve), reject: settle(reject), onChunk: take, load })
+      this.#load += load
       this.#post({ kind: 'call', id, call })
     })
   }
@@ -117,6 +122,7 @@ export class Thread<Call, Reply> {
   }
 
   #forget(id: number): void {
+    this.#load -= this.#pending.get(id)?.load ?? 0
     this.#pending.delete(id)
     if (this.#pending.size === 0) this.#worker?.unref()
   }
@@ -126,6 +132,7 @@ export class Thread<Call, Reply> {
     this.#outbox = []
     const pending = [...this.#pending.values()]
     this.#pending.clear()
+    this.#load = 0
     for (const { reject } of pending) reject(error)
   }
 }

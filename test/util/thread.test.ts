@@ -30,6 +30,14 @@ test('each call gets its own answer, whoever is done first', async () => {
   expect(thread.load).toBe(0)
 })
 
+test('its load is the work of the calls that are not answered, as the caller counts it', async () => {
+  const thread = start()
+  const calls = [thread.call(echo('small'), { load: 2 }), thread.call(echo('large'), { load: 40 })]
+  expect(thread.load).toBe(42)
+  await Promise.all(calls)
+  expect(thread.load).toBe(0)
+})
+
 test('the calls of one turn go there together', async () => {
   const thread = start()
   await thread.call(echo('warm'))

@@ -15,9 +15,8 @@ import type { Compression } from '../../config/compression.ts'
 const STREAM = { chunkSize: 256 * 1024, highWaterMark: 1024 * 1024 }
 
 /**
- * Compresses something small. What zlib returns is a part of a buffer of `chunkSize`, which as a whole would go to the other
- * thread; so it is copied.
- * @returns Memory of its own.
+ * Compresses something small.
+ * @returns Memory of its own, and no more than that: what zlib returns is a part of a buffer of `chunkSize`.
  */
 export function compressAtOnce(
   nar: Buffer<ArrayBuffer>,
@@ -25,19 +24,25 @@ export function compressAtOnce(
 ): Uint8Array<ArrayBuffer> {
   switch (by) {
     case 'zstd':
-      return Uint8Array.from(zstdCompressSync(nar, { ...zstdOptions(level), chunkSize: roomFor(nar) }))
+      return ownMemory(zstdCompressSync(nar, { ...zstdOptions(level), chunkSize: roomFor(nar.length) }))
     case 'gzip':
-      return Uint8Array.from(gzipSync(nar, { ...gzipOptions(level), chunkSize: roomFor(nar) }))
+      return ownMemory(gzipSync(nar, { ...gzipOptions(level), chunkSize: roomFor(nar.length) }))
     case 'brotli':
-      return Uint8Array.from(brotliCompressSync(nar, { ...brotliOptions(level), chunkSize: roomFor(nar) }))
+      return ownMemory(brotliCompressSync(nar, { ...brotliOptions(level), chunkSize: roomFor(nar.length) }))
     default:
       return Uint8Array.from(nar)
   }
 }
 
 /** What can't be compressed gets a little larger. */
-function roomFor(nar: Buffer): number {
-  return nar.length + (nar.length >> 7) + 256
+export function roomFor(bytes: number): number {
+  return bytes + (bytes >> 7) + 1024
+}
+
+function ownMemory(bytes: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  // Small buffers share memory.
+  const isShared = bytes.byteOffset > 0 || bytes.buffer.byteLength === Buffer.poolSize
+  return isShared ? Uint8Array.from(bytes) : new Uint8Array(bytes.buffer.transfer(bytes.length))
 }
 
 /** @returns A stream that compresses; undefined where nothing is to be compressed. */

@@ -3,8 +3,6 @@ import { createHash, hash } from 'node:crypto'
 import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { hashText } from '../../nix/nar-hash.ts'
 import { BufferPool } from '../../util/buffer-pool.ts'
 import { type CallContext, serveCalls } from '../../util/thread-server.ts'
@@ -20,31 +18,13 @@ const BLOCKS_AHEAD = 2
 
 const pool = new BufferPool(BLOCK_BYTES)
 
-/** After so much has come out of a compressor, the memory that it came in is freed. */
-const GARBAGE_BYTES = 8 * 1024 * 1024
-let garbage = 0
-
-/**
- * Each chunk that a compressor makes is new memory outside of the heap, of which V8 lets 64 MiB heap up before it looks. A
- * collection of young garbage takes less than a millisecond.
- */
-function collectGarbageAfter(bytes: number): void {
-  garbage += bytes
-  if (garbage < GARBAGE_BYTES) return
-  garbage = 0
-  collectYoungGarbage({ type: 'minor' })
-}
-
-setFlagsFromString('--expose-gc')
-const collectYoungGarbage: (options: { type: 'minor' }) => void = runInNewContext('gc')
-
 serveCalls<PackCall, Packed>(
   (call, context) => {
     const isAtOnce =
       call.to === 'bytes' && call.narSize <= SMALL_BYTES && typeof call.compression.by === 'string'
     return isAtOnce ? packAtOnce(call) : packStream(call, context)
   },
-  (buffer) => pool.giveBack(Buffer.from(buffer)),
+  { onReturn: (buffer) => pool.giveBack(Buffer.from(buffer)), memoryOf: ({ bytes }) => [bytes.buffer] },
 )
 
 /** The class of error that says so; its name is what crosses to the other thread. */
@@ -115,12 +95,17 @@ async function packStream(call: PackCall, { signal, send }: CallContext): Promis
   return { ...output.result(), listing: nar.listing }
 }
 
+/** Gives memory back at once. V8 doesn't count it among its own, and would let tens of megabytes heap up. */
+function free(memory: ArrayBuffer): void {
+  memory.transfer(0)
+}
+
 /** Where an archive goes as it is made. */
 class Output {
   readonly #to: PackCall['to']
   readonly #send: CallContext['send']
   readonly #hash = createHash('sha256')
-  readonly #kept: Buffer[] = []
+  readonly #kept: Uint8Array<ArrayBuffer>[] = []
   #chunk = EMPTY
   #filled = 0
   #size = 0
@@ -137,8 +122,7 @@ class Output {
   add(bytes: Buffer): Promise<void> | undefined {
     this.#hash.update(bytes)
     this.#size += bytes.length
-    collectGarbageAfter(bytes.length)
-    if (this.#to === 'bytes') this.#kept.push(Buffer.from(bytes))
+    if (this.#to === 'bytes') this.#kept.push(Uint8Array.from(bytes))
     let held: Promise<void> | undefined
     if (this.#to !== 'chunks') return held
     for (let at = 0; at < bytes.length; ) {
@@ -158,7 +142,13 @@ class Output {
   }
 
   result(): Packed {
-    const bytes = Uint8Array.from(Buffer.concat(this.#kept))
+    const bytes = new Uint8Array(this.#kept.reduce((sum, part) => sum + part.length, 0))
+    let at = 0
+    for (const part of this.#kept) {
+      bytes.set(part, at)
+      at += part.length
+      free(part.buffer)
+    }
     return { bytes, fileHash: hashText(this.#hash.digest()), fileSize: this.#size }
   }
 
@@ -204,10 +194,12 @@ class CompressedSink implements Sink {
   #ahead = 0
   #goOn: () => void = () => undefined
   #error: unknown
+  #memory: ArrayBuffer | undefined
 
   constructor(compressor: Duplex, output: Output) {
     this.#compressor = compressor
-    compressor.on('data', (bytes: Buffer) => {
+    compressor.on('data', (bytes: Buffer<ArrayBuffer>) => {
+      this.#freeBefore(bytes.buffer)
       let held: Promise<void> | undefined
       try {
         held = output.add(bytes)
@@ -251,10 +243,17 @@ class CompressedSink implements Sink {
     await this.#ended.catch((error: unknown) => {
       throw this.#error ?? error
     })
+    if (this.#memory) free(this.#memory)
   }
 
   destroy(): void {
     this.#compressor.destroy()
+  }
+
+  /** zlib's chunks are parts of larger memory, one behind the other. */
+  #freeBefore(memory: ArrayBuffer): void {
+    if (this.#memory && memory !== this.#memory) free(this.#memory)
+    this.#memory = memory
   }
 
   #fail(error: unknown): void {

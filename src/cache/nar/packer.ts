@@ -1,7 +1,10 @@
-import { Thread, threadFile } from '../../util/thread.ts'
+import { type CallOptions, Thread, threadFile } from '../../util/thread.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { UploadFailure } from '../../util/verdict.ts'
 import { COMPRESSOR_FAILED, NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
+
+/** So many bytes are read and compressed in some milliseconds; with no more to do, a thread takes on more before another is started. */
+const BUSY_BYTES = 1024 * 1024
 
 /** How an archive goes out as it is made. */
 export interface PackedStream {
@@ -35,11 +38,9 @@ export class Packer {
    * @throws {UploadFailure} where the path is not as it was registered, or can't be read.
    */
   async pack(call: PackCall, signal: AbortSignal): Promise<Packed> {
-    return await this.#thread()
-      .call(call, { signal })
-      .catch((error: unknown) => {
-        throw asFailure(error, call.path, signal)
-      })
+    return await this.#call(call, { signal }).catch((error: unknown) => {
+      throw asFailure(error, call.path, signal)
+    })
   }
 
   /** Packs a path and hands over the archive as it is made. It begins at once. */
@@ -76,8 +77,7 @@ export class Packer {
       arrived.push({ bytes, taken })
       wake()
     }
-    this.#thread()
-      .call(call, { signal: AbortSignal.any([signal, ended.signal]), onChunk })
+    this.#call(call, { signal: AbortSignal.any([signal, ended.signal]), onChunk })
       .then(onPacked, (error: unknown) => {
         failure = { error: asFailure(error, call.path, signal) }
       })
@@ -103,11 +103,11 @@ export class Packer {
     }
   }
 
-  /** The first one that has nothing to do, or else the one with the least: a thread that is not needed is not started. */
-  #thread(): Thread<PackCall, Packed> {
-    const [first, ...rest] = this.#threads
-    if (!first) throw new Error('there is no thread to pack with')
-    return rest.reduce((best, thread) => (thread.load < best.load ? thread : best), first)
+  /** Has the first thread do it that is not busy, or else the one with the least: each takes 15 MB. */
+  async #call(call: PackCall, options: CallOptions): Promise<Packed> {
+    const least = () => this.#threads.reduce((best, thread) => (thread.load < best.load ? thread : best))
+    const thread = this.#threads.find(({ load }) => load <= BUSY_BYTES) ?? least()
+    return await thread.call(call, { ...options, load: call.narSize })
   }
 }
 

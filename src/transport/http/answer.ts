@@ -23,16 +23,32 @@ export function headersOf(
   return flat
 }
 
+/** The body of an answer as it comes in. */
+export class BoundedBody {
+  readonly #chunks: Buffer[] = []
+  #size = 0
+
+  /** @returns An error once it is too large. */
+  add(bytes: Buffer): Error | undefined {
+    this.#size += bytes.length
+    if (this.#size > MOST_BYTES) return tooLarge()
+    this.#chunks.push(bytes)
+    return undefined
+  }
+
+  whole(): Buffer {
+    return Buffer.concat(this.#chunks)
+  }
+}
+
 /**
  * Reads the body of an answer: by its events, since to iterate over a stream takes longer than a small answer.
  */
 export function collect(body: Readable): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let size = 0
+  const collected = new BoundedBody()
   body.on('data', (bytes: Buffer) => {
-    size += bytes.length
-    if (size > MOST_BYTES) body.destroy(tooLarge())
-    else chunks.push(bytes)
+    const error = collected.add(bytes)
+    if (error) body.destroy(error)
   })
   return new Promise((resolve, reject) => {
     const cut = () => {
@@ -40,7 +56,7 @@ export function collect(body: Readable): Promise<Buffer> {
       const error = new Error('the answer was cut short')
       reject(body.errored ?? Object.assign(error, { code: 'ECONNRESET' }))
     }
-    body.once('end', () => resolve(Buffer.concat(chunks)))
+    body.once('end', () => resolve(collected.whole()))
     body.once('error', reject)
     body.once('close', cut)
     // It may have been, while the body was still on its way.
