@@ -40,7 +40,7 @@ export function setUpSteps(machine: Machine): Steps {
         expect.stringMatching(/destination cache: .*no AWS credentials for the user nix-upload/),
       ])
     },
-    'nix-upload completion >> ~/.bashrc': async (type) => {
+    'nix-upload completion bash >> ~/.bashrc': async (type) => {
       await type()
       const { stdout } = await machine.shell('bash -ic "complete -p nix-upload"')
       expect(stdout).toMatch(/^complete .* nix-upload$/)
