@@ -60,8 +60,9 @@ export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> 
     import('./exec/outcome.ts'),
     import('./exec/early-signals.ts'),
   ])
-  await warnOfUnsigned(config)
   const early = new EarlySignals()
+  await warnOfUnsigned(config)
+  early.throwIfAny()
   const kept = args.spool === undefined ? undefined : config.spool
   const workspace = makeWorkspace(kept, config.gcroots, process.env.NIX_UPLOAD_STRICT === '1')
   try {

@@ -71,7 +71,7 @@ describe.each(versions)('with $name, of 100 jobs', (version) => {
       runs: 1,
       counts: { new: 0, cur: 0, done: JOBS - bad, failed: bad },
     })
-    await expectReasons(site, 'failed', spoilt, /^not in the store here, garbage-collected/)
+    await expectReasons(site, 'failed', spoilt, /^not in the store here \(garbage-collected/)
   })
 
   test('5 that were changed on the disk, or are gone from it, cost no run', async () => {
