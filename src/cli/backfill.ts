@@ -12,14 +12,14 @@ import { counted, print, say } from './print.ts'
 import { queue } from './queue.ts'
 
 export const command = 'backfill'
-export const describe = 'Queue what was built here, is at not all destinations, and was never queued'
+export const describe = 'Queue what was built here, was never queued, and is missing at a destination'
 
 export const builder = (yargs: Argv) =>
   withDestination(yargs)
     .option('since', {
       type: 'string',
       demandOption: true,
-      describe: 'How far back to look, such as 2d; only what came into the store since',
+      describe: 'Only paths that came into the store within this time, such as 2d',
       requiresArg: true,
     })
     .option('dry-run', { type: 'boolean', default: false, describe: 'Only print the store paths' })

@@ -8,7 +8,7 @@ import { print, printable } from './print.ts'
 import { closedToService } from './service-files.ts'
 
 export const command = 'check-config [file]'
-export const describe = 'Validate a configuration file; touches nothing else'
+export const describe = 'Check a configuration file; changes nothing'
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs).positional('file', {

@@ -9,19 +9,18 @@ import { configFor, type DestinationOptions, withDestination } from './options.t
 import { colour, counted, print, printable, printJson, say } from './print.ts'
 
 export const command = 'doctor'
-export const describe = 'Check everything that is usually wrong, each with its remedy'
+export const describe = 'Check everything that is usually wrong, and say what to do about it'
 
 export const builder = (yargs: Argv) =>
   withDestination(yargs)
     .option('user', {
       type: 'string',
-      describe:
-        'The user that the daemon runs as [default: found out from the daemon, the unit or the spool]',
+      describe: 'The user that the daemon runs as [default: that of the daemon, the unit or the spool]',
       requiresArg: true,
     })
     .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
     .option('as-service', { type: 'boolean', default: false, hidden: true })
-    .epilogue('Exits with 1 when a check failed; run it as root, or it sees only what its user may')
+    .epilogue('Exits with 1 if a check failed. Run it as root; otherwise it sees only what your user may see')
 
 type Options = DestinationOptions & { user: string | undefined; json: boolean; 'as-service': boolean }
 

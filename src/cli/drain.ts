@@ -12,10 +12,11 @@ export const builder = (yargs: Argv) =>
   withDestination(yargs)
     .option('linger', {
       type: 'string',
-      describe: 'Stay so long at most while something must wait, and try it again when it is due (30m)',
+      describe:
+        'While a job must wait, stay at most this long, such as 30m, and try the job again when it is due',
       requiresArg: true,
     })
-    .epilogue('Exits with 0 when all is done, 1 when something failed, 75 when something must wait')
+    .epilogue('Exits with 0 if all jobs are done, 1 if a job failed, 75 if a job must wait')
 
 export async function handler(
   args: ArgumentsCamelCase<DestinationOptions & { linger: string | undefined }>,

@@ -26,8 +26,8 @@ export const builder = (yargs: Argv) =>
       describe:
         'Store paths, or symlinks into the store such as ./result; - reads them from stdin, one a line',
     })
-    .example('$0 enqueue ./result', 'Queue what nix-build just built')
-    .example('nix-store -qR ./result | $0 enqueue -', 'Queue a closure, a job for each path')
+    .example('$0 enqueue ./result', 'Queue what nix-build has just built')
+    .example('nix-store -qR ./result | $0 enqueue -', 'Queue a closure, one job for each path')
 
 export async function handler(args: ArgumentsCamelCase<CommonOptions & { path: string[] }>): Promise<void> {
   const config = await configFor(args)

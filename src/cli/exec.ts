@@ -16,7 +16,7 @@ export const builder = (yargs: Argv) =>
   withDestination(yargs)
     .parserConfiguration({ 'populate--': true })
     .usage(
-      '$0 exec --to URL -- COMMAND...\n\nRuns a build and uploads what it builds, meanwhile and after it',
+      '$0 exec --to URL -- COMMAND...\n\nRuns a build and uploads what it builds, during the build and after it',
     )
     .option('spool', {
       type: 'string',
@@ -27,13 +27,13 @@ export const builder = (yargs: Argv) =>
       type: 'string',
       default: '5m',
       describe:
-        'Stay so long at most behind the build while something must wait, for a destination that is down',
+        'After the build, stay at most this long while a job must wait, as for a destination that is down',
       requiresArg: true,
     })
     .example('$0 exec --to s3://my-cache --secret-key-file key -- nix build', 'In a CI job')
     .epilogue(
-      'Exits as the command did. Where that is 0, with 1 when an upload failed and with 75 when one must wait; with 78 ' +
-        'before it starts anything where Nix would ignore the hook',
+      'Exits with the status of the command. If that is 0: with 1 if an upload failed, with 75 if one must wait. If Nix ' +
+        'would ignore the hook, it starts nothing and exits with 78',
     )
 
 type Options = DestinationOptions & { linger: string }

@@ -11,23 +11,22 @@ export const builder = (yargs: Argv) =>
   withCommon(yargs)
     .option('to', {
       type: 'string',
-      describe: 'Where to upload, a store URL; on a terminal it is asked',
+      describe: 'Where to upload, a store URL; on a terminal, init asks for it',
       requiresArg: true,
     })
     .option('sign', { type: 'boolean', describe: 'Whether to sign uploads [default: yes]' })
-    .option('key-name', { type: 'string', describe: 'What a new key is called', requiresArg: true })
+    .option('key-name', { type: 'string', describe: 'The name of a new key', requiresArg: true })
     .option('secret-key-file', {
       type: 'string',
-      describe:
-        'The key to sign with; made where there is none [default: cache.key beside the configuration]',
+      describe: 'The key to sign with; made if there is none [default: cache.key beside the configuration]',
       requiresArg: true,
     })
     .option('user', {
       type: 'string',
-      describe: 'Whom the daemon is to run as [default: nix-upload, or who runs init]',
+      describe: 'The user that the daemon runs as [default: nix-upload, or the user who runs init]',
       requiresArg: true,
     })
-    .option('install', { type: 'boolean', describe: 'Put user, hook and systemd units in place too' })
+    .option('install', { type: 'boolean', describe: 'Install user and systemd units too' })
     .option('root', {
       type: 'string',
       describe: 'Write below this directory and run nothing, for packages and images',
@@ -39,7 +38,7 @@ export const builder = (yargs: Argv) =>
       describe: 'Only show what would be written and run',
     })
     .option('yes', { alias: 'y', type: 'boolean', default: false, describe: 'Ask nothing' })
-    .epilogue('Whatever is there already is kept, so it can be run again')
+    .epilogue('An existing key and configuration are kept, so it can be run again')
 
 export async function handler(args: ArgumentsCamelCase<InitOptions>): Promise<void> {
   const [{ settle }, { stepsFor }, { adviceFor }, { Asker }] = await Promise.all([

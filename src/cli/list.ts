@@ -7,7 +7,7 @@ import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { counted, jsonOf, print, printable } from './print.ts'
 
 export const command = 'list [state]'
-export const describe = 'One line a job'
+export const describe = 'Show the jobs, one a line'
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs)

@@ -28,7 +28,7 @@ export function withCommon<T>(yargs: Argv<T>) {
     .option('config', {
       type: 'string',
       describe:
-        'The configuration file [default: $NIX_UPLOAD_CONFIG or /etc/nix-upload/config.toml where there is one]',
+        'The configuration file [default: $NIX_UPLOAD_CONFIG, or /etc/nix-upload/config.toml if it exists]',
       requiresArg: true,
     })
 }
@@ -43,7 +43,7 @@ export function withDestination<T>(yargs: Argv<T>) {
     })
     .option('secret-key-file', {
       type: 'string',
-      describe: 'Sign with this key; goes with --to or the embedded default',
+      describe: 'The key to sign with, for --to or for the default cache beside the spool',
       requiresArg: true,
     })
 }

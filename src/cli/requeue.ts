@@ -13,7 +13,7 @@ import { sayGone } from './queue.ts'
 import { tryToSync, tryToTell } from './tell-collector.ts'
 
 export const command = 'requeue [job..]'
-export const describe = 'Move failed jobs back to new/, with a fresh budget of attempts'
+export const describe = 'Move failed jobs back to new/, and count their attempts from zero'
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs)

@@ -6,12 +6,12 @@ import { asJson } from './status-json.ts'
 import { asTable } from './status-table.ts'
 
 export const command = 'status'
-export const describe = 'What waits, for whom, how long and why'
+export const describe = 'Show what waits, for which destination, how long and why'
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs)
     .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
-    .option('watch', { type: 'boolean', default: false, describe: 'Go on showing it, until q or Ctrl-C' })
+    .option('watch', { type: 'boolean', default: false, describe: 'Keep showing it, until q or Ctrl-C' })
 
 export async function handler(
   args: ArgumentsCamelCase<CommonOptions & { json: boolean; watch: boolean }>,

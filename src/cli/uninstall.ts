@@ -10,7 +10,7 @@ import { counted, print, printable, say } from './print.ts'
 import type { Installation } from './uninstall/plan.ts'
 
 export const command = 'uninstall'
-export const describe = 'Take back what init made: hook, nix.conf line, units'
+export const describe = 'Undo what init did: hook, nix.conf line, units'
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs)
@@ -18,12 +18,12 @@ export const builder = (yargs: Argv) =>
     .option('force', {
       type: 'boolean',
       default: false,
-      describe: 'Also while jobs wait; they stay in the spool',
+      describe: 'Uninstall even while jobs wait; they stay in the spool',
     })
     .option('purge', {
       type: 'boolean',
       default: false,
-      describe: 'Remove spool, GC roots, configuration, keys and user, too',
+      describe: 'Also remove spool, GC roots, configuration, keys and user',
     })
     .option('yes', { alias: 'y', type: 'boolean', default: false, describe: 'Ask nothing' })
     .epilogue('Spool, configuration and keys stay, unless --purge is given; caches always stay')

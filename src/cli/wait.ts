@@ -10,7 +10,7 @@ import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { counted, say } from './print.ts'
 
 export const command = 'wait'
-export const describe = 'Wait until nothing is waiting any more, as in CI'
+export const describe = 'Wait until no job waits any more, as in CI'
 
 const POLL_MS = 200
 
@@ -21,7 +21,7 @@ export const builder = (yargs: Argv) =>
       describe: 'Give up after this long, such as 10m',
       requiresArg: true,
     })
-    .epilogue('Exits with 0 when nothing waits, 1 when a job failed meanwhile, 75 when the time is over')
+    .epilogue('Exits with 0 if no job waits, 1 if a job failed meanwhile, 75 if the time is over')
 
 export async function handler(
   args: ArgumentsCamelCase<CommonOptions & { timeout: string | undefined }>,

@@ -2,7 +2,7 @@ import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
 
 export const command = 'watch'
-export const describe = 'The daemon: deliver jobs as they arrive, until SIGTERM'
+export const describe = 'Run the daemon: deliver jobs as they arrive, until SIGTERM'
 
 export const builder = (yargs: Argv) => withDestination(yargs)
 

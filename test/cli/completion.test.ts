@@ -71,7 +71,9 @@ test('for fish: the script that it reads, and what that asks for', async () => {
   )
   const ask = (...words: string[]) => run(['--get-yargs-completions', ...words], { env })
   // It picks what begins as it was typed by itself.
-  expect((await ask('stat')).stdout).toMatch(/^status\tWhat waits, for whom, how long and why$/m)
+  expect((await ask('stat')).stdout).toMatch(
+    /^status\tShow what waits, for which destination, how long and why$/m,
+  )
   expect((await ask('list', 'fai')).stdout).toMatch(/^failed$/m)
 })
 
