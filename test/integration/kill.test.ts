@@ -41,7 +41,8 @@ test('of 1,000 jobs none is lost or done twice while the daemon is killed every 
   const jobs = await Promise.all(queued.map((name) => site.job('done', name)))
   expect(jobs.filter(({ destinations }) => destinations === undefined).length).toBeLessThanOrEqual(kills)
   const left = site.names('tmp')
-  expect(left.length).toBeLessThanOrEqual(kills)
+  // The delivery records of a group that was being made durable.
+  expect(left.length).toBeLessThanOrEqual(100 * kills)
   for (const name of left) await utimes(site.path('tmp', name), 0, 0)
   expect(await site.run(['prune'])).toMatchObject({ exitCode: 0 })
   expect(site.names('tmp')).toEqual([])

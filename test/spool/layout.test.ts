@@ -59,7 +59,7 @@ describe('opening a spool to work in it', () => {
     chmodSync(join(dir, 'closed'), 0o555)
     expect(() => unprivileged(dir, () => openSpool(join(dir, 'closed/spool')))).toThrow(
       new UserError(
-        `can't make the spool directory ${dir}/closed/spool: permission denied: ${dir}/closed/spool`,
+        `can't make the spool directory ${dir}/closed/spool: permission denied: ${dir}/closed/spool; run it as root`,
       ),
     )
   })
