@@ -14,6 +14,7 @@ import {
   identityOf,
   moveJob,
   unlinkIfThere,
+  writeTemporaries,
   writeTemporary,
 } from './write.ts'
 
@@ -48,30 +49,24 @@ export interface WrittenRecord {
 }
 
 /**
- * Writes the files of delivered jobs with their delivery records into `tmp/`, and makes all of them durable at once (T4a, T4b):
- * side by side, they cost the disk little more than one does.
+ * Writes the files of delivered jobs with their delivery records into `tmp/`, and makes all of them durable at once (T4a, T4b).
  */
 export async function writeRecords(
   spool: Spool,
   jobs: readonly ClaimedJob[],
 ): Promise<ReadonlyMap<ClaimedJob, WrittenRecord>> {
-  const written = jobs.map((claimed) => [claimed, tryToWrite(spool, formatJob(claimed.job), false)] as const)
-  return new Map(
-    await Promise.all(written.map(async ([claimed, path]) => [claimed, await synced(path)] as const)),
+  const written = await writeTemporaries(
+    spool,
+    jobs.map(({ job }) => formatJob(job)),
   )
+  return new Map(jobs.map((claimed, at) => [claimed, recordOf(written[at])]))
 }
 
-/** What can't be synced is thrown away: see `writeTemporary`. */
-async function synced(temporary: string | undefined): Promise<WrittenRecord> {
-  if (temporary === undefined) return { temporary }
-  try {
-    await syncPath(temporary)
-    return { temporary }
-  } catch (error) {
-    if (codeOf(error) === undefined) throw error
-    unlinkIfThere(temporary)
-    return { temporary: undefined }
-  }
+/** As with `tryToWrite`. */
+function recordOf(written: { path: string } | { error: unknown } | undefined): WrittenRecord {
+  if (written && 'path' in written) return { temporary: written.path }
+  if (codeOf(written?.error) === undefined) throw written?.error
+  return { temporary: undefined }
 }
 
 /**
@@ -84,7 +79,7 @@ async function synced(temporary: string | undefined): Promise<WrittenRecord> {
 export function settleDone(
   spool: Spool,
   claimed: ClaimedJob,
-  record: WrittenRecord = { temporary: tryToWrite(spool, formatJob(claimed.job), true) },
+  record: WrittenRecord = { temporary: tryToWrite(spool, formatJob(claimed.job)) },
 ): string | undefined {
   const { temporary } = record
   const isOurs = isThere(spool, claimed)
@@ -116,9 +111,9 @@ export function releaseDone(spool: Spool, roots: GcRoots, { claimed: { name, job
 }
 
 /** A full disk must not keep what was delivered in the queue: it is done, if without its delivery record (C10). */
-function tryToWrite(spool: Spool, content: string, sync: boolean): string | undefined {
+function tryToWrite(spool: Spool, content: string): string | undefined {
   try {
-    return writeTemporary(spool, content, sync)
+    return writeTemporary(spool, content, true)
   } catch (error) {
     if (codeOf(error) === undefined) throw error
     return undefined
