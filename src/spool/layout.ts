@@ -39,7 +39,7 @@ export function spoolAt(root: string): Spool {
  */
 export function openSpool(root: string): Spool {
   const spool = spoolAt(root)
-  // The root may be reached over a symlink; what is in it may not, or a rename could leave the spool.
+  // The spool's root may be a symlink. Nothing in it may be one, or a rename could leave the spool.
   makeDirectory(root, statSync)
   for (const name of ['tmp', ...STATES] as const) makeDirectory(spool[name], lstatSync)
   const device = lstatSync(spool.tmp).dev
@@ -83,7 +83,7 @@ export const MAKE_IT = '`nix-upload watch` or `nix-upload enqueue` makes it'
 
 function makeDirectory(path: string, look: (path: string) => { isDirectory(): boolean }): void {
   try {
-    // Nobody else's to write in, whatever the umask.
+    // With any umask, nobody else may write to it.
     mkdirSync(path, 0o755)
   } catch (error) {
     if (codeOf(error) === 'EEXIST' || codeOf(error) === 'EROFS') {

@@ -22,7 +22,7 @@ export function isPaused(spool: Spool, destination?: string): boolean {
 /** Stops claiming, as `touch paused` does; doing it twice is no error. */
 export function pause(spool: Spool, destination?: string): void {
   try {
-    // Exclusively: what is there already, a symlink or a FIFO even, is not opened.
+    // Exclusively: an existing file, even a symlink or a FIFO, is not opened.
     closeSync(openSync(pauseFile(spool, destination), 'wx', 0o644))
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error

@@ -55,7 +55,7 @@ export function readJob(path: string, storeDir: string): Job | undefined {
   return readJobFile(path, storeDir)?.job
 }
 
-/** Does as `readJob`, and tells which file that was: another one may come by its name. */
+/** Like `readJob`, and also tells which file that was: another file may get the same name. */
 export function readJobFile(path: string, storeDir: string): JobFile | undefined {
   const file = readRegularFile(path)
   if (!file) return undefined
@@ -76,7 +76,7 @@ export function readTextIfThere(path: string): string | undefined {
   }
 }
 
-/** O_NOFOLLOW and O_NONBLOCK: neither a symlink nor a FIFO in the spool may lead or hold up who reads it. */
+/** O_NOFOLLOW and O_NONBLOCK: no symlink in the spool may lead the reader elsewhere, and no FIFO may block it. */
 function readRegularFile(path: string): (Omit<JobFile, 'job'> & { bytes: Buffer }) | undefined {
   let fd: number
   try {
@@ -102,7 +102,7 @@ function readRegularFile(path: string): (Omit<JobFile, 'job'> & { bytes: Buffer 
   }
 }
 
-/** Where a system doesn't tell when a file was born, Node has the time of its last change instead. */
+/** If the system doesn't know a file's time of birth, Node returns the time of its last change. */
 function stableIdentity(stats: Stats): string | undefined {
   return stats.birthtimeMs === stats.ctimeMs ? undefined : identityIn(stats)
 }
