@@ -3,8 +3,8 @@ import type { Report } from '../spool/report.ts'
 import { codeOf } from '../util/user-error.ts'
 
 /**
- * The kernel knows the time of boot to the second, and what is written down comes after the start, by as long as a slow
- * machine takes to load a program and to take a lock.
+ * The tolerance between a process's start and the time in its report. The kernel knows the time of boot only to the second, and
+ * between the start and the report a slow machine has to load the program and take the lock.
  */
 const SAME_START_MS = 15_000
 
@@ -35,7 +35,7 @@ export function ownIdentity(): string {
 
 /**
  * Tells whether the process that wrote a report still lives.
- * @returns `unknown` where it ran in another PID namespace (a container), of which we can't tell.
+ * @returns `unknown` if it ran in another PID namespace (a container), which we can't look into.
  */
 export function lifeOf(report: Report): 'alive' | 'dead' | 'unknown' {
   const [boot, namespace] = report.identity.split(' ')
@@ -48,8 +48,8 @@ export function lifeOf(report: Report): 'alive' | 'dead' | 'unknown' {
 }
 
 /**
- * Whether a process with the PID of a report was started when the report says. Two processes of one boot can see different
- * boot IDs: systemd-nspawn makes one up by a mount, which ProtectKernelTunables= of systemd 252 hides.
+ * Whether a process with the PID of a report was started at the time in the report. Two processes of one boot can see different
+ * boot IDs: systemd-nspawn mounts an invented one, which ProtectKernelTunables= of systemd 252 hides.
  */
 export function hasStart({ pid, startedAt }: Report): boolean {
   return Math.abs((startOf(pid) ?? Number.NaN) - Date.parse(startedAt)) < SAME_START_MS

@@ -28,7 +28,7 @@ function textOf(value: Value = ''): string {
   return value instanceof Html ? value.text : value.map(({ text }) => text).join('')
 }
 
-/** More of a text would hide all else; what we say ourselves is shorter. */
+/** A longer text would hide everything else; our own texts are shorter. */
 const CHARACTERS_SHOWN = 600
 
 /** Text, cut off where it is very long. */
