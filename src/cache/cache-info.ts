@@ -3,7 +3,7 @@ import { UploadFailure } from '../util/verdict.ts'
 import { contentTypeOf } from './content-type.ts'
 import { noCache } from './known-paths.ts'
 
-/** Tells that something is a binary cache, and for which store. */
+/** The file that marks a binary cache, and says for which store it is. */
 export const CACHE_INFO = 'nix-cache-info'
 
 /**
@@ -22,7 +22,7 @@ export async function ensureCacheInfo(
 }
 
 /**
- * Writes the file as it is there, or anew.
+ * Writes the file with its present content, or a new one.
  * @throws {UploadFailure} where the destination can't be written to.
  */
 export async function writeCacheInfo(
@@ -48,13 +48,13 @@ async function put(transport: Transport, text: string, signal: AbortSignal): Pro
  */
 export async function isCache(transport: Transport, storeDir: string, signal: AbortSignal): Promise<boolean> {
   const text = await transport.get(CACHE_INFO, signal)
-  // Empty: made by somebody whose power was cut.
+  // Empty: left by a power cut.
   if (text === undefined || /^\0*$/.test(text)) return false
   const fields = text.split('\n').filter((line) => line.trim() !== '')
   if (!fields.every((line) => /^[A-Za-z]+:/.test(line))) {
     throw noCache(`to ${CACHE_INFO} it answers with "${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}"`)
   }
-  // Nix takes the store for /nix/store where it isn't said; then anybody's will do.
+  // Without a StoreDir, Nix assumes /nix/store; here any store is accepted then.
   const [, theirs = storeDir] = /^StoreDir: *(.*?)[ \r]*$/m.exec(text) ?? []
   if (theirs === storeDir) return true
   const message = `the destination is a cache for ${theirs}, as its nix-cache-info says, and the store here is ${storeDir}`

@@ -3,7 +3,7 @@ import { keyFilesIn } from '../config/store-parameters.ts'
 import { readSecretKeys, type SecretKey } from '../nix/secret-key.ts'
 
 /**
- * The keys that a destination is signed with, those that its URL names too.
+ * The keys that sign uploads to a destination, including those that its URL names.
  * @throws {UserError} where a file can't be read or holds no key.
  */
 export function keysOf({ secretKeyFile, to }: Destination): SecretKey[] {

@@ -4,7 +4,7 @@ import { NIX_ENABLED, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
 
-/** What Nix knows of a store path in the local store. */
+/** What Nix knows about a path in the local store. */
 export interface PathInfo {
   path: string
   deriver?: string
@@ -14,11 +14,11 @@ export interface PathInfo {
   registeredAt: Date
 }
 
-/** Nix 2.34 asks for it and wants to insist on it one day; before 2.33, and in Lix, there is no such flag. */
+/** Nix 2.34 recommends this flag and says that it will be required one day; before 2.33, and in Lix, it doesn't exist. */
 const FORMAT = ['--json-format', '1']
 
 /**
- * Everything that is in the local store.
+ * All paths of the local store.
  * @throws {NixFailure} where Nix couldn't tell.
  */
 export async function allPathInfos(): Promise<PathInfo[]> {
@@ -30,7 +30,7 @@ export async function allPathInfos(): Promise<PathInfo[]> {
 }
 
 /**
- * Tells which paths of another store have no signature, whoever's.
+ * Tells which paths of another store have no signature at all.
  * @param paths Valid there.
  * @throws {NixFailure} where it can't be asked.
  */

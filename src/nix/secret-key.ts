@@ -34,7 +34,7 @@ export class SecretKey {
 }
 
 /**
- * Reads the keys of a file, one a line. It is read each time: someone may have replaced it.
+ * Reads the keys of a file, one on each line. The file is read each time, since someone may have replaced it.
  * @throws {UserError} where the file can't be read or holds no key.
  */
 export function readSecretKeys(file: string): SecretKey[] {

@@ -12,7 +12,7 @@ export interface Setting {
   defaultValue: string
 }
 
-/** `machine`: what nix.conf says, as nix-daemon reads it; `user`: with what this user and the environment add to that. */
+/** `machine`: nix.conf, as nix-daemon reads it; `user`: also the settings of this user and the environment. */
 type Whose = 'machine' | 'user'
 
 /**
@@ -30,7 +30,7 @@ export async function settings(whose: Whose): Promise<ReadonlyMap<string, Settin
   return new Map(entries.map(([name, entry]) => [name, isObject(entry) ? settingOf(entry) : settingOf({})]))
 }
 
-/** The value of one of them; empty where this Nix doesn't know it. */
+/** The value of a setting; empty if this Nix doesn't know it. */
 export async function setting(name: string, whose: Whose): Promise<string> {
   return (await settings(whose)).get(name)?.value ?? ''
 }
@@ -40,7 +40,7 @@ function settingOf({ value, defaultValue }: Record<string, unknown>): Setting {
   return { value: text(value), defaultValue: text(defaultValue) }
 }
 
-/** The files of the keys that Nix itself signs with what it builds. None where Nix can't be asked: others say that. */
+/** The key files with which Nix itself signs its builds. None if Nix can't be asked; that is reported elsewhere. */
 export async function signingKeysOfNix(): Promise<string[]> {
   try {
     return (await setting('secret-key-files', 'machine')).split(' ').filter((file) => file !== '')

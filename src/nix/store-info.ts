@@ -6,11 +6,11 @@ import { DEBUG, ERROR, messagesOf } from './messages.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
 
-/** What builds of ours go through. */
+/** The store that our builds go through. */
 export interface StoreInfo {
   /** `daemon`, `local`, or a URL. */
   url: string
-  /** Whether it takes restricted settings from us; undefined where this Nix doesn't say. */
+  /** Whether it accepts restricted settings from us; undefined if this Nix doesn't say. */
   isTrusted: boolean | undefined
 }
 

@@ -16,7 +16,7 @@ const STREAM = { chunkSize: 256 * 1024, highWaterMark: 1024 * 1024 }
 
 /**
  * Compresses something small.
- * @returns Memory of its own, and no more than that: what zlib returns is a part of a buffer of `chunkSize`.
+ * @returns A buffer of exactly its size: zlib itself returns a part of a buffer of `chunkSize`.
  */
 export function compressAtOnce(
   nar: Buffer<ArrayBuffer>,
@@ -34,7 +34,7 @@ export function compressAtOnce(
   }
 }
 
-/** What can't be compressed gets a little larger. */
+/** Incompressible data gets a little larger. */
 export function roomFor(bytes: number): number {
   return bytes + (bytes >> 7) + 1024
 }

@@ -5,7 +5,7 @@ import type { Listing } from './nar-blocks.ts'
 export interface PackCall {
   /** What lies there is packed. */
   path: string
-  /** What it is to come to, as `narHashOf` has it. */
+  /** The expected hash, as `narHashOf` has it. */
   narHash: string
   narSize: number
   compression: Compression
@@ -24,7 +24,7 @@ export interface Packed {
   listing?: Listing | undefined
 }
 
-/** What is to be said where the content of a path is not what was registered. */
+/** The error if the content of a path is not what was registered. */
 export const NOT_AS_BUILT = 'NotAsBuilt'
 
 /** What a failure of the compressor is called. */

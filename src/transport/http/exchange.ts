@@ -4,7 +4,7 @@ import { nodeExchange } from './node-exchange.ts'
 import { UnaskedContinue, undiciExchange } from './undici-exchange.ts'
 
 /**
- * Makes one http request. Small ones, of which there are three a path, take undici a third of the time that they take
+ * Makes one http request. For small ones, three for each path, undici takes a third of the time of
  * Node's own client.
  * @throws A system error where no answer came; a UserError where the proxy or the CA certificates can't be used.
  */

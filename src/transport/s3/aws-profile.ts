@@ -6,7 +6,7 @@ export interface AwsProfile {
 }
 
 /**
- * The profile that credentials are taken from, with the ones that it takes its own from behind it (`source_profile`).
+ * The profile that credentials are taken from, followed by the profiles that it refers to (`source_profile`).
  * @param name As the URL of a destination has it; without one AWS_PROFILE counts, or `default`.
  */
 export async function awsProfiles(name: string | undefined): Promise<[AwsProfile, ...AwsProfile[]]> {
@@ -23,7 +23,7 @@ export async function awsProfiles(name: string | undefined): Promise<[AwsProfile
   return profiles
 }
 
-/** The CA certificates that are meant for S3 alone: AWS_CA_BUNDLE, or `ca_bundle` of the profile. */
+/** The CA certificates for S3 only: AWS_CA_BUNDLE, or `ca_bundle` of the profile. */
 export async function awsCaFile(profile: string | undefined): Promise<string | undefined> {
   if (process.env.AWS_CA_BUNDLE) return process.env.AWS_CA_BUNDLE
   const [{ settings }] = await awsProfiles(profile)
