@@ -23,7 +23,7 @@ interface ExitContext {
   ring: () => void
 }
 
-/** Knows whether a loop has come to its end. */
+/** Decides whether a loop ends. */
 export class ExitCondition {
   until: Until
   readonly #context: ExitContext

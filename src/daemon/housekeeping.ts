@@ -22,7 +22,7 @@ interface HouseContext {
   config: Config
   /** Makes the roots of a job that has none. */
   protect?: (state: State, job: string) => void
-  /** Told of each file that can't be removed. */
+  /** Called with each file that can't be removed. */
   onStuck?: (stuck: Stuck) => void
 }
 

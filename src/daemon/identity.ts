@@ -17,7 +17,7 @@ function identityOf(pid: number): string | undefined {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
     const namespace = readlinkSync('/proc/self/ns/pid')
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The command's name, in parentheses, may hold anything; start time is the 20th field behind it (proc(5)).
+    // The command's name, in parentheses, may hold anything; the start time is the 20th field after it (proc(5)).
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const [state, startTime] = [fields[0] ?? '', fields[19]]
     // A zombie is dead; only its parent hasn't noticed, which in a container may be for good.

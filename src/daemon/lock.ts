@@ -23,7 +23,7 @@ const FILE_SYSTEM = {
  * Takes the spool's lock. If the holder is known to be dead, its lock is taken at once, otherwise after the lock has expired. If a dead
  * holder's lock can't be removed, the daemon runs without a lock: correctness doesn't depend on it (docs/SPOOL.md).
  * @param onCompromised Called when the lock is lost while held: another daemon may be at work.
- * @param onStuck Told of a dead lock that is left where it is.
+ * @param onStuck Called with a dead lock that can't be removed.
  * @returns A function that releases it.
  * @throws {UserError} with exit code 75 if a living daemon holds it.
  */

@@ -46,7 +46,7 @@ export class Protector {
     this.#tellOf(paths, false)
   }
 
-  /** Waits until Nix was told of all. */
+  /** Waits until Nix knows of all of them. */
   async stop(): Promise<void> {
     while (this.#telling) await this.#telling
   }

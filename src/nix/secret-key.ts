@@ -20,7 +20,7 @@ export class SecretKey {
     this.#key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
   }
 
-  /** @returns undefined where the text is no secret key of Nix's: `NAME:BASE64` of the seed and the public key. */
+  /** @returns undefined if the text is no Nix secret key: `NAME:BASE64` of the seed and the public key. */
   static parse(text: string): SecretKey | undefined {
     const [, name, secret] = /^([^:\s]+):(\S+)$/.exec(text) ?? []
     const bytes = Buffer.from(secret ?? '', 'base64')

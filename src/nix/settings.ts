@@ -6,7 +6,7 @@ import { storeInfo } from './store-info.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
 
-/** A setting of Nix's, as text; of a list, its words. */
+/** A Nix setting, as text; for a list, its words. */
 export interface Setting {
   value: string
   defaultValue: string
@@ -16,7 +16,7 @@ export interface Setting {
 type Whose = 'machine' | 'user'
 
 /**
- * All settings of Nix's, by name.
+ * All Nix settings, by name.
  * @throws {NixFailure} where the configuration can't be read.
  */
 export async function settings(whose: Whose): Promise<ReadonlyMap<string, Setting>> {

@@ -7,7 +7,7 @@ import { type Stuck, unlessStuck } from './stuck.ts'
  * Returns files from `cur/` that nobody claims to `new/` (docs/SPOOL.md, T7): at start-up those that a dead daemon left,
  * later those that somebody put there by hand.
  * @param isOurs Whether this process claimed the job of that name.
- * @param onStuck Told of what can't be moved, which stays where it is.
+ * @param onStuck Called with each file that can't be moved; it stays where it is.
  * @returns The names they have in `new/`.
  */
 export function recover(

@@ -152,7 +152,7 @@ export function requeue(spool: Spool, state: State, name: string): string | unde
 }
 
 /**
- * Moves what is no valid job to `failed/` as it is, with a note beside it (T6).
+ * Moves a file that is no valid job to `failed/` unchanged, with a note beside it (T6).
  * @param reason What is wrong with it, a clause that goes on from "this is no valid job: ".
  */
 export function reject(spool: Spool, name: string, reason: string): string | undefined {

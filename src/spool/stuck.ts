@@ -17,7 +17,7 @@ export interface Stuck {
 
 /**
  * Does something to a file, which may be stuck.
- * @param onStuck Told of it.
+ * @param onStuck Called with it.
  * @returns Undefined where it is stuck.
  * @throws Any other error.
  */

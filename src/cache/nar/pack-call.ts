@@ -10,7 +10,7 @@ export interface PackCall {
   narSize: number
   compression: Compression
   wantsListing: boolean
-  /** Whether the archive is returned whole, sent in chunks as it is made, or only made to see what it comes to. */
+  /** Whether the archive is returned whole, sent in chunks as it is made, or only made to learn its hash and size. */
   to: 'bytes' | 'chunks' | 'nowhere'
 }
 
