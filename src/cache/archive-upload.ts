@@ -56,7 +56,7 @@ export class ArchiveUpload {
 
   /**
    * Has the archive of a path at the destination.
-   * @throws {UploadFailure} where it is not there afterwards.
+   * @throws {UploadFailure} if it is not there afterwards.
    */
   async send(object: StoreObject, signal: AbortSignal, onBytes: OnBytes): Promise<Uploaded> {
     const sending = { object, signal, onBytes }

@@ -9,7 +9,7 @@ export const CACHE_INFO = 'nix-cache-info'
 /**
  * Makes sure that a destination is a cache, and for this store.
  * @returns Whether it was one before.
- * @throws {UploadFailure} where it is for another store, is no cache, or can't be asked.
+ * @throws {UploadFailure} if it is for another store, is no cache, or can't be asked.
  */
 export async function ensureCacheInfo(
   transport: Transport,
@@ -23,7 +23,7 @@ export async function ensureCacheInfo(
 
 /**
  * Writes the file with its present content, or a new one.
- * @throws {UploadFailure} where the destination can't be written to.
+ * @throws {UploadFailure} if the destination can't be written to.
  */
 export async function writeCacheInfo(
   transport: Transport,
@@ -43,7 +43,7 @@ async function put(transport: Transport, text: string, signal: AbortSignal): Pro
 
 /**
  * Looks whether a destination is a cache for this store.
- * @returns False where there is no cache yet.
+ * @returns False if there is no cache yet.
  * @throws {UploadFailure} as `ensureCacheInfo`.
  */
 export async function isCache(transport: Transport, storeDir: string, signal: AbortSignal): Promise<boolean> {

@@ -56,7 +56,7 @@ export class CacheWriter {
    * Uploads store paths with their closures.
    * @param drvPaths The derivations that built them, as far as that is known.
    * @returns The paths that failed by their own fault, and why; all others are there.
-   * @throws {UploadFailure} where the destination is to blame.
+   * @throws {UploadFailure} if the destination is to blame.
    */
   async send(
     paths: readonly string[],

@@ -52,7 +52,7 @@ export class ClosureUpload {
   /**
    * @param objects References before what refers to them; references that are not among them are there.
    * @returns The paths that failed by their own fault or that of a reference. All others are there.
-   * @throws {UploadFailure} where the destination is to blame.
+   * @throws {UploadFailure} if the destination is to blame.
    */
   async send(
     objects: readonly StoreObject[],

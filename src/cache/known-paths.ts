@@ -70,7 +70,7 @@ export class KnownPaths {
    * @param isAnew Which are asked for even if they are known.
    * @returns The paths that were asked for and are there; they are not remembered yet. A path that is neither here nor known
    * is not there.
-   * @throws {UploadFailure} where the cache can't be asked.
+   * @throws {UploadFailure} if the cache can't be asked.
    */
   async ask(
     objects: readonly StoreObject[],

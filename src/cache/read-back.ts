@@ -14,7 +14,7 @@ export const WAITS_MS = [500, 2_000, 5_000]
 /**
  * Finds narinfos whose archive is missing or has another size.
  * @returns Their store paths.
- * @throws {UploadFailure} where the destination can't be asked.
+ * @throws {UploadFailure} if the destination can't be asked.
  */
 export async function withoutArchive(
   found: Iterable<Found>,
@@ -34,7 +34,7 @@ export async function withoutArchive(
 /**
  * Makes sure that the paths that were just uploaded are there, and are correct.
  * @param keys What it must be signed with, if with anything.
- * @throws {UploadFailure} where it isn't.
+ * @throws {UploadFailure} if it isn't.
  */
 export async function readBack(
   known: KnownPaths,

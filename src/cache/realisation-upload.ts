@@ -26,7 +26,7 @@ export interface RealisationContext {
 
 /**
  * Uploads the realisations of outputs that the cache has already, with all realisations that they depend on.
- * @throws {UploadFailure} where the cache doesn't take them.
+ * @throws {UploadFailure} if the cache doesn't take them.
  */
 export async function sendRealisations(
   outputs: readonly FloatingOutputs[],

@@ -14,7 +14,7 @@ export interface Realisation {
   rest: Readonly<Record<string, unknown>>
 }
 
-/** @returns undefined where the text is no realisation. */
+/** @returns undefined if the text is no realisation. */
 export function parseRealisation(name: string, text: string): Realisation | undefined {
   const { signatures, ...rest } = objectIn(text) ?? {}
   if (typeof rest.outPath !== 'string' || !splitStorePath(`/${rest.outPath}`, ANY_STORE)) return undefined

@@ -20,7 +20,7 @@ export function lackingKeys({ info }: Found, keys: readonly SecretKey[]): Secret
  * Adds our signatures to narinfos that somebody uploaded without them, if they match the paths in the local store. A narinfo
  * that differs is never signed, since nobody knows its content.
  * @returns What stays unsigned, and why.
- * @throws {UploadFailure} where the destination is in trouble.
+ * @throws {UploadFailure} if the destination is in trouble.
  */
 export async function resign(
   found: readonly Found[],

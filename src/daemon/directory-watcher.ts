@@ -46,7 +46,7 @@ export class DirectoryWatcher {
     await new Promise<void>((resolve) => watcher.once('ready', resolve))
   }
 
-  /** The entries heard of since the last call, or undefined where there were too many to keep. */
+  /** The entries heard of since the last call, or undefined if there were too many to keep. */
   takeNames(): Set<string> | undefined {
     const names = this.#hasMissed ? undefined : this.#names
     this.#names = new Set()

@@ -18,7 +18,7 @@ export class EmbeddedDaemon {
 
   /**
    * Starts to deliver a spool.
-   * @throws {UserError} where the spool can't be used.
+   * @throws {UserError} if the spool can't be used.
    */
   static async start(config: Config, log: Logger): Promise<EmbeddedDaemon> {
     return new EmbeddedDaemon(await LockedLoop.take(config, log, { onChange: () => undefined }))
@@ -31,7 +31,7 @@ export class EmbeddedDaemon {
   /**
    * Delivers the remaining jobs, then ends.
    * @param lingerMs How long to stay at most while jobs must wait; batches in flight are finished.
-   * @throws {UserError} where the lock was lost.
+   * @throws {UserError} if the lock was lost.
    */
   async finish(lingerMs: number): Promise<LoopResult> {
     const { loop } = this.#locked

@@ -30,7 +30,7 @@ export class HalfWritten {
     return this.#nextLook ? [] : [...this.#since.keys()]
   }
 
-  /** Leaves a file alone for a while. Returns false where it was left alone for long enough. */
+  /** Leaves a file alone for a while. Returns false if it was left alone for long enough. */
   wait(name: string): boolean {
     const now = performance.now()
     const since = this.#since.get(name) ?? now

@@ -10,7 +10,7 @@ const SAME_START_MS = 15_000
 
 /**
  * Names a process beyond doubt: boot, PID namespace, PID and start time. A PID alone is used again.
- * @returns undefined where there is no such process, or no /proc to tell.
+ * @returns undefined if there is no such process, or no /proc to tell.
  */
 function identityOf(pid: number): string | undefined {
   try {
@@ -70,7 +70,7 @@ function signalReaches(pid: number): boolean {
 
 /**
  * When a process was started, in milliseconds since 1970, by the clock as it is now; to the second.
- * @returns undefined where there is no such process, or no /proc to tell.
+ * @returns undefined if there is no such process, or no /proc to tell.
  */
 export function startOf(pid: number): number | undefined {
   try {

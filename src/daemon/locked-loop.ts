@@ -39,7 +39,7 @@ export class LockedLoop {
 
   /**
    * Opens the spool, tidies it up and takes its lock.
-   * @throws {UserError} where the configuration or the spool can't be used, or another daemon has it.
+   * @throws {UserError} if the configuration or the spool can't be used, or another daemon has it.
    */
   static async take(config: Config, log: Logger, options: LockedLoopOptions): Promise<LockedLoop> {
     refuseMissingCredentials(config.destinations)
@@ -75,7 +75,7 @@ export class LockedLoop {
 
   /**
    * Runs the loop; see `Loop.run`.
-   * @throws {UserError} where the lock was lost meanwhile.
+   * @throws {UserError} if the lock was lost meanwhile.
    */
   async run(until: Until, onReady?: () => void): Promise<LoopResult> {
     const result = await this.loop.run(until, onReady)

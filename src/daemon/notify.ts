@@ -42,7 +42,7 @@ export function sendTo(socket: string): Send {
 
 /** What the service manager is told about, and how it knows that we are alive. */
 export interface Subject {
-  /** False where the work hangs. Asked at each feed, so "since the last time" may count. */
+  /** False if the work hangs. Asked at each feed, so "since the last time" may count. */
   isWell(): boolean
   /** Some words for `systemctl status`. */
   status(): string

@@ -22,7 +22,7 @@ const STOP_MARGIN_MS = 30_000
  * Delivers a spool under its lock, until SIGTERM or SIGINT or as long as it is to stay. A first signal lets running
  * copies finish within the grace, a second one ends them.
  * @param load Reads the configuration again, which is done at SIGHUP; without it that signal ends the process.
- * @throws {UserError} where the spool can't be used, another daemon has it, or the lock was lost.
+ * @throws {UserError} if the spool can't be used, another daemon has it, or the lock was lost.
  */
 export async function serve(
   config: Config,

@@ -49,7 +49,7 @@ function isThere(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
-/** Empty where there is none, or we may not read it. */
+/** Empty if there is none, or we may not read it. */
 function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8')

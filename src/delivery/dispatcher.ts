@@ -106,7 +106,7 @@ export class Dispatcher {
     return this.#inHand.size >= MAX_IN_HAND || this.#workers.every((worker) => worker.room === 0)
   }
 
-  /** True where some destination that a job still has to go to has room for it. */
+  /** True if some destination that a job still has to go to has room for it. */
   wants(job: Job): boolean {
     const pending = this.#pendingWorkers(job)
     return pending.length > 0 ? pending.some((worker) => worker.room > 0) : !this.#places.waitsElsewhere(job)

@@ -10,7 +10,7 @@ export type BuildLog = Buffer | ((signal: AbortSignal) => AsyncIterable<Uint8Arr
 /**
  * Reads the log of a build, uncompressed.
  * @returns undefined if there is none here: substituted paths have none.
- * @throws A system error where Nix can't be run.
+ * @throws A system error if Nix can't be run.
  */
 export async function buildLog(drvPath: string, signal: AbortSignal): Promise<BuildLog | undefined> {
   const chunks: Uint8Array[] = []

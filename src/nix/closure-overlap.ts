@@ -7,7 +7,7 @@ import type { StoreSession } from './store-session.ts'
  * @param others Valid store paths.
  * @param paths Valid store paths.
  * @returns Those of `paths`.
- * @throws {NixFailure} where one isn't valid.
+ * @throws {NixFailure} if one isn't valid.
  */
 export async function relatedTo(
   store: StoreSession,

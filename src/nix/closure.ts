@@ -5,7 +5,7 @@ import type { StoreSession } from './store-session.ts'
 /**
  * Store paths and all their dependencies, references before their referrers.
  * @param paths Valid store paths; a derivation stands for itself, with what it was made from.
- * @throws {NixFailure} where one isn't valid.
+ * @throws {NixFailure} if one isn't valid.
  */
 export async function closureOf(
   store: StoreSession,

@@ -59,7 +59,7 @@ function remoteOptions({ netrcFile, silenceMs }: RemoteStore): string[] {
  * about a hundred times as long).
  * @param closure Whether their dependencies are uploaded too.
  * @param onLine Called with each line that Nix writes to stderr; without it, Nix isn't asked how far it is.
- * @throws {NixFailure} where not all of them are there afterwards.
+ * @throws {NixFailure} if not all of them are there afterwards.
  * @throws {UserError} if a signing key can't be read or is invalid.
  */
 export async function copy(
@@ -131,7 +131,7 @@ export async function copyLog(store: RemoteStore, drvPath: string, signal: Abort
 
 /**
  * Tells which store paths another store lacks. `nix-store`, since `nix path-info` up to 2.8 fails for one of them.
- * @throws {NixFailure} where it can't be asked.
+ * @throws {NixFailure} if it can't be asked.
  */
 export async function missingAt(
   store: RemoteStore,

@@ -13,7 +13,7 @@ import { StoreSession } from './store-session.ts'
 
 /**
  * Refuses files that no archive can hold. If a store path is a pipe, Nix 2.35 opens it and waits for a writer.
- * @throws {NixFailure} where a path is a pipe, a socket or a device.
+ * @throws {NixFailure} if a path is a pipe, a socket or a device.
  */
 export function refuseOddFiles(paths: readonly string[]): void {
   const odd = paths.find(isOddFile)

@@ -27,7 +27,7 @@ export class GcRoots {
   /**
    * Makes the roots that are missing.
    * @returns The paths that had none. A garbage collection that is running doesn't see them: see `tellCollector`.
-   * @throws A system error where they can't be made (no directory, no permission, name too long).
+   * @throws A system error if they can't be made (no directory, no permission, name too long).
    */
   hold(job: string, storePaths: readonly string[]): string[] {
     const made: string[] = []
@@ -45,7 +45,7 @@ export class GcRoots {
 
   /**
    * Syncs new roots, so that they survive a power cut.
-   * @throws A system error where the disk can't.
+   * @throws A system error if the disk can't.
    */
   async sync(): Promise<void> {
     if (this.directory !== undefined) await syncPath(this.directory)

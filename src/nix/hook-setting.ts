@@ -18,7 +18,7 @@ export function withHook(hook: string, before: string | undefined): string {
 /**
  * Asks whether a build of ours would run the hook that NIX_CONFIG names. nix-daemon accepts a hook only from trusted users.
  * nix-daemon itself answers: `trusted-users` may hold groups, and only nix-daemon reads it.
- * @throws {NixFailure} where the store can't be asked.
+ * @throws {NixFailure} if the store can't be asked.
  */
 export async function ignoresHook(nixConfig: string): Promise<boolean> {
   const { isTrusted } = await storeInfo({ NIX_CONFIG: nixConfig })

@@ -27,7 +27,7 @@ export async function nixVersion(): Promise<string> {
 
 /**
  * Tells which store paths are not valid: not in the store, whatever may lie on the disk.
- * @throws {NixFailure} where Nix couldn't tell.
+ * @throws {NixFailure} if Nix couldn't tell.
  */
 export async function invalidPaths(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
   return lines(await query(['--check-validity', '--print-invalid', ...paths], signal))

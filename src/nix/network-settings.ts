@@ -18,7 +18,7 @@ export async function networkSettings(): Promise<NetworkSettings> {
   return (await asked) ?? {}
 }
 
-/** The same, asked anew; undefined where Nix can't answer. */
+/** The same, asked anew; undefined if Nix can't answer. */
 export async function readNetworkSettings(): Promise<NetworkSettings | undefined> {
   try {
     return fromNix(await settings('user'))

@@ -8,7 +8,7 @@ import { messagesOf } from './messages.ts'
 export interface PathInfo {
   path: string
   deriver?: string
-  /** True where it was built here and not copied or substituted from elsewhere. */
+  /** True if it was built here and not copied or substituted from elsewhere. */
   ultimate: boolean
   /** When it came into this store. */
   registeredAt: Date
@@ -19,7 +19,7 @@ const FORMAT = ['--json-format', '1']
 
 /**
  * All paths of the local store.
- * @throws {NixFailure} where Nix couldn't tell.
+ * @throws {NixFailure} if Nix couldn't tell.
  */
 export async function allPathInfos(): Promise<PathInfo[]> {
   const entries = await query((args) =>
@@ -32,7 +32,7 @@ export async function allPathInfos(): Promise<PathInfo[]> {
 /**
  * Tells which paths of another store have no signature at all.
  * @param paths Valid there.
- * @throws {NixFailure} where it can't be asked.
+ * @throws {NixFailure} if it can't be asked.
  */
 export async function unsignedAt(
   store: RemoteStore,

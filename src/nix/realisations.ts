@@ -15,7 +15,7 @@ const BUILD_NOTHING = ['--max-jobs', '0', '--option', 'builders', '']
 
 /**
  * Uploads realisations to another store that has the outputs already.
- * @throws {NixFailure} where the other store is to blame.
+ * @throws {NixFailure} if the other store is to blame.
  */
 export async function copyRealisations(
   store: RemoteStore,

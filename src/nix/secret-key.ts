@@ -35,7 +35,7 @@ export class SecretKey {
 
 /**
  * Reads the keys of a file, one on each line. The file is read each time, since someone may have replaced it.
- * @throws {UserError} where the file can't be read or holds no key.
+ * @throws {UserError} if the file can't be read or holds no key.
  */
 export function readSecretKeys(file: string): SecretKey[] {
   const lines = readKeyFile(file)
@@ -52,7 +52,7 @@ export function readSecretKeys(file: string): SecretKey[] {
 
 /**
  * The public half of the first key in a file, as `trusted-public-keys` wants it.
- * @throws {UserError} where the file can't be read or holds no key.
+ * @throws {UserError} if the file can't be read or holds no key.
  */
 export function publicKeyOf(file: string): string {
   return readSecretKeys(file)[0]?.publicKey ?? ''

@@ -17,7 +17,7 @@ type Whose = 'machine' | 'user'
 
 /**
  * All Nix settings, by name.
- * @throws {NixFailure} where the configuration can't be read.
+ * @throws {NixFailure} if the configuration can't be read.
  */
 export async function settings(whose: Whose): Promise<ReadonlyMap<string, Setting>> {
   const env = whose === 'machine' ? { NIX_CONFIG: '', NIX_USER_CONF_FILES: '/dev/null' } : {}

@@ -22,7 +22,7 @@ const QUESTIONS = [
 
 /**
  * Asks Nix which store it builds in, and whether that trusts us.
- * @throws {NixFailure} where the store can't be asked.
+ * @throws {NixFailure} if the store can't be asked.
  */
 export async function storeInfo(env: Readonly<Record<string, string>> = {}): Promise<StoreInfo> {
   const options: RunOptions = { env, silenceMs: QUERY_TIMEOUT_MS }

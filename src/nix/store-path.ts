@@ -11,7 +11,7 @@ export const ANY_STORE = ''
  * Splits a store path into hash and name.
  * @param path An absolute path.
  * @param storeDir Nix's store directory, `/nix/store` for most; `ANY_STORE` if it doesn't matter.
- * @returns undefined where `path` isn't a store path lying directly in `storeDir`.
+ * @returns undefined if `path` isn't a store path lying directly in `storeDir`.
  */
 export function splitStorePath(path: string, storeDir: string): { hash: string; name: string } | undefined {
   const slash = path.lastIndexOf('/')

@@ -92,8 +92,8 @@ export class StoreServer {
   /**
    * Looks store paths up.
    * @returns Those that are valid.
-   * @throws {NixFailure} where it ended before it had answered; then it can't be asked again.
-   * @throws {NotStartedError} where there is no Nix.
+   * @throws {NixFailure} if it ended before it had answered; then it can't be asked again.
+   * @throws {NotStartedError} if there is no Nix.
    */
   async objects(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
     return await this.#ask([QUERY_PATH_INFOS, paths.length, ...paths], signal, async () => {

@@ -23,8 +23,8 @@ export class StoreSession {
   /**
    * Looks store paths up.
    * @returns Those that are valid.
-   * @throws {NixFailure} where Nix couldn't tell.
-   * @throws {NotStartedError} where there is no Nix.
+   * @throws {NixFailure} if Nix couldn't tell.
+   * @throws {NotStartedError} if there is no Nix.
    */
   async objects(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
     const asked = this.#last.then(() => this.#ask([...new Set(paths)], signal))

@@ -7,8 +7,8 @@ const CHUNK = 1000
  * Tells Nix that store paths are needed, in addition to the links in its `gcroots`: a garbage collection that is running has read
  * the links already, but respects a temporary root (Nix 2.5 and newer).
  * @returns The paths that are not valid, because a collection has already taken them.
- * @throws {NixFailure} where Nix couldn't tell.
- * @throws {NotStartedError} where there is no Nix.
+ * @throws {NixFailure} if Nix couldn't tell.
+ * @throws {NotStartedError} if there is no Nix.
  */
 export async function tellCollector(
   paths: readonly string[],

@@ -10,7 +10,7 @@ const UNTRUSTED = 2
  * Reads another store back, ignoring what Nix remembers about it: is the whole closure there, and trusted?
  * @param publicKey The key that every path must be signed with; undefined to look for presence only.
  * @returns The paths that are there but not signed with the key. Content-addressed ones need no signature.
- * @throws {NixFailure} where a path is missing, or the store can't be asked.
+ * @throws {NixFailure} if a path is missing, or the store can't be asked.
  */
 export async function untrustedAt(
   store: RemoteStore,

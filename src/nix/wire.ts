@@ -47,7 +47,7 @@ export class WireReader {
   /**
    * Reads something that may not have come in completely.
    * @param read May be called again, from the beginning.
-   * @returns Undefined where it isn't.
+   * @returns Undefined if it isn't.
    */
   attempt<T>(read: (reader: this) => T): T | undefined {
     const from = this.#at

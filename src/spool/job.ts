@@ -133,7 +133,7 @@ export interface Place {
   to: string
 }
 
-/** True where a job still has to go to a destination. */
+/** True if a job still has to go to a destination. */
 export function isPendingAt({ destinations }: Job, { name, to }: Place): boolean {
   const record = destinations[name]
   return record === undefined || record.state === 'waiting' || (record.to ?? to) !== to

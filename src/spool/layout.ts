@@ -35,7 +35,7 @@ export function spoolAt(root: string): Spool {
 
 /**
  * Opens a spool for a command that needs its directories, making them where they are missing.
- * @throws {UserError} where they can't be made, are not directories, or lie on different filesystems.
+ * @throws {UserError} if they can't be made, are not directories, or lie on different filesystems.
  */
 export function openSpool(root: string): Spool {
   const spool = spoolAt(root)
@@ -56,7 +56,7 @@ export function openSpool(root: string): Spool {
 
 /**
  * Opens a spool for a command that only looks or moves what is there.
- * @throws {UserError} where there is none, or a part of it is missing.
+ * @throws {UserError} if there is none, or a part of it is missing.
  */
 export function existingSpool(root: string): Spool {
   const spool = spoolIfThere(root)
@@ -66,8 +66,8 @@ export function existingSpool(root: string): Spool {
 
 /**
  * Opens a spool for a command that only looks.
- * @returns undefined where there is none yet.
- * @throws {UserError} where a part of it is missing.
+ * @returns undefined if there is none yet.
+ * @throws {UserError} if a part of it is missing.
  */
 export function spoolIfThere(root: string): Spool | undefined {
   const spool = spoolAt(root)

@@ -29,7 +29,7 @@ export function pause(spool: Spool, destination?: string): void {
   }
 }
 
-/** Goes on, as `rm paused` does. Returns false where it wasn't paused. */
+/** Goes on, as `rm paused` does. Returns false if it wasn't paused. */
 export function resume(spool: Spool, destination?: string): boolean {
   return unlinkIfThere(pauseFile(spool, destination))
 }

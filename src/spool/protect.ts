@@ -9,7 +9,7 @@ import { freeName } from './write.ts'
 /**
  * Makes the GC roots that a job lacks, under its present name (docs/SPOOL.md, T12). A missing file or an invalid job needs none.
  * @returns The paths that had none.
- * @throws A system error where the job can't be read or the roots can't be made.
+ * @throws A system error if the job can't be read or the roots can't be made.
  */
 export function protect(
   spool: Spool,

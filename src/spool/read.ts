@@ -40,7 +40,7 @@ export function openDirectory(path: string): Dir {
 /** A job, and which file it was read from. */
 export interface JobFile {
   job: Job
-  /** By `identityOf`; undefined where a rename would change that. */
+  /** By `identityOf`; undefined if a rename would change that. */
   identity: string | undefined
   /** By `versionOf`, which no rename changes. */
   version: string
@@ -48,8 +48,8 @@ export interface JobFile {
 
 /**
  * Reads a job.
- * @returns The job, or undefined where the file is gone.
- * @throws {NotAJobError} where it is no valid job: not a regular file, too large, unreadable, or of wrong content.
+ * @returns The job, or undefined if the file is gone.
+ * @throws {NotAJobError} if it is no valid job: not a regular file, too large, unreadable, or of wrong content.
  */
 export function readJob(path: string, storeDir: string): Job | undefined {
   return readJobFile(path, storeDir)?.job
@@ -66,7 +66,7 @@ export function readJobFile(path: string, storeDir: string): JobFile | undefined
   return { job, identity, version }
 }
 
-/** A small text file's content, or undefined where there is none, or something else than a readable file. */
+/** A small text file's content, or undefined if there is none, or something else than a readable file. */
 export function readTextIfThere(path: string): string | undefined {
   try {
     return readRegularFile(path)?.bytes.toString()

@@ -60,7 +60,7 @@ export function writeReport(spool: Spool, report: Report): void {
   renameSync(writeTemporary(spool, `${JSON.stringify(report, null, 2)}\n`, false), spool.reportFile)
 }
 
-/** The last report, or undefined where there is none that makes sense. */
+/** The last report, or undefined if there is none that makes sense. */
 export function readReport(spool: Spool): Report | undefined {
   const text = readTextIfThere(spool.reportFile)
   if (text === undefined) return undefined

@@ -19,7 +19,7 @@ import {
 
 /**
  * Notes in a claimed job what happened to it so far (docs/SPOOL.md, T3).
- * @returns False where somebody moved the job away.
+ * @returns False if somebody moved the job away.
  */
 export function record(spool: Spool, claimed: ClaimedJob): boolean {
   const path = join(spool.cur, claimed.name)
@@ -79,7 +79,7 @@ async function synced(temporary: string | undefined): Promise<WrittenRecord> {
  * see `releaseDone`.
  * @param record Written before by `writeRecords`, and durable before it replaces the job's durable bytes: otherwise btrfs may
  * lose the job's name, and XFS the bytes.
- * @returns The name it has there, or undefined where somebody moved it away; then nothing is done.
+ * @returns The name it has there, or undefined if somebody moved it away; then nothing is done.
  */
 export function settleDone(
   spool: Spool,
@@ -127,7 +127,7 @@ function tryToWrite(spool: Spool, content: string, sync: boolean): string | unde
 
 /**
  * Moves a job that is given up to `failed/`; its record says why, and it keeps its GC roots (T5).
- * @returns The name it has there, or undefined where somebody moved it away.
+ * @returns The name it has there, or undefined if somebody moved it away.
  */
 export function settleFailed(spool: Spool, claimed: ClaimedJob): string | undefined {
   if (!record(spool, claimed)) return undefined

@@ -18,7 +18,7 @@ export interface Stuck {
 /**
  * Does something to a file, which may be stuck.
  * @param onStuck Called with it.
- * @returns Undefined where it is stuck.
+ * @returns Undefined if it is stuck.
  * @throws Any other error.
  */
 export function unlessStuck<T>(name: string, act: () => T, onStuck: (stuck: Stuck) => void): T | undefined {

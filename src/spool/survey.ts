@@ -95,7 +95,7 @@ export function* jobsIn(spool: Spool, states: readonly State[]): Generator<Found
 
 /**
  * Finds one job by its name or any unique part of it.
- * @throws {UserError} where none or several match.
+ * @throws {UserError} if none or several match.
  */
 export function findJob(spool: Spool, part: string, states: readonly State[] = STATES): Found {
   // An empty name would be that of the state's directory itself.
@@ -128,7 +128,7 @@ export function findJob(spool: Spool, part: string, states: readonly State[] = S
   return found
 }
 
-/** Reads a job; undefined where it is gone. */
+/** Reads a job; undefined if it is gone. */
 export function look(spool: Spool, state: State, name: string): Found | undefined {
   const path = join(spool[state], name)
   try {

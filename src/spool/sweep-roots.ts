@@ -71,7 +71,7 @@ class Prints {
     return this.#all.has(print)
   }
 
-  /** Notes that the root has a job. Returns false where there is no such root. */
+  /** Notes that the root has a job. Returns false if there is no such root. */
   strikeOut(print: number): boolean {
     if (!this.#all.delete(print)) return this.#all.has(-print)
     this.#all.add(-print)

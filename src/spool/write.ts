@@ -52,7 +52,7 @@ export function fsyncDirectory(path: string): void {
 
 /**
  * Renames a job into another directory, never over one that is there.
- * @returns The name it has there, or undefined where it was gone: somebody moved it, which is legal.
+ * @returns The name it has there, or undefined if it was gone: somebody moved it, which is legal.
  */
 export function moveJob(from: string, name: string, toDirectory: string): string | undefined {
   const target = freeName(toDirectory, name)
@@ -88,7 +88,7 @@ export function originalName(name: string): string {
   return name.replace(/~\d+(?=\.json$|$)/, '')
 }
 
-/** True where there is something by that name, a dangling symlink included. */
+/** True if there is something by that name, a dangling symlink included. */
 export function exists(path: string): boolean {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined

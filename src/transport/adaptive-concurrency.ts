@@ -150,7 +150,7 @@ export class AdaptiveConcurrency {
   }
 
   /**
-   * How long to wait before a request is made again; undefined where it is not.
+   * How long to wait before a request is made again; undefined if it is not.
    * @param failedAt When it failed for the first time.
    */
   #waitAfter(error: unknown, failures: number, failedAt: number): number | undefined {

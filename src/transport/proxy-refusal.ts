@@ -7,7 +7,7 @@ import { objectUrl, parseS3Url } from './s3/s3-url.ts'
 
 /**
  * Some proxies work only with Nix; that is better reported at the start.
- * @throws {UserError} where the environment names one for a destination that nix-upload writes itself.
+ * @throws {UserError} if the environment names one for a destination that nix-upload writes itself.
  */
 export function refuseProxies(destinations: readonly Destination[], env = process.env): void {
   for (const { name, to, via, command } of destinations) {
@@ -17,7 +17,7 @@ export function refuseProxies(destinations: readonly Destination[], env = proces
   }
 }
 
-/** Why nix-upload can't use the proxy of a binary cache; undefined where it can, or there is none. */
+/** Why nix-upload can't use the proxy of a binary cache; undefined if it can, or there is none. */
 export function proxyRefusal(to: string, env = process.env): string | undefined {
   if (!isNetworkCache(to)) return undefined
   const address = addressOf(to)

@@ -24,7 +24,7 @@ export class TransportFailure extends UploadFailure {
   readonly retry: Retry
   /** How long the server wants to be left alone, in milliseconds, if it said so. */
   readonly retryAfterMs: number | undefined
-  /** The server's answer, by its status; undefined where there was none. */
+  /** The server's answer, by its status; undefined if there was none. */
   readonly status: number | undefined
 
   /** @param said Who said what, in few words: it follows the meaning. */

@@ -29,20 +29,20 @@ export type OnBytes = (count: number) => void
 export interface Transport {
   /**
    * Fetches a small file.
-   * @returns undefined where there is none.
-   * @throws {UploadFailure} where the place can't be asked, or refuses.
+   * @returns undefined if there is none.
+   * @throws {UploadFailure} if the place can't be asked, or refuses.
    */
   get(name: string, signal: AbortSignal): Promise<string | undefined>
   /**
    * Looks whether a file is there, and how large it is in bytes.
-   * @returns undefined where there is none.
+   * @returns undefined if there is none.
    * @throws {UploadFailure} as `get` does.
    */
   head(name: string, signal: AbortSignal): Promise<{ size: number | undefined } | undefined>
   /**
    * Uploads a file, whole or not at all, and replaces an existing one. When it returns, the file survives a power cut
    * there, as far as we can ensure that.
-   * @throws {UploadFailure} where it is not there afterwards; whatever a stream throws.
+   * @throws {UploadFailure} if it is not there afterwards; whatever a stream throws.
    */
   put(upload: Upload, signal: AbortSignal, onBytes: OnBytes): Promise<void>
   /** Lets go of what it keeps open. */

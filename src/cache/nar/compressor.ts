@@ -45,7 +45,7 @@ function ownMemory(bytes: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return isShared ? Uint8Array.from(bytes) : new Uint8Array(bytes.buffer.transfer(bytes.length))
 }
 
-/** @returns A stream that compresses; undefined where nothing is to be compressed. */
+/** @returns A stream that compresses; undefined if nothing is to be compressed. */
 export function compressorFor({ by, level }: Compression): Duplex | undefined {
   switch (by) {
     case 'nothing':

@@ -35,7 +35,7 @@ export class Packer {
   /**
    * Packs a path.
    * @param call Its `to` is `bytes`, or `nowhere` to learn only the hash and size of the archive.
-   * @throws {UploadFailure} where the path is not as it was registered, or can't be read.
+   * @throws {UploadFailure} if the path is not as it was registered, or can't be read.
    */
   async pack(call: PackCall, signal: AbortSignal): Promise<Packed> {
     return await this.#call(call, { signal }).catch((error: unknown) => {

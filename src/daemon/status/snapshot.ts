@@ -14,7 +14,7 @@ import { type Stale, staleness } from '../stale.ts'
 /** What `status` shows: the spool, the daemon and the destinations at one time. */
 export interface Snapshot {
   spool: Spool
-  /** False where there is no spool yet, and so nothing in it. */
+  /** False if there is no spool yet, and so nothing in it. */
   exists: boolean
   paused: boolean
   /** The daemon's last report, if there is one. */
@@ -43,7 +43,7 @@ const NOTHING_WAITS = { ...NOTHING, isEstimate: false, retrying: { jobs: 0 } }
 
 /**
  * Looks at a spool.
- * @throws {UserError} where a part of it is missing.
+ * @throws {UserError} if a part of it is missing.
  */
 export function snapshot(config: Config): Snapshot {
   return atOnce(takingSnapshot(config))

@@ -45,7 +45,7 @@ export class Agents {
     this.#options = options
   }
 
-  /** @throws {UserError} where the proxy or the CA certificates can't be used. */
+  /** @throws {UserError} if the proxy or the CA certificates can't be used. */
   to(url: URL): Promise<Way> {
     const { origin } = url
     const known = this.#ways.get(origin)

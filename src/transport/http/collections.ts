@@ -7,7 +7,7 @@ export class Collections {
   /** Whether each was made, or is being made. */
   readonly #made = new Map<string, Promise<boolean>>()
 
-  /** @param make Makes a directory; false where the server doesn't. */
+  /** @param make Makes a directory; false if the server doesn't. */
   constructor(make: (name: string) => Promise<boolean>) {
     this.#make = make
   }

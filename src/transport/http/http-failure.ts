@@ -24,7 +24,7 @@ function meaningOf(status: number): Meaning {
 
 /**
  * Reads a Retry-After header, seconds or a date.
- * @returns Milliseconds from now; undefined where there is none.
+ * @returns Milliseconds from now; undefined if there is none.
  */
 export function retryAfterMs(header: string | undefined): number | undefined {
   if (header === undefined) return undefined

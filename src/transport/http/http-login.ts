@@ -25,7 +25,7 @@ export class HttpLogin {
 
   /**
    * The Authorization header for a URL, if it needs one.
-   * @throws {UserError} where the netrc file can't be read.
+   * @throws {UserError} if the netrc file can't be read.
    */
   async headerFor(url: URL): Promise<string | undefined> {
     if (!this.#found.has(url.href)) this.#found.set(url.href, await this.#find(url))

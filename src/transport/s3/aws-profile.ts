@@ -1,7 +1,7 @@
 /** A profile of `~/.aws/config` and `~/.aws/credentials`, or of the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name. */
 export interface AwsProfile {
   name: string
-  /** Undefined where the files have no such profile. */
+  /** Undefined if the files have no such profile. */
   settings: Readonly<Record<string, string | undefined>> | undefined
 }
 

@@ -51,7 +51,7 @@ export async function noCredentials(error: unknown, profile: string | undefined)
 
 /**
  * Runs the `credential_process` of a profile once more. What it prints on stdout is secret, and not shown.
- * @returns undefined where there is none, or it gives credentials.
+ * @returns undefined if there is none, or it gives credentials.
  */
 async function whyProcessFailed({ name, settings }: AwsProfile): Promise<string | undefined> {
   const program = settings?.credential_process

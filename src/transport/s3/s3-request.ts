@@ -60,7 +60,7 @@ export class S3Requests {
 
   /**
    * @param what The request, in few words: `PUT nar/x`.
-   * @throws {TransportFailure} where S3 refuses (`S3Failure`) or can't be reached.
+   * @throws {TransportFailure} if S3 refuses (`S3Failure`) or can't be reached.
    */
   async send(request: S3Request, what: string, signal: AbortSignal): Promise<Answer> {
     const { bucket } = this.#place

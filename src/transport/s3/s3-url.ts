@@ -28,7 +28,7 @@ const DEFAULT_PART = 5 * MIB
 /**
  * Reads a Nix store URL, `s3://bucket/prefix?region=…`, with Nix's settings for these stores. Uploading in parts, which is off by
  * default in Nix, is on by default here: without it no file may be over 5 GiB.
- * @throws {UserError} where it makes no sense.
+ * @throws {UserError} if it makes no sense.
  */
 export function parseS3Url(to: string): S3Place {
   const url = new URL(to)
