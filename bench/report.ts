@@ -56,9 +56,9 @@ function hookSection(): string[] {
   const rows = [figures.empty, ...(figures.million ? [figures.million] : [])]
   return [
     '## The hook\n',
-    `What the hook costs a build, against \`dash -c :\`, the least that a shell script can cost, in the same run: medians of
-${figures.runs} runs, with what it takes to start a process taken off both (\`bench/hook.ts\`). Whoever starts a process and waits
-for it sees that cost too, in both, and so a smaller ratio, by one or two. The goal is 8 as it is seen from there.\n`,
+    `The time that the hook adds to a build, and the time of \`dash -c :\`, the cheapest possible shell script: medians of
+${figures.runs} runs. The time to start a process is subtracted from both (\`bench/hook.ts\`). A caller's own figures include it in
+both, so the ratio there is smaller by one or two. The goal for that ratio is 8.\n`,
     table(
       ['jobs waiting', 'hook, ms', '`dash -c :`, ms', 'ratio'],
       rows.map(({ waiting, hookMs, dashMs, ratio }) => [waiting, hookMs, dashMs, ratio]),
@@ -71,11 +71,11 @@ function deliverySection(): string[] {
   if (!figures) return []
   return [
     '## A backlog of small jobs\n',
-    `${figures.jobs} jobs of one tiny path each, to a \`file://\` cache, by a daemon that is running, from the first claim to the last file in \`done/\`; beside it
-one bare \`nix copy\` of the same paths, which is the floor, and one \`nix copy\` a job, four at a time. Medians of
-${figures.rounds} rounds, on a filesystem in memory (\`bench/delivery.ts\`). The goals: at most 0.8 times the bare copy, at least 12 times as fast as one a job.\n`,
+    `${figures.jobs} jobs of one tiny path each go to a \`file://\` cache. The time of a running daemon, from the first claim to the last file in \`done/\`, is compared with
+one bare \`nix copy\` of the same paths, and with one \`nix copy\` for each job, four at a time. Medians of
+${figures.rounds} rounds, on a filesystem in memory (\`bench/delivery.ts\`). The goals: at most 0.8 times the bare copy, and at least 12 times as fast as one copy for each job.\n`,
     table(
-      ['Nix', 'bare copy, s', 'nix-upload, s', 'one copy a job, s', 'to bare', 'faster than one a job'],
+      ['Nix', 'bare copy, s', 'nix-upload, s', 'one copy a job, s', 'ratio to bare', 'faster than one a job'],
       figures.results.map((row) => [
         row.nix,
         row.bareSeconds.toFixed(2),
@@ -107,9 +107,9 @@ function scaleSection(): string[] {
   writeFileSync(join(ROOT, 'docs', PLOT), plot)
   return [
     '## What a backlog costs\n',
-    `Jobs that name the paths of 1,000 files in turn, which the \`file://\` cache has already, so that the queue is measured and
-not a network; Nix ${figures.nix}; draining for at most ${figures.seconds} s (\`bench/scale.ts\`). Memory is the daemon's peak, CPU that of the
-daemon and of the Nix it starts.\n`,
+    `The jobs name 1,000 store paths in turn. The \`file://\` cache has them already, so the queue is measured, not the
+upload. Nix ${figures.nix}; the drain runs for at most ${figures.seconds} s (\`bench/scale.ts\`). Memory is the daemon's peak; CPU is that of the
+daemon and of the Nix that it starts.\n`,
     `![Cost by jobs waiting](${PLOT})\n`,
     scaleTable(rows),
     ...scaleInMemory(),
@@ -121,8 +121,8 @@ function scaleInMemory(): string[] {
   const figures = results('scale-memory', scale)
   if (!figures) return []
   return [
-    'The goal is that a job costs the same, to within a fifth, however many wait. Much of it is what the disk takes to make and\n' +
-      'rename files, and so the same once more on a filesystem in memory. The first thousand bear the start of the daemon:\n',
+    'The goal: the cost of a job varies by at most a fifth with the number of waiting jobs. Much of the cost is the time of the disk to\n' +
+      'create and rename files. So here is the same on a filesystem in memory. With 1,000 jobs, the start of the daemon counts most:\n',
     scaleTable(figures.results),
   ]
 }
@@ -155,8 +155,8 @@ function scaleTable(rows: z.infer<typeof scale>['results']): string {
 const where = results('machine', machine)
 const page = [
   '# Benchmarks\n',
-  `Made by \`npm run bench\`, which takes half an hour and writes this page anew${where ? `; last on ${where.date}, on ${where.machine}` : ''}. Each figure
-stands beside a baseline of the same run, since machines differ: the ratios are what is promised.\n`,
+  `\`npm run bench\` writes this page, in half an hour${where ? `; last on ${where.date}, on ${where.machine}` : ''}. Machines differ, so
+each figure has a baseline from the same run. The ratios are the promise.\n`,
   ...hookSection(),
   ...deliverySection(),
   ...cacheSection(),

@@ -12,11 +12,11 @@ import type { PackCall, Packed } from './nar/pack-call.ts'
 import type { Packer } from './nar/packer.ts'
 import type { Archive } from './narinfo.ts'
 
-/** Paths up to that size are packed in memory, and their archives are named by what is in them, as Nix does it. */
+/** Paths up to this size are packed in memory, and their archives are named by their hash, as Nix does it. */
 const SMALL_BYTES = 4 * 1024 * 1024
-/** So many bytes of small paths are in memory at a time, before they are compressed and until they are sent. */
+/** At most this many bytes of small paths are in memory at a time, until they are sent. */
 const MEMORY_BYTES = 16 * 1024 * 1024
-/** Smaller archives are sent without a question whether they are there: that would take as long. */
+/** Smaller archives are sent without asking whether they are there: asking would take as long. */
 const ASKED_BYTES = 64 * 1024
 
 /** An archive that is at the destination now. */
@@ -56,7 +56,7 @@ export class ArchiveUpload {
 
   /**
    * Has the archive of a path at the destination.
-   * @throws {UploadFailure} where it is not there afterwards.
+   * @throws {UploadFailure} if it is not there afterwards.
    */
   async send(object: StoreObject, signal: AbortSignal, onBytes: OnBytes): Promise<Uploaded> {
     const sending = { object, signal, onBytes }
@@ -80,7 +80,7 @@ export class ArchiveUpload {
     }
   }
 
-  /** What it comes to when it is compressed is known only at its end, so its name tells what is in it. */
+  /** The hash of the compressed archive is known only at its end, so its name has the hash of the NAR. */
   async #sendLarge(sending: Sending): Promise<Uploaded> {
     const { object, signal } = sending
     const name = this.#name(`${object.narHash.slice('sha256:'.length)}${this.#tag()}`)
@@ -89,7 +89,7 @@ export class ArchiveUpload {
       try {
         const found = await this.#transport.head(name, signal)
         if (found) {
-          // Somebody may have been cut off in the midst of it, at a server that keeps what it got.
+          // An earlier upload may have been cut short, at a server that keeps partial files.
           const packed = await this.#packer.pack(this.#call(object, 'nowhere'), signal)
           if ((found.size ?? packed.fileSize) === packed.fileSize) return this.#uploaded(name, packed)
         }
@@ -106,7 +106,7 @@ export class ArchiveUpload {
     let packed: (() => Packed) | undefined
     const body = {
       size: this.#compression.by === 'nothing' ? narSize : undefined,
-      // What can't be compressed gets a little larger.
+      // Incompressible data gets a little larger.
       atMost: narSize + Math.ceil(narSize / 128) + 1024,
       open: (signal: AbortSignal) => {
         const stream = this.#packer.stream(this.#call(object, 'chunks'), signal)
@@ -119,10 +119,10 @@ export class ArchiveUpload {
     return packed()
   }
 
-  /** Two that come to the same archive send it once. */
+  /** If two paths have the same archive, it is sent once. */
   async #once(name: string, signal: AbortSignal, send: () => Promise<Uploaded>): Promise<Uploaded> {
     const other = this.#underway.get(name)
-    // Where that fails, it may be for a reason of its own: its batch was ended, say.
+    // If that one fails, the reason may be its own: its batch was ended, say.
     if (other) await settledUnlessAborted(other, signal)
     const uploaded = await other?.catch(() => undefined)
     if (uploaded) return uploaded
@@ -135,7 +135,7 @@ export class ArchiveUpload {
     }
   }
 
-  /** Some servers never let anybody write over what is there, and what is there is the same. */
+  /** Some servers refuse to overwrite a file, but the file that is there is the same. */
   async #put(
     name: string,
     size: number | undefined,
@@ -164,8 +164,8 @@ export class ArchiveUpload {
   }
 
   /**
-   * Behind the hash of the NAR stands how it was compressed: what the name says tells every byte of the archive, so what a
-   * narinfo says of it stays true whoever else uploads the same.
+   * After the hash of the NAR comes the way of compression: the name then determines every byte of the archive, so a
+   * narinfo stays true when somebody else uploads the same path.
    */
   #tag(): string {
     const { name, level, by } = this.#compression

@@ -3,13 +3,13 @@ import { UploadFailure } from '../util/verdict.ts'
 import { contentTypeOf } from './content-type.ts'
 import { noCache } from './known-paths.ts'
 
-/** Tells that something is a binary cache, and for which store. */
+/** The file that marks a binary cache, and says for which store it is. */
 export const CACHE_INFO = 'nix-cache-info'
 
 /**
  * Makes sure that a destination is a cache, and for this store.
  * @returns Whether it was one before.
- * @throws {UploadFailure} where it is for another store, is no cache, or can't be asked.
+ * @throws {UploadFailure} if it is for another store, is no cache, or can't be asked.
  */
 export async function ensureCacheInfo(
   transport: Transport,
@@ -22,8 +22,8 @@ export async function ensureCacheInfo(
 }
 
 /**
- * Writes the file as it is there, or anew.
- * @throws {UploadFailure} where the destination can't be written to.
+ * Writes the file with its present content, or a new one.
+ * @throws {UploadFailure} if the destination can't be written to.
  */
 export async function writeCacheInfo(
   transport: Transport,
@@ -43,18 +43,18 @@ async function put(transport: Transport, text: string, signal: AbortSignal): Pro
 
 /**
  * Looks whether a destination is a cache for this store.
- * @returns False where there is no cache yet.
+ * @returns False if there is no cache yet.
  * @throws {UploadFailure} as `ensureCacheInfo`.
  */
 export async function isCache(transport: Transport, storeDir: string, signal: AbortSignal): Promise<boolean> {
   const text = await transport.get(CACHE_INFO, signal)
-  // Empty: made by somebody whose power was cut.
+  // Empty: left by a power cut.
   if (text === undefined || /^\0*$/.test(text)) return false
   const fields = text.split('\n').filter((line) => line.trim() !== '')
   if (!fields.every((line) => /^[A-Za-z]+:/.test(line))) {
     throw noCache(`to ${CACHE_INFO} it answers with "${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}"`)
   }
-  // Nix takes the store for /nix/store where it isn't said; then anybody's will do.
+  // Without a StoreDir, Nix assumes /nix/store; here any store is accepted then.
   const [, theirs = storeDir] = /^StoreDir: *(.*?)[ \r]*$/m.exec(text) ?? []
   if (theirs === storeDir) return true
   const message = `the destination is a cache for ${theirs}, as its nix-cache-info says, and the store here is ${storeDir}`

@@ -27,17 +27,17 @@ export interface WriterContext {
   transport: Transport
   packer: Packer
   upstream: Upstream
-  /** Told of what is no failure but should be mended. */
+  /** Called with problems that are no failure but should be fixed. */
   onWarning: (message: string, path?: string) => void
 }
 
-/** What is known of the upload beside its paths: see `UploadHints` in delivery/. */
+/** What is known about the upload in addition to its paths: see `UploadHints` in delivery/. */
 interface Hints {
   isRequeued?: boolean
   wasThere?: boolean
 }
 
-/** Writes a binary cache: the archives of store paths, the narinfos that tell of them, and what else is asked for. */
+/** Writes a binary cache: the archives of store paths, their narinfos, and other files that are asked for. */
 export class CacheWriter {
   readonly #destination: Destination
   readonly #context: WriterContext
@@ -53,10 +53,10 @@ export class CacheWriter {
   }
 
   /**
-   * Has store paths with their closures at the destination.
+   * Uploads store paths with their closures.
    * @param drvPaths The derivations that built them, as far as that is known.
-   * @returns Which of them failed for a reason of their own, and why; all others are there.
-   * @throws {UploadFailure} where the destination is to blame.
+   * @returns The paths that failed by their own fault, and why; all others are there.
+   * @throws {UploadFailure} if the destination is to blame.
    */
   async send(
     paths: readonly string[],
@@ -73,12 +73,12 @@ export class CacheWriter {
     const valid = derivations ? await this.#valid(drvPaths, signal) : []
     const ofDerivations = await this.#sendClosures(valid, hints, signal, progress)
     if (logs) for (const drvPath of drvPaths) await sendLog(drvPath, transport, signal, progress, onWarning)
-    // What took it all may not be the cache any more that was there before.
+    // The cache may have been replaced by another one during the upload.
     await this.#checkStill(signal)
     return new Map([...failures, ...ofDerivations])
   }
 
-  /** Writes `nix-cache-info` as it is there, which changes nothing: whoever may read may not be allowed to write. */
+  /** Writes `nix-cache-info` with its present content, as a test: read permission doesn't imply write permission. */
   async probe(signal: AbortSignal): Promise<void> {
     await writeCacheInfo(this.#context.transport, await this.#ownStoreDir(), signal)
   }
@@ -87,12 +87,12 @@ export class CacheWriter {
     this.#context.transport.close()
   }
 
-  /** The file that whoever reads a cache looks at first. One that is gone takes what we know of the cache along. */
+  /** The file that readers of a cache look at first. If it is gone, everything known about the cache is forgotten. */
   async #greet({ wasThere = false }: Hints, signal: AbortSignal): Promise<void> {
     const { transport } = this.#context
     const { to } = this.#destination
     const storeDir = await this.#ownStoreDir()
-    // A new cache on the mount point of one that is not mounted would be nobody's.
+    // If the old cache isn't mounted, a new cache on its mount point would be of no use.
     if (wasThere && schemeOf(to) === 'file' && !(await isCache(transport, storeDir, signal))) {
       throw notMounted(fileOf(to), storeDir)
     }
@@ -106,7 +106,7 @@ export class CacheWriter {
     throw new UploadFailure({ blame: 'destination', permanent: false, message })
   }
 
-  /** Another batch found that something was gone, and so what this one relied on may be gone, too. */
+  /** Another batch found that something was gone: paths that this one relied on may be gone, too. */
   #checkNotEmptied(generation: number): void {
     if (this.#known.generation === generation) return
     const message = 'the cache lost something while it was written to, so what was uploaded is looked at anew'
@@ -150,7 +150,7 @@ export class CacheWriter {
     return withDependents(objects, new Map([...failures, ...stays]))
   }
 
-  /** A URL that asks for what can't be done is a failure of the destination, to be seen when it is used. */
+  /** An impossible URL is a failure of the destination, reported when it is used. */
   #uploader(): ClosureUpload {
     if (this.#upload) return this.#upload
     const { transport, packer, onWarning } = this.#context
@@ -162,8 +162,8 @@ export class CacheWriter {
   }
 
   /**
-   * Looks what is there, and remembers it. What lacks our signatures is signed.
-   * @param how Which paths are asked for whether they are known or not, and whether their archives are looked for, too.
+   * Looks which paths are there, and remembers them. Narinfos without our signatures are signed.
+   * @param how Which paths are asked for even if they are known, and whether their archives are looked for, too.
    * @returns With `verify`, the paths that are there without our signature, and why.
    */
   async #look(
@@ -179,7 +179,7 @@ export class CacheWriter {
     const whole = [...found.values()].filter(({ object }) => !without.has(object.path))
     const isWanting = (one: Found) =>
       one.object.contentAddress === '' &&
-      // Others may sign for themselves what they upload, unless all is to be ours.
+      // Paths that others have signed are left alone, unless all must have our signature.
       (verify || one.info.signatures.length === 0) &&
       lackingKeys(one, keys).length > 0
     const unsigned = await resign(whole.filter(isWanting), keys, transport, signal)
@@ -188,7 +188,7 @@ export class CacheWriter {
       onWarning(`a path that was there before stays without our signature: ${why}`, path)
     }
     for (const path of without) this.#known.drop(path)
-    // What is to be signed is looked at again next time.
+    // Paths that still lack a signature are looked at again next time.
     for (const { object } of whole) if (!verify || !stays.has(object.path)) this.#known.note(object.path)
     return verify ? stays : new Map()
   }

@@ -11,9 +11,9 @@ import type { KnownPaths } from './known-paths.ts'
 import { sendListing } from './listing.ts'
 import { isOf, narinfoName, narinfoOf, parseNarInfo } from './narinfo.ts'
 
-/** So many paths are on their way at once; those that wait for memory or for a request are among them. */
+/** At most this many paths are under way at once, including those that wait for memory or for a request. */
 const AT_ONCE = 512
-/** After so many files that were refused, and none that was taken, it is the destination. */
+/** If this many files were refused and none was accepted, the destination is to blame. */
 const REFUSALS = 4
 
 /** Which paths failed, and why. */
@@ -24,7 +24,7 @@ interface Sending {
   signal: AbortSignal
   keys: readonly SecretKey[]
   progress: UploadProgress
-  /** By store path: what is to be waited for before anything that refers to it. */
+  /** By store path: what its referrers have to wait for. */
   sent: Map<string, Promise<void>>
 }
 
@@ -32,17 +32,17 @@ interface Context {
   transport: Transport
   archives: ArchiveUpload
   known: KnownPaths
-  /** Told of a file beside an archive that the destination doesn't take: nothing depends on it. */
+  /** Called if the destination refuses a file beside an archive: nothing depends on such a file. */
   onWarning: (message: string) => void
 }
 
 /**
- * Sends paths to a binary cache: all archives at will, but a narinfo only after its own archive and after the narinfos of
- * all that it refers to. So the cache is closed at every instant, whoever reads it and wherever this ends.
+ * Sends paths to a binary cache: archives in any order, but a narinfo only after its own archive and after the narinfos of
+ * all its references. So the cache is closed at every instant, for every reader and wherever this ends.
  */
 export class ClosureUpload {
   readonly #context: Context
-  /** Paths that are on their way; batches that run side by side may have some in common. */
+  /** Paths under way; batches that run side by side may have some in common. */
   readonly #underway = new Map<string, Promise<void>>()
 
   constructor(context: Context) {
@@ -51,8 +51,8 @@ export class ClosureUpload {
 
   /**
    * @param objects References before what refers to them; references that are not among them are there.
-   * @returns The paths that are not there for a reason of their own, or of what they refer to. All others are.
-   * @throws {UploadFailure} where the destination is to blame.
+   * @returns The paths that failed by their own fault or that of a reference. All others are there.
+   * @throws {UploadFailure} if the destination is to blame.
    */
   async send(
     objects: readonly StoreObject[],
@@ -96,14 +96,14 @@ export class ClosureUpload {
       )
     }
     await Promise.all(all)
-    // Node keeps what listens to two signals until one of them is aborted.
+    // Node keeps listeners of two combined signals until one of them is aborted.
     ended.abort()
     signal.throwIfAborted()
     if (fatal) throw fatal.error
     return failures
   }
 
-  /** Sends a path, unless another batch is at it and succeeds. */
+  /** Sends a path, unless another batch is sending it and succeeds. */
   async #sendOnce(object: StoreObject, sending: Sending): Promise<void> {
     const { path } = object
     for (let other = this.#underway.get(path); other; other = this.#underway.get(path)) {
@@ -123,7 +123,7 @@ export class ClosureUpload {
     const { signal, keys } = sending
     try {
       const uploaded = await this.#sendArchive(object, sending)
-      // One that failed says why, and so nothing that refers to it goes there.
+      // A failed path throws its reason here, so no path that refers to it is sent.
       const references = object.references.filter((path) => path !== object.path)
       await Promise.all(references.map((path) => sending.sent.get(path)))
       const { transport, onWarning } = this.#context
@@ -157,7 +157,7 @@ export class ClosureUpload {
         progress.expectedBytes += count
       })
     } catch (error) {
-      // It came there meanwhile, at a server that never lets anybody write over what is there.
+      // Somebody else uploaded it meanwhile, and the server refuses to overwrite it.
       if (!(error instanceof UploadFailure) || !error.isOfOneFile) throw error
       const info = parseNarInfo((await transport.get(name, signal).catch(() => undefined)) ?? '')
       if (!info || !isOf(info, object)) throw error
@@ -165,7 +165,7 @@ export class ClosureUpload {
   }
 }
 
-/** What is expected of one archive: as much as its NAR, until it is known better. */
+/** The expected size of one archive: that of its NAR, until it is known better. */
 class Estimate {
   readonly #progress: UploadProgress
   #left: number

@@ -3,7 +3,7 @@ import type { Compression } from '../config/compression.ts'
 
 const versions = new Map<string, string>()
 
-/** Which release of a compressor this is: another one may make other bytes of the same. */
+/** The release of a compressor: another release may make other bytes from the same input. */
 export function versionOf({ by }: Compression): string {
   switch (by) {
     case 'nothing':

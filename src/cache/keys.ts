@@ -3,8 +3,8 @@ import { keyFilesIn } from '../config/store-parameters.ts'
 import { readSecretKeys, type SecretKey } from '../nix/secret-key.ts'
 
 /**
- * The keys that a destination is signed with, those that its URL names too.
- * @throws {UserError} where a file can't be read or holds no key.
+ * The keys that sign uploads to a destination, including those that its URL names.
+ * @throws {UserError} if a file can't be read or holds no key.
  */
 export function keysOf({ secretKeyFile, to }: Destination): SecretKey[] {
   const files = [...(secretKeyFile === undefined ? [] : [secretKeyFile]), ...keyFilesIn(to)]

@@ -3,12 +3,12 @@ import type { Transport } from '../transport/transport.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { type NarInfo, narinfoName, parseNarInfo } from './narinfo.ts'
 
-/** So many paths are remembered at most: some tens of megabytes. */
+/** At most this many paths are remembered: some tens of megabytes. */
 const KEPT = 200_000
-/** So many requests are handed to the transport at once; it sends as many as the server takes. */
+/** This many requests are handed to the transport at once; it sends as many as the server takes. */
 const AT_ONCE = 512
 
-/** A path that a cache has, as it says. */
+/** A path that a cache has, by its narinfo. */
 export interface Found {
   object: StoreObject
   info: NarInfo
@@ -17,15 +17,15 @@ export interface Found {
 }
 
 interface Clock {
-  /** Does not stand still while the machine sleeps, but may be set. */
+  /** Goes on while the machine sleeps, but may be set. */
   wall: number
   /** Can't be set, but may stand still. */
   monotonic: number
 }
 
 /**
- * What a binary cache has: asked for each path once, and remembered for a while. What was remembered wrongly, because
- * the cache was wiped, is found out by that age; or at once where it lacks something that it is asked for anew.
+ * The paths that a binary cache has: each is asked for once, and remembered for a while. If the cache was wiped, that is found
+ * out after this time, or as soon as a path that is asked for anew is missing.
  */
 export class KnownPaths {
   readonly #transport: Transport
@@ -51,16 +51,16 @@ export class KnownPaths {
     if (this.#seen.size > KEPT && oldest !== undefined) this.#seen.delete(oldest)
   }
 
-  /** Raised whenever what was remembered could not be relied on. */
+  /** Increased each time all is forgotten. */
   generation = 0
 
-  /** Nothing that is remembered can be relied on. */
+  /** Forgets all paths, since what is remembered may be wrong. */
   forget(): void {
     this.generation++
     this.#seen.clear()
   }
 
-  /** That path is not as it should be. */
+  /** Forgets a path that is not as it should be. */
   drop(path: string): void {
     this.#seen.delete(path)
   }
@@ -68,9 +68,9 @@ export class KnownPaths {
   /**
    * Asks for all that isn't known to be there.
    * @param isAnew Which are asked for even if they are known.
-   * @returns What was asked for and is there, by path; none of it is remembered yet. What is neither in it nor known
+   * @returns The paths that were asked for and are there; they are not remembered yet. A path that is neither here nor known
    * is not there.
-   * @throws {UploadFailure} where the cache can't be asked.
+   * @throws {UploadFailure} if the cache can't be asked.
    */
   async ask(
     objects: readonly StoreObject[],
@@ -80,7 +80,7 @@ export class KnownPaths {
     const unknown = objects.filter(({ path }) => !this.has(path) || isAnew(path))
     const found = await this.#askFor(unknown, signal)
     if (!unknown.some(({ path }) => this.#seen.has(path) && !found.has(path))) return found
-    // Something that was there is gone, so other things may be, too.
+    // A path that was there is gone, so other paths may be, too.
     this.forget()
     const asked = new Set(unknown)
     const rest = await this.#askFor(
@@ -129,8 +129,8 @@ export async function forEachAtOnce<T>(
 
 /**
  * Reads the narinfo of a path.
- * @returns undefined for one that was cut off, as a power cut leaves it: it is written anew.
- * @throws {UploadFailure} where it is none at all.
+ * @returns undefined if it is cut short, as after a power cut: it is written again.
+ * @throws {UploadFailure} if it is no narinfo at all.
  */
 function narinfoIn(text: string, path: string): NarInfo | undefined {
   const info = parseNarInfo(text)
@@ -147,7 +147,7 @@ function isCutOff(text: string): boolean {
   return /^\0*$/.test(text) || text.startsWith('StorePath: ')
 }
 
-/** What answers there is something else: a portal, a page of an error, another service. */
+/** The answer comes from something else: a portal, an error page, another service. */
 export function noCache(what: string): UploadFailure {
   const message = `what answers there is no binary cache: ${what}; check the URL, and whether a proxy or a login page is in between`
   return new UploadFailure({ blame: 'destination', permanent: false, message })
@@ -157,7 +157,7 @@ function now(): Clock {
   return { wall: Date.now(), monotonic: performance.now() }
 }
 
-/** By the clock that has gone on further; where one was set back, that counts too. */
+/** By the clock that has moved more, in either direction. */
 function ageMs(at: Clock): number {
   return Math.max(Math.abs(Date.now() - at.wall), performance.now() - at.monotonic)
 }

@@ -4,7 +4,7 @@ import { UploadFailure } from '../util/verdict.ts'
 import { contentTypeOf } from './content-type.ts'
 import type { Listing } from './nar/nar-blocks.ts'
 
-/** What tells of the files in an archive (nix: `write-nar-listing`), with its keys in the order in which Nix has them. */
+/** The list of files in an archive (nix: `write-nar-listing`), with its keys in Nix's order. */
 export function listingText(root: Listing): string {
   return `{"root":${nodeText(root)},"version":1}`
 }

@@ -9,9 +9,9 @@ import { contentTypeOf } from './content-type.ts'
 const AT_MOST_BYTES = 50 * 1024 ** 3
 
 /**
- * Sends the log of a build, if there is one here. Nobody needs it to fetch what was built, so one that is refused is only
- * warned of.
- * @throws {UploadFailure} where the destination is in trouble.
+ * Sends the log of a build, if there is one here. Nobody needs it to fetch the outputs, so if it is refused, there is only
+ * a warning.
+ * @throws {UploadFailure} if the destination is in trouble.
  */
 export async function sendLog(
   drvPath: string,

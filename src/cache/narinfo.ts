@@ -26,7 +26,7 @@ export function narinfoName(storePath: string): string {
   return `${hashOf(storePath)}.narinfo`
 }
 
-/** @returns undefined where the text is no narinfo, such as the page a server shows in place of what isn't there. */
+/** @returns undefined if the text is no narinfo, such as the page that a server shows for a missing file. */
 export function parseNarInfo(text: string): NarInfo | undefined {
   const fields = new Map<string, string[]>()
   for (const line of text.split('\n')) {
@@ -73,7 +73,7 @@ function splitKey(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)]
 }
 
-/** Whether a narinfo is of what the local store has: the same content with the same references. */
+/** Whether a narinfo has the same content and references as the path in the local store. */
 export function isOf(info: NarInfo, { path, narHash, narSize, references }: StoreObject): boolean {
   const names = references.map(baseName)
   return (
@@ -117,7 +117,7 @@ export function narinfoOf(object: StoreObject, archive: Archive, keys: readonly 
   ].join('\n')
 }
 
-/** Adds signatures to a narinfo, and leaves all else of it as it is. */
+/** Adds signatures to a narinfo, and changes nothing else in it. */
 export function withSignatures(text: string, object: StoreObject, keys: readonly SecretKey[]): string {
   const lines = text.split('\n')
   const before = lines.findLastIndex((line) => /^(?:Sig|Deriver|References): ?/.test(line))

@@ -6,15 +6,15 @@ import { UploadFailure } from '../util/verdict.ts'
 import { type Found, forEachAtOnce, type KnownPaths } from './known-paths.ts'
 import { lackingKeys } from './resign.ts'
 
-/** So many paths are named in an error. */
+/** An error names at most this many paths. */
 const NAMED = 5
-/** How long to wait before what isn't there is asked for again. */
+/** How long to wait before missing files are asked for again. */
 export const WAITS_MS = [500, 2_000, 5_000]
 
 /**
- * Tells which narinfos have no archive behind them, or one of another size than they say.
+ * Finds narinfos whose archive is missing or has another size.
  * @returns Their store paths.
- * @throws {UploadFailure} where the destination can't be asked.
+ * @throws {UploadFailure} if the destination can't be asked.
  */
 export async function withoutArchive(
   found: Iterable<Found>,
@@ -32,9 +32,9 @@ export async function withoutArchive(
 }
 
 /**
- * Makes sure that what was just uploaded is there, and as it should be.
+ * Makes sure that the paths that were just uploaded are there, and are correct.
  * @param keys What it must be signed with, if with anything.
- * @throws {UploadFailure} where it isn't.
+ * @throws {UploadFailure} if it isn't.
  */
 export async function readBack(
   known: KnownPaths,
@@ -45,7 +45,7 @@ export async function readBack(
 ): Promise<void> {
   const found = new Map<string, Found>()
   let lost: readonly StoreObject[] = objects
-  // What stands between may remember for some seconds that there was nothing.
+  // A proxy in between may remember for some seconds that the file was missing.
   for (const waitMs of [0, ...WAITS_MS]) {
     if (lost.length === 0) break
     await sleep(waitMs, undefined, { signal })

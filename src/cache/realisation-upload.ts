@@ -20,13 +20,13 @@ export interface RealisationContext {
   transport: Transport
   destination: Destination
   progress: UploadProgress
-  /** Told of what is no failure but should be known. */
+  /** Called with facts that are no failure but should be known. */
   onWarning: (message: string, path?: string) => void
 }
 
 /**
- * Has the realisations of outputs at a cache that has the outputs already, with all realisations that they depend on.
- * @throws {UploadFailure} where the cache doesn't take them.
+ * Uploads the realisations of outputs that the cache has already, with all realisations that they depend on.
+ * @throws {UploadFailure} if the cache doesn't take them.
  */
 export async function sendRealisations(
   outputs: readonly FloatingOutputs[],
@@ -61,7 +61,7 @@ async function sendOne(
   const there = await look(name, transport, signal)
   const isOther = there !== undefined && there.outPath !== outPath
   if (isOther && (await transport.head(narinfoName(there.outPath), signal))) {
-    // Two builds came to different outputs, and what others have built relies on the first.
+    // Two builds had different outputs, and other builds rely on the first.
     onWarning(`the cache has another output of the same derivation, ${there.outPath}, and keeps it`, outPath)
     return
   }
@@ -77,7 +77,7 @@ async function sendOne(
     })
   } catch (error) {
     if (!(error instanceof UploadFailure) || !error.isOfOneFile) throw error
-    // A server that lets nobody write over what is there.
+    // The server refuses to overwrite a file.
     if (before && !error.isTrouble) {
       onWarning(
         `the realisation that was there before stays without our signature: ${error.verdict.message}`,
@@ -99,7 +99,7 @@ async function look(
   const text = await transport.get(name, signal)
   if (text === undefined) return undefined
   const realisation = parseRealisation(name, text)
-  // What a power cut leaves is written anew.
+  // A file damaged by a power cut is written again.
   if (realisation || /^\0*$|^\{/.test(text)) return realisation
   throw noCache(`to ${name} it answers with "${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}"`)
 }

@@ -2,7 +2,7 @@ import type { SecretKey } from '../nix/secret-key.ts'
 import { ANY_STORE, splitStorePath } from '../nix/store-path.ts'
 import { isObject } from '../util/is-object.ts'
 
-/** What a file of a cache says of an output of a content-addressed derivation. */
+/** The content of a cache's file about an output of a content-addressed derivation. */
 export interface Realisation {
   /** The file's: `realisations/HASH!OUTPUT.doi`; from Nix 2.35 on `build-trace-v2/DERIVATION/OUTPUT.doi`. */
   name: string
@@ -10,11 +10,11 @@ export interface Realisation {
   outPath: string
   /** `KEY-NAME:BASE64`, each. */
   signatures: readonly string[]
-  /** All that it says but the signatures, in the order of the file. */
+  /** Everything except the signatures, in the order of the file. */
   rest: Readonly<Record<string, unknown>>
 }
 
-/** @returns undefined where the text is no realisation. */
+/** @returns undefined if the text is no realisation. */
 export function parseRealisation(name: string, text: string): Realisation | undefined {
   const { signatures, ...rest } = objectIn(text) ?? {}
   if (typeof rest.outPath !== 'string' || !splitStorePath(`/${rest.outPath}`, ANY_STORE)) return undefined
@@ -41,7 +41,7 @@ function fingerprintOf({ name, rest }: Realisation): string {
   return JSON.stringify(key === undefined ? rest : { key, value: rest })
 }
 
-/** From Nix 2.35 on the file's name alone says of what it is. */
+/** From Nix 2.35 on, only the file's name says which output it is about. */
 function keyIn(name: string): { drvPath: string; outputName: string } | undefined {
   const [, drvPath, outputName] = /^build-trace-[^/]+\/([^/]+)\/([^/]+)\.doi$/.exec(name) ?? []
   return drvPath === undefined || outputName === undefined ? undefined : { drvPath, outputName }

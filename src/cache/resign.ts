@@ -17,10 +17,10 @@ export function lackingKeys({ info }: Found, keys: readonly SecretKey[]): Secret
 }
 
 /**
- * Adds our signatures to narinfos that somebody put there without them, where they tell of what is in the local store. What
- * differs is never signed, since nobody knows what it is.
+ * Adds our signatures to narinfos that somebody uploaded without them, if they match the paths in the local store. A narinfo
+ * that differs is never signed, since nobody knows its content.
  * @returns What stays unsigned, and why.
- * @throws {UploadFailure} where the destination is in trouble.
+ * @throws {UploadFailure} if the destination is in trouble.
  */
 export async function resign(
   found: readonly Found[],

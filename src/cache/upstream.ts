@@ -8,7 +8,7 @@ interface Cache {
   known: KnownPaths
 }
 
-/** Caches that users of a destination have anyway: what is there need not be uploaded. */
+/** Caches that users of a destination have anyway: paths that are there need not be uploaded. */
 export class Upstream {
   readonly #keyNames: ReadonlySet<string>
   readonly #caches: readonly Cache[]
@@ -17,10 +17,10 @@ export class Upstream {
   readonly #silent = new Set<Cache>()
 
   /**
-   * @param keyNames The names of keys, such as `cache.nixos.org-1`: what is signed with one of them came from there.
+   * @param keyNames The names of keys, such as `cache.nixos.org-1`: a path signed with one of them came from there.
    * @param caches Those that are asked, by their URLs.
    * @param maxAgeMs For how long their answers hold.
-   * @param onWarning Told of a cache that doesn't answer, once each time that it stops to.
+   * @param onWarning Called when a cache doesn't answer, once until it answers again.
    */
   constructor(
     keyNames: readonly string[],
@@ -41,7 +41,7 @@ export class Upstream {
     return signatures.some((signature) => this.#keyNames.has(signature.slice(0, signature.indexOf(':'))))
   }
 
-  /** @returns What none of the caches has; one that can't be asked has nothing, as far as we know. */
+  /** @returns The paths that no cache has; a cache that can't be asked counts as empty. */
   async lacking(objects: readonly StoreObject[], signal: AbortSignal): Promise<readonly StoreObject[]> {
     let left = objects
     for (const cache of this.#caches) {

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
-/** Lets one sleep until another rings. */
+/** Lets one part of the program sleep until another rings. */
 export class Alarm {
   #hasRung = true
   #wake: () => void = () => undefined
@@ -15,7 +15,7 @@ export class Alarm {
   async sleep(): Promise<void> {
     this.isAsleep = true
     if (!this.#hasRung) await new Promise<void>((resolve) => (this.#wake = resolve))
-    // What comes in a burst is one turn's work.
+    // A burst is handled in one turn.
     await nextTurn()
     this.isAsleep = false
     this.#hasRung = false

@@ -17,7 +17,7 @@ import type { StuckLog } from './stuck-log.ts'
 
 /** After this many looks at files, a millisecond or two, the event loop gets its turn: a batch in flight comes first. */
 const LOOKS_PER_TURN = 25
-/** After this many, an idle destination gets its work. */
+/** After this many claims, an idle destination gets work. */
 const EARLY_LOOKS = 100
 
 /** What it needs of the dispatcher. */
@@ -41,13 +41,13 @@ interface ClaimerContext {
   log: Logger
   protector: Pick<Protector, 'protect' | 'tellOf'>
   stuckLog: StuckLog
-  /** Called when what may have been half written is worth another look. */
+  /** Called when a file that may have been half written is due for another look. */
   ring: () => void
   /** Called while many jobs are claimed in a row. */
   onMany: () => Promise<void>
 }
 
-/** Claims jobs for the dispatcher, as many as it has room for: those somebody named, and those that a scan finds. */
+/** Claims jobs for the dispatcher, as many as it has room for: those that the watcher named, and those that a scan finds. */
 export class Claimer {
   readonly scan: Scan
   /** How many files were no valid jobs. */
@@ -55,7 +55,7 @@ export class Claimer {
   readonly #context: ClaimerContext
   readonly #dispatcher: Taker
   #hadRoom: readonly Worker[] = []
-  /** Something was left of what somebody named, which no scan has counted yet. */
+  /** Some named jobs were left behind, and no scan has counted them yet. */
   #hasLeftHeard = false
   readonly #halfWritten: HalfWritten
 
@@ -71,7 +71,7 @@ export class Claimer {
 
   /**
    * Claims until there is no more room, or no more jobs.
-   * @param heard Names that came since the last time; undefined where there were too many to tell.
+   * @param heard Names that came since the last time; undefined if there were too many to keep.
    * @param isStopping Asked now and then.
    */
   async claim(heard: ReadonlySet<string> | undefined, isStopping: () => boolean): Promise<void> {
@@ -80,7 +80,7 @@ export class Claimer {
     for (const name of new Set([...(heard ?? []), ...this.#halfWritten.due()])) {
       if (this.#isOwnNoise(name)) continue
       if (this.isFull) this.scan.lookAgain()
-      // A file that may be no job is judged in any case: nothing of it is claimed where there is no room.
+      // A file that may be no job is looked at in any case: if there is no room, nothing is claimed.
       const isPassedOver = this.isFull && !this.#halfWritten.has(name)
       const isLeft = isPassedOver || this.#look(name) === 'left'
       if (!isLeft) continue
@@ -126,7 +126,7 @@ export class Claimer {
     this.scan.close()
   }
 
-  /** A job makes itself heard when it is claimed, too. */
+  /** Claiming a job causes an event, too. */
   #isOwnNoise(name: string): boolean {
     return this.#dispatcher.isOurs(name) && !exists(join(this.#context.spool.new, name))
   }
@@ -136,7 +136,7 @@ export class Claimer {
     return this.#dispatcher.isFull
   }
 
-  /** What was left for want of room at a destination is worth another look once that one has room. */
+  /** When a destination has room again, the jobs that were left for lack of room are looked at again. */
   #noticeRoom(): void {
     const hasLeft = this.scan.left > 0 || this.#hasLeftHeard || this.#dispatcher.hasGivenBack
     if (!hasLeft || this.#dispatcher.workersWithRoom.every((worker) => this.#hadRoom.includes(worker))) return
@@ -161,12 +161,12 @@ export class Claimer {
     return 'taken'
   }
 
-  /** A file that can't be read or moved (a bad sector, an immutable file) is no reason to keep others waiting. */
+  /** A file that can't be read or moved (a bad sector, an immutable file) must not keep others waiting. */
   #claim(name: string): Look {
     const { spool, roots, storeDir } = this.#context
     try {
       const look = claim(spool, roots, storeDir, name, (job) => this.#dispatcher.wants(job))
-      // Node puts U+FFFD for what is no UTF-8, and then finds no file of that name.
+      // Node replaces bytes that are not UTF-8 by U+FFFD, and then finds no file of that name.
       if (look.kind !== 'gone' || !name.includes('\u{FFFD}')) return look
       this.#context.stuckLog.job(
         name,
@@ -180,7 +180,7 @@ export class Claimer {
     return { kind: 'left' }
   }
 
-  /** What can't be moved away is left alone. */
+  /** A file that can't be moved away is left alone. */
   #reject(name: string, reason: string): 'taken' | 'left' | 'gone' {
     const { spool, log } = this.#context
     try {

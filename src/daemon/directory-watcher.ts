@@ -1,12 +1,12 @@
 import { lstatSync } from 'node:fs'
 import { type FSWatcher, watch } from 'chokidar'
 
-/** Above so many names a look at the whole directory is cheaper than a look at each. */
+/** For more names than this, a look at the whole directory is cheaper than a look at each. */
 const NAMES_KEPT = 1000
 
 /**
- * Tells when something happens to an entry of a directory. It may stay silent, since inotify's queue overflows without
- * a word: nothing may depend on it but how soon a change is seen.
+ * Tells when something happens to an entry of a directory. Events may get lost, since inotify's queue overflows silently:
+ * only the speed of noticing a change may depend on it.
  *
  * chokidar is told to ignore every entry, so that it keeps no list of them and its memory doesn't grow with the
  * directory; its raw events then come at once and name the entry.
@@ -25,7 +25,7 @@ export class DirectoryWatcher {
     this.#onChange = onChange
   }
 
-  /** False too where the directory is another one by now: it was deleted and made again. */
+  /** Also false if the directory was deleted and made again. */
   get isWatching(): boolean {
     return this.#watcher !== undefined && this.#inode === inodeOf(this.directory)
   }
@@ -41,12 +41,12 @@ export class DirectoryWatcher {
     this.#watcher = watcher
     this.#inode = inodeOf(this.directory)
     watcher.on('raw', (_event, name) => this.#hear(name ?? ''))
-    // Where nothing can be watched (no inotify watches left), the rescan finds everything, if later.
+    // If nothing can be watched (no inotify watches left), the rescan finds everything, later.
     watcher.on('error', () => undefined)
     await new Promise<void>((resolve) => watcher.once('ready', resolve))
   }
 
-  /** The entries heard of since the last call, or undefined where there were too many to keep. */
+  /** The entries heard of since the last call, or undefined if there were too many to keep. */
   takeNames(): Set<string> | undefined {
     const names = this.#hasMissed ? undefined : this.#names
     this.#names = new Set()

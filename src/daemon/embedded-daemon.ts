@@ -4,7 +4,7 @@ import { LockedLoop } from './locked-loop.ts'
 import type { LoopResult } from './loop.ts'
 import type { Standing } from './notify.ts'
 
-/** A daemon within a command that does something else, too: it leaves signals to the command and is no service. */
+/** A daemon inside a command that also does other work: it leaves signals to the command and is no service. */
 export class EmbeddedDaemon {
   readonly #locked: LockedLoop
   readonly #ended: Promise<LoopResult>
@@ -12,13 +12,13 @@ export class EmbeddedDaemon {
   private constructor(locked: LockedLoop) {
     this.#locked = locked
     this.#ended = locked.run('stopped').finally(() => locked.close())
-    // Whoever calls `finish` hears of it; until then it is no unhandled rejection.
+    // The caller of `finish` gets the error; until then it is no unhandled rejection.
     this.#ended.catch(() => undefined)
   }
 
   /**
    * Starts to deliver a spool.
-   * @throws {UserError} where the spool can't be used.
+   * @throws {UserError} if the spool can't be used.
    */
   static async start(config: Config, log: Logger): Promise<EmbeddedDaemon> {
     return new EmbeddedDaemon(await LockedLoop.take(config, log, { onChange: () => undefined }))
@@ -29,9 +29,9 @@ export class EmbeddedDaemon {
   }
 
   /**
-   * Delivers what is left, then ends.
-   * @param lingerMs How long to stay at most while something must wait; what is in flight by then is finished.
-   * @throws {UserError} where the lock was lost.
+   * Delivers the remaining jobs, then ends.
+   * @param lingerMs How long to stay at most while jobs must wait; batches in flight are finished.
+   * @throws {UserError} if the lock was lost.
    */
   async finish(lingerMs: number): Promise<LoopResult> {
     const { loop } = this.#locked
@@ -44,12 +44,12 @@ export class EmbeddedDaemon {
     }
   }
 
-  /** Takes on nothing more; what is in flight may finish within the grace. */
+  /** Takes no more jobs; batches in flight may finish within the grace. */
   stop(): void {
     this.#locked.loop.stop()
   }
 
-  /** Ends what is in flight, too. */
+  /** Ends batches in flight, too. */
   abort(): void {
     this.#locked.loop.abort()
   }

@@ -5,12 +5,12 @@ import { entriesOf } from '../spool/read.ts'
 import { hasWork } from '../spool/survey.ts'
 import type { Claimer } from './claimer.ts'
 
-/** A drain that lingers stays so long with nothing to do. */
+/** How long a drain with `--linger` stays with nothing to do. */
 export const QUIET_MS = 5_000
 
 /**
- * When a loop ends: when it is told to (`watch`), when nothing more can be done now (`drain`), or when nothing waits
- * any more, not even for a destination that is down: at once (`exec`), or after a while of that (`drain --linger`).
+ * When a loop ends: when it is told to (`watch`); when nothing more can be done now (`drain`); or when no job waits
+ * any more, not even for a destination that is down, either at once (`exec`) or after some seconds (`drain --linger`).
  */
 export type Until = 'stopped' | 'idle' | 'settled' | 'empty'
 
@@ -19,11 +19,11 @@ interface ExitContext {
   log: Logger
   dispatcher: Dispatcher
   claimer: Claimer
-  /** Has the loop ask once more. */
+  /** Makes the loop ask again. */
   ring: () => void
 }
 
-/** Knows whether a loop has come to its end. */
+/** Decides whether a loop ends. */
 export class ExitCondition {
   until: Until
   readonly #context: ExitContext
@@ -42,14 +42,14 @@ export class ExitCondition {
     return this.until === 'empty' && this.#isQuiet()
   }
 
-  /** Nothing is under way, and nothing more can be taken on: there is nothing, or no destination has room. */
+  /** Nothing is under way, and nothing more can be claimed: there are no jobs, or no destination has room. */
   #isThrough(): boolean {
     const { dispatcher, claimer } = this.#context
     if (dispatcher.isRunning || claimer.isExpectingMore) return false
     return claimer.scan.isThrough || claimer.isFull
   }
 
-  /** Nothing was left for a while: where builds end one after the other, not each needs a start of ours. */
+  /** Nothing was left for some seconds: when builds end one after the other, not each should start a new process. */
   #isQuiet(): boolean {
     const now = performance.now()
     const isFirst = this.#emptySince === undefined
@@ -59,7 +59,7 @@ export class ExitCondition {
     return now - this.#emptySince >= QUIET_MS
   }
 
-  /** Nothing is left at all, as a path unit sees it, which would start us again at once. */
+  /** No job is left, and `new/` is empty: otherwise a path unit would start us again at once. */
   #isEmpty(): boolean {
     const { spool, log, dispatcher } = this.#context
     if (dispatcher.inHand > 0 || hasWork(spool)) return false

@@ -24,7 +24,7 @@ const WRITE_EVERY_MS = 15_000
 /** The spool is counted no more often than this, and a large one in at most a twentieth of the time. */
 const COUNT_EVERY_MS = 5_000
 const SHARE = 20
-/** Nor is the page made more often than this. */
+/** The page is made no more often than this. */
 const PAGE_EVERY_MS = 1_000
 
 interface ExporterContext {
@@ -61,7 +61,7 @@ export class Exporter {
     this.#page = new Paced(() => makingPage(context.config), PAGE_EVERY_MS, SHARE)
   }
 
-  /** Begins; nothing that goes wrong here keeps anything from being uploaded. */
+  /** Starts; errors here must not stop uploads. */
   start(loop: Loop): void {
     const { metricsFile, metricsListen } = this.#context.config
     this.#loop = loop
@@ -90,7 +90,7 @@ export class Exporter {
   }
 
   async #write(file: string, isRunning: boolean): Promise<void> {
-    // The directory may be for others to write to: a name that nobody can guess, and no symlink there is followed.
+    // Others may be able to write to the directory: the name can't be guessed, and no symlink there is followed.
     const temporary = `${file}.${randomUUID()}`
     try {
       writeFileSync(temporary, await this.#text(isRunning), { mode: 0o644, flag: 'wx' })
@@ -118,7 +118,7 @@ export class Exporter {
   }
 }
 
-/** The status as a page, with the time that it is of. */
+/** The status as a page, with the time of the status. */
 function* makingPage(config: Config): Steps<string> {
   const snapshot = yield* takingSnapshot(config)
   return pageOf(snapshot, { machine: hostname(), version: version() })

@@ -1,18 +1,18 @@
 import { SETTLING_MS } from '../spool/claim.ts'
 
-/** A file that nobody ever stops writing to is judged after this long. */
+/** A file that is written to all the time is judged after this long. */
 const PATIENCE_MS = 60_000
-/** This many files are known by name; all of `new/` is looked at for more. */
+/** At most this many names are kept; if there are more, all of `new/` is looked at. */
 const REMEMBERED = 1000
 
-/** The files in `new/` that are no jobs but were written to just now: they are looked at once more before they are judged. */
+/** Files in `new/` that are no valid jobs but were written to just now: they are looked at again before they are judged. */
 export class HalfWritten {
   /** When each was seen first. */
   readonly #since = new Map<string, number>()
   readonly #onDue: (areMore: boolean) => void
   #nextLook: NodeJS.Timeout | undefined
 
-  /** @param onDue Called when it is time for another look: at all of `new/` where there are more than are remembered. */
+  /** @param onDue Called when it is time for another look: at all of `new/` if there are more files than are kept. */
   constructor(onDue: (areMore: boolean) => void) {
     this.#onDue = onDue
   }
@@ -30,7 +30,7 @@ export class HalfWritten {
     return this.#nextLook ? [] : [...this.#since.keys()]
   }
 
-  /** Leaves a file alone for a while. Returns false where it was left alone for long enough. */
+  /** Leaves a file alone for a while. Returns false if it was left alone for long enough. */
   wait(name: string): boolean {
     const now = performance.now()
     const since = this.#since.get(name) ?? now

@@ -10,9 +10,9 @@ import type { Protector } from './protector.ts'
 import type { StuckLog } from './stuck-log.ts'
 
 const HOUR_MS = 3_600_000
-/** A first run soon after the start, but behind the first uploads. */
+/** The first run is soon after the start, but after the first uploads. */
 const FIRST_AFTER_MS = 60_000
-/** Jobs that came unheard get their roots no more often than this, and in at most a tenth of the time. */
+/** The search for roots of jobs that came unnoticed is no more frequent than this, and takes at most a tenth of the time. */
 const HURRIED_EVERY_MS = 60_000
 const HURRIED_SHARE = 10
 
@@ -22,7 +22,7 @@ interface HouseContext {
   config: Config
   /** Makes the roots of a job that has none. */
   protect?: (state: State, job: string) => void
-  /** Told of each file that can't be removed. */
+  /** Called with each file that can't be removed. */
   onStuck?: (stuck: Stuck) => void
 }
 
@@ -33,19 +33,19 @@ export interface Swept {
   roots: number
 }
 
-/** Applies retention, sweeps what crashes left, and makes the roots that are missing (docs/SPOOL.md, T9 to T12). */
+/** Applies retention, sweeps up after crashes, and makes missing roots (docs/SPOOL.md, T9 to T12). */
 export async function keepHouse(context: HouseContext): Promise<Swept> {
   const { spool, roots, config, protect: onUnprotected, onStuck } = context
   const retention = { ageMs: config.keepDoneMs, count: config.keepDoneCount }
   return {
-    // First: the others lose nothing that is needed if they are late.
+    // This comes first: the other tasks lose nothing if they are late.
     roots: await sweepRoots(spool, roots, { onUnprotected, onStuck }),
     jobs: await prune(spool, retention, Date.now(), onStuck),
     temporaries: await sweepTemporaries(spool, Date.now(), onStuck),
   }
 }
 
-/** Keeps house every hour, and sooner where more jobs were done than are to be kept. */
+/** Runs every hour, and sooner if more jobs were done than are to be kept. */
 export class Housekeeping {
   readonly #context: HouseContext
   readonly #log: Logger
@@ -83,12 +83,12 @@ export class Housekeeping {
     } else if (this.#isHurried && now >= this.#nextHurriedAt) this.#start(() => this.#sweepRoots())
   }
 
-  /** Jobs may wait that nobody heard of, so they may have no roots: these are made soon. */
+  /** Unnoticed jobs may wait without roots: these are made soon. */
   hurry(): void {
     this.#isHurried = true
   }
 
-  /** Makes the roots that are missing before all ends, where jobs wait that nobody claimed. */
+  /** Before the end, makes missing roots if unclaimed jobs wait. */
   async protectAll(): Promise<void> {
     await this.#running
     this.#start(() => this.#sweepRoots())

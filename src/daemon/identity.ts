@@ -3,21 +3,21 @@ import type { Report } from '../spool/report.ts'
 import { codeOf } from '../util/user-error.ts'
 
 /**
- * The kernel knows the time of boot to the second, and what is written down comes after the start, by as long as a slow
- * machine takes to load a program and to take a lock.
+ * The tolerance between a process's start and the time in its report. The kernel knows the time of boot only to the second, and
+ * between the start and the report a slow machine has to load the program and take the lock.
  */
 const SAME_START_MS = 15_000
 
 /**
  * Names a process beyond doubt: boot, PID namespace, PID and start time. A PID alone is used again.
- * @returns undefined where there is no such process, or no /proc to tell.
+ * @returns undefined if there is no such process, or no /proc to tell.
  */
 function identityOf(pid: number): string | undefined {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
     const namespace = readlinkSync('/proc/self/ns/pid')
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The command's name, in parentheses, may hold anything; start time is the 20th field behind it (proc(5)).
+    // The command's name, in parentheses, may hold anything; the start time is the 20th field after it (proc(5)).
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     const [state, startTime] = [fields[0] ?? '', fields[19]]
     // A zombie is dead; only its parent hasn't noticed, which in a container may be for good.
@@ -35,7 +35,7 @@ export function ownIdentity(): string {
 
 /**
  * Tells whether the process that wrote a report still lives.
- * @returns `unknown` where it ran in another PID namespace (a container), of which we can't tell.
+ * @returns `unknown` if it ran in another PID namespace (a container), which we can't look into.
  */
 export function lifeOf(report: Report): 'alive' | 'dead' | 'unknown' {
   const [boot, namespace] = report.identity.split(' ')
@@ -48,8 +48,8 @@ export function lifeOf(report: Report): 'alive' | 'dead' | 'unknown' {
 }
 
 /**
- * Whether a process with the PID of a report was started when the report says. Two processes of one boot can see different
- * boot IDs: systemd-nspawn makes one up by a mount, which ProtectKernelTunables= of systemd 252 hides.
+ * Whether a process with the PID of a report was started at the time in the report. Two processes of one boot can see different
+ * boot IDs: systemd-nspawn mounts an invented one, which ProtectKernelTunables= of systemd 252 hides.
  */
 export function hasStart({ pid, startedAt }: Report): boolean {
   return Math.abs((startOf(pid) ?? Number.NaN) - Date.parse(startedAt)) < SAME_START_MS
@@ -70,7 +70,7 @@ function signalReaches(pid: number): boolean {
 
 /**
  * When a process was started, in milliseconds since 1970, by the clock as it is now; to the second.
- * @returns undefined where there is no such process, or no /proc to tell.
+ * @returns undefined if there is no such process, or no /proc to tell.
  */
 export function startOf(pid: number): number | undefined {
   try {

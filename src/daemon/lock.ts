@@ -13,19 +13,19 @@ import { lifeOf } from './identity.ts'
 const STALE_MS = 10_000
 const RENEW_MS = 2_000
 const POLL_MS = 100
-/** Nobody else's to write in, whatever the umask: what somebody laid in the lock would keep it from being given back. */
+/** With any umask, nobody else may write to the lock: a file in it would prevent its release. */
 const FILE_SYSTEM = {
   ...fs,
   mkdir: (path: string, done: fs.NoParamCallback) => fs.mkdir(path, 0o755, done),
 }
 
 /**
- * Takes the spool's lock. A dead holder is waited out, and where its death can be proven, not even waited for. A lock that
- * its dead holder left and that can't be removed is gone without: correctness doesn't stand on it (docs/SPOOL.md).
+ * Takes the spool's lock. If the holder is known to be dead, its lock is taken at once, otherwise after the lock has expired. If a dead
+ * holder's lock can't be removed, the daemon runs without a lock: correctness doesn't depend on it (docs/SPOOL.md).
  * @param onCompromised Called when the lock is lost while held: another daemon may be at work.
- * @param onStuck Told of a dead lock that is left where it is.
- * @returns A function that gives it back.
- * @throws {UserError} with exit code 75 where a living holder has it.
+ * @param onStuck Called with a dead lock that can't be removed.
+ * @returns A function that releases it.
+ * @throws {UserError} with exit code 75 if a living daemon holds it.
  */
 export async function takeLock(
   spool: Spool,
@@ -36,7 +36,7 @@ export async function takeLock(
   let seen = renewedAt(spool)
   for (let waited = 0; ; waited += POLL_MS) {
     const isDead = holderIsDead(spool)
-    // Nobody has renewed it for so long, whatever its time stamp says: the clock may have been set back.
+    // Nobody has renewed it for all this time. Its time stamp may be in the future, if the clock was set back.
     const isLeft = isDead || waited > patience
     let stuck = isLeft ? expire(spool) : undefined
     try {
@@ -83,8 +83,8 @@ function holderIsDead(spool: Spool): boolean {
 }
 
 /**
- * Tells proper-lockfile what it can't know, that the holder is gone, by letting its time stamp expire. That of another user's
- * directory is not ours to set, but in our spool we may remove it.
+ * Tells proper-lockfile that the holder is dead, by setting an expired time stamp. If the lock is another user's directory, we
+ * can't set its time stamp, but may remove it from our spool.
  * @returns Why neither can be done.
  */
 function expire(spool: Spool): unknown {
@@ -102,7 +102,7 @@ function expire(spool: Spool): unknown {
   return failed
 }
 
-/** Tells the lock that is there from one that was made after it; a directory's inode alone is used again. */
+/** Distinguishes the present lock from later ones; a directory's inode alone may be used again. */
 export function lockIdentity(spool: Spool): string {
   const stats = lstatSync(spool.lockDir, { throwIfNoEntry: false })
   return stats ? `${stats.ino} ${stats.birthtimeMs}` : 'none'

@@ -18,14 +18,14 @@ import { Loop, type LoopResult } from './loop.ts'
 type Take = () => Promise<() => Promise<void>>
 
 interface LockedLoopOptions {
-  /** Called when what `standing` says is another than before in some way that matters. */
+  /** Called when the value of `standing` has changed in a way that matters. */
   onChange: () => void
   observer?: Observer | undefined
-  /** Takes the lock, as often as it likes to. */
+  /** Takes the lock; may try as often as it likes. */
   wait?: (take: Take) => ReturnType<Take>
 }
 
-/** A loop that has its spool to itself. */
+/** A loop that holds its spool's lock. */
 export class LockedLoop {
   readonly loop: Loop
   readonly #unlock: () => Promise<void>
@@ -39,7 +39,7 @@ export class LockedLoop {
 
   /**
    * Opens the spool, tidies it up and takes its lock.
-   * @throws {UserError} where the configuration or the spool can't be used, or another daemon has it.
+   * @throws {UserError} if the configuration or the spool can't be used, or another daemon has it.
    */
   static async take(config: Config, log: Logger, options: LockedLoopOptions): Promise<LockedLoop> {
     refuseMissingCredentials(config.destinations)
@@ -75,7 +75,7 @@ export class LockedLoop {
 
   /**
    * Runs the loop; see `Loop.run`.
-   * @throws {UserError} where the lock was lost meanwhile.
+   * @throws {UserError} if the lock was lost meanwhile.
    */
   async run(until: Until, onReady?: () => void): Promise<LoopResult> {
     const result = await this.loop.run(until, onReady)
@@ -84,7 +84,7 @@ export class LockedLoop {
     return result
   }
 
-  /** Gives the lock back. */
+  /** Releases the lock. */
   async close(): Promise<void> {
     if (!this.isLost) await this.#unlock().catch(() => undefined)
   }
@@ -99,11 +99,11 @@ function prepareRoots(roots: GcRoots, log: Logger): void {
   }
 }
 
-/** What a daemon that was killed left behind; and a word to root, who has no business in others' directories. */
+/** Removes what a killed daemon left behind, and warns root not to work in other users' directories. */
 function tidy(spool: Spool, log: Logger): void {
   try {
     sweepCacheHomes()
-    // Where versions before 0.2 packed what they sent.
+    // Snapshots before 0.1.0 packed their uploads here.
     rmSync(join(spool.root, 'stage'), { recursive: true, force: true })
   } catch (error) {
     log.warn({ error: wordsOf(error) }, 'what was left of an earlier run could not be removed')

@@ -2,10 +2,10 @@ import { destination, type Logger, pino, stdTimeFunctions } from 'pino'
 import type { LogLevel } from '../config/config.ts'
 import { escapedJson } from '../util/printable.ts'
 
-/** Of what can't be written, so many characters are kept, until it can. */
+/** While the log can't be written, at most this many characters are kept. */
 const UNWRITTEN_MAX = 1 << 20
 
-/** A burst of so many characters doesn't wait. */
+/** From this many characters on, a burst is written at once. */
 const BURST_MAX = 64 << 10
 
 /** The log, on stderr: pretty on a terminal, JSON lines elsewhere. Names and errors in it can't steer a terminal. */
@@ -19,9 +19,9 @@ export async function makeLog(level: LogLevel): Promise<Logger> {
       hooks: { streamWrite: (line: string) => escapedJson(line) },
     }
     const stderr = destination({ dest: 2, sync: true, maxLength: UNWRITTEN_MAX })
-    // A log that can't be written, on a full disk say, is no reason to upload nothing.
+    // If the log can't be written, on a full disk for instance, uploads go on.
     stderr.on('error', () => undefined)
-    // Otherwise it would not try again to write what it keeps.
+    // Otherwise it would not try again to write the kept characters.
     stderr.on('drop', () => stderr.write(''))
     return pino(options, inBursts(stderr))
   }
@@ -43,7 +43,7 @@ interface Lines {
   write(text: string): unknown
 }
 
-/** What is logged in one turn of the event loop goes out at its end, in one write: jobs are settled by the dozen. */
+/** All lines of one turn of the event loop go out in one write, at its end: dozens of jobs may be settled in a turn. */
 function inBursts(to: Lines): Lines {
   let burst = ''
   const flush = () => {

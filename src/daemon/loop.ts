@@ -18,7 +18,7 @@ import { Reporter, reportsOf } from './reporter.ts'
 import { SpoolWatcher } from './spool-watcher.ts'
 import { StuckLog } from './stuck-log.ts'
 
-/** A backlog that only waits for a destination that is down is read again in at most a tenth of the time. */
+/** Reading a backlog that only waits for a destination that is down takes at most a tenth of the time. */
 const RESCAN_SHARE = 10
 
 export interface LoopContext {
@@ -27,7 +27,7 @@ export interface LoopContext {
   storeDir: string
   config: Config
   log: Logger
-  /** Called when what `standing` says is another than before in some way that matters. */
+  /** Called when the value of `standing` has changed in a way that matters. */
   onChange: () => void
   observer?: Observer | undefined
 }
@@ -36,13 +36,13 @@ export interface LoopContext {
 export interface LoopResult {
   done: number
   failed: number
-  /** True where jobs are left that must wait. */
+  /** True if there are jobs left that must wait. */
   isWaiting: boolean
 }
 
 /**
- * Claims jobs and has them delivered: sleeps until something happened in the spool or at a destination, then looks at what
- * there is (a turn), and again.
+ * Claims jobs and has them delivered: sleeps until something happens in the spool or at a destination, then looks at the
+ * spool (a turn), and so on.
  */
 export class Loop {
   readonly #context: LoopContext
@@ -77,20 +77,20 @@ export class Loop {
     this.#exit = new ExitCondition('stopped', { spool, log, dispatcher, claimer: this.#claimer, ring })
   }
 
-  /** Stops claiming; `run` then ends once what is in flight has ended, or the grace is over. */
+  /** Stops claiming; `run` then returns when the batches in flight have ended, or the grace is over. */
   stop(): void {
     this.#isStopping = true
     this.#alarm.ring()
   }
 
-  /** Ends what is in flight now. */
+  /** Ends the batches in flight now. */
   abort(): void {
     this.#dispatcher.abort()
     this.stop()
   }
 
   /**
-   * Takes the limits of another configuration over.
+   * Applies the limits of another configuration.
    * @param isAll Nothing else in it has changed.
    */
   setRates(config: Config, isAll: boolean): void {
@@ -98,7 +98,7 @@ export class Loop {
     if (isAll) this.#reporter.rereadConfig()
   }
 
-  /** Has a running loop end otherwise than it was told at first; what came up to now is looked for once more. */
+  /** Changes when a running loop ends; it looks once more for jobs that came until now. */
   endWhen(until: Until): void {
     this.#exit.until = until
     this.#claimer.scan.lookAgain()
@@ -113,7 +113,7 @@ export class Loop {
     this.#recover()
     onReady()
     const rescan = setInterval(() => this.#rescan(), this.#context.config.rescanMs)
-    // Also where a turn throws (a full disk, say): what was claimed goes back, and nothing is left that runs on.
+    // Also if a turn throws (a full disk, say): claimed jobs go back, and nothing runs on.
     try {
       if (isStaying) await this.#watcher.start()
       while (!this.#isStopping) {
@@ -134,7 +134,7 @@ export class Loop {
     return { done, failed: failed + this.#claimer.rejected, isWaiting: hasWork(this.#context.spool) }
   }
 
-  /** False where the loop has hung since it was last asked: neither asleep nor stopping nor any further. */
+  /** False if the loop has hung since the last call: it doesn't sleep, isn't stopping, and has made no progress. */
   takeWellness(): boolean {
     const isWell = this.#alarm.isAsleep || this.#isStopping || this.#hasGotOn
     this.#hasGotOn = false
@@ -181,14 +181,14 @@ export class Loop {
     this.#reporter.follow()
   }
 
-  /** While nothing is claimed, whatever comes in gets its GC roots all the same. */
+  /** Jobs that come in while nothing is claimed get their GC roots, too. */
   #protectHeard(): void {
     const heard = this.#watcher.takeNames()
     if (heard) this.#claimer.protect(heard)
     if (!heard) this.#housekeeping.hurry()
   }
 
-  /** What a destination that is down leaves behind may be too much to start watching again. */
+  /** The backlog of a destination that is down may be too large to start watching again. */
   async #onMany(): Promise<void> {
     if (this.#dispatcher.areAllUp) await this.#watcher.ignoreJobs(this.#claimer)
   }
@@ -242,10 +242,10 @@ export class Loop {
 
   async #watchJobs(): Promise<void> {
     const became = await this.#watcher.watchJobs(this.#claimer, this.#wasPaused)
-    // What comes unheard has no roots before it is claimed, so that these are looked for.
+    // A job that comes unnoticed has no roots until it is claimed, so such jobs are looked for.
     if (became === 'too large') this.#housekeeping.hurry()
     if (became !== 'started') return
-    // What came between the last look and the start.
+    // Jobs that came between the last look and the start.
     if (this.#wasPaused) void this.#housekeeping.protectAll()
     else if (!this.#claimer.scan.isThrough) this.#housekeeping.hurry()
     this.#claimer.scan.lookAgain()

@@ -7,12 +7,12 @@ import type { Standing } from './notify.ts'
 /** From a few small paths on the same machine to a system over a slow line. */
 const DURATION_BUCKETS = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000]
 
-/** What the gauges show, all of one time. */
+/** The values of the gauges, all from the same moment. */
 export interface Reading {
   mode: 'watch' | 'drain'
   isRunning: boolean
   standing: Standing
-  /** The destinations that are paused for themselves. */
+  /** The destinations that are paused individually. */
   paused: ReadonlySet<string>
   /** What went out to each destination since the start. */
   sentBytes: Readonly<Record<string, number>>
@@ -77,7 +77,7 @@ export class Metrics implements Observer {
 
   constructor(version: string, destinations: readonly string[]) {
     this.#version = version
-    // A series that begins with its first event has no increase at it.
+    // If a series began with its first event, Prometheus would see no increase.
     for (const destination of destinations) {
       for (const result of RESULTS) this.#deliveries.inc({ destination, result }, 0)
       this.#sentBytes.inc({ destination }, 0)
@@ -126,7 +126,7 @@ export class Metrics implements Observer {
     }
   }
 
-  /** A counter never falls: bytes that went out in vain are taken back by whoever counts them, but not here. */
+  /** A counter never falls: the caller subtracts bytes that went out in vain, the metric doesn't. */
   #raise(counter: Counter, label: string, totals: Readonly<Record<string, number>>): void {
     for (const [value, total] of Object.entries(totals)) {
       const key = `${label} ${value}`

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 import type { DestinationReport } from '../spool/report.ts'
 
-/** A helper that takes longer hangs; there will be another one. */
+/** A helper that takes longer hangs; the next message starts another one. */
 const HELPER_TIMEOUT_MS = 10_000
-/** How often the status is brought up to date where there is no watchdog to feed. */
+/** How often the status is updated if there is no watchdog to feed. */
 const STATUS_EVERY_MS = 60_000
 /** systemd shows a status on one line. */
 const STATUS_MAX = 200
@@ -11,14 +11,14 @@ const STATUS_MAX = 200
 /** Passes assignments such as `READY=1` on; resolves when they are out, or could not be. */
 export type Send = (assignments: readonly string[]) => Promise<void>
 
-/** What the service manager asked for, in the environment it gave us (sd_notify(3), sd_watchdog_enabled(3)). */
+/** The service manager's requests, from our environment (sd_notify(3), sd_watchdog_enabled(3)). */
 export interface Asked {
   isAsked: boolean
-  /** How long we may be silent before we are taken for dead. */
+  /** After this long without a message we count as dead. */
   watchdogMs?: number
 }
 
-/** Reads what was asked for out of the environment, where the programs that we start must not find it. */
+/** Takes the requests out of the environment, so that the programs that we start don't find them. */
 export function takeAsked(env: NodeJS.ProcessEnv, pid: number): Asked {
   const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = env
   const isForUs = WATCHDOG_PID === undefined || WATCHDOG_PID === `${pid}`
@@ -40,9 +40,9 @@ export function sendTo(socket: string): Send {
     })
 }
 
-/** What the service manager is told about, and by what it knows that we are alive. */
+/** What the service manager is told about, and how it knows that we are alive. */
 export interface Subject {
-  /** False where the work hangs. Asked at each feed, so "since the last time" may count. */
+  /** False if the work hangs. Asked at each feed, so "since the last time" may count. */
   isWell(): boolean
   /** Some words for `systemctl status`. */
   status(): string
@@ -68,13 +68,13 @@ export class ServiceManager {
     return new ServiceManager(takeAsked(process.env, process.pid), sendTo(socket))
   }
 
-  /** Ready; from now on the watchdog is fed at twice the pace that is asked for, as long as the subject is well. */
+  /** Ready; from now on the watchdog is fed twice as often as required, as long as the subject is well. */
   ready(subject: Subject): void {
     if (!this.#asked.isAsked) return
     this.#subject = subject
     this.#tell(['READY=1', ...this.#newStatus()])
     const everyMs = (this.#asked.watchdogMs ?? 2 * STATUS_EVERY_MS) / 2
-    // This alone should keep no process alive.
+    // This timer alone must not keep the process alive.
     this.#timer = setInterval(() => this.#feed(), everyMs).unref()
   }
 
@@ -84,13 +84,13 @@ export class ServiceManager {
     if (status.length > 0) this.#tell(status)
   }
 
-  /** Stopping, which may take so long: more than TimeoutStopSec= if need be. */
+  /** Stopping. The argument says how long it may take, perhaps more than TimeoutStopSec=. */
   stopping(graceMs: number): void {
     if (!this.#asked.isAsked) return
     this.#tell(['STOPPING=1', `EXTEND_TIMEOUT_USEC=${Math.round(graceMs * 1000)}`, ...this.#newStatus()])
   }
 
-  /** Says no more. */
+  /** Sends nothing more. */
   end(): void {
     clearInterval(this.#timer)
     this.#subject = undefined
@@ -109,7 +109,7 @@ export class ServiceManager {
     return [`STATUS=${status}`]
   }
 
-  /** One after the other, or an old status could come after a new one. */
+  /** One message after the other: otherwise an old status could arrive after a new one. */
   #tell(assignments: readonly string[]): void {
     this.#queue = this.#queue.then(() => this.#send(assignments))
   }

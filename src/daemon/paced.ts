@@ -1,6 +1,6 @@
 import { besideOthers, type Steps } from '../util/steps.ts'
 
-/** Finds out something that takes time: when somebody asks, not too often, and once for all who ask at the same time. */
+/** Computes a value that takes time: on request, not too often, and once for all who ask at the same time. */
 export class Paced<T> {
   readonly #find: () => Steps<T>
   readonly #everyMs: number
@@ -19,7 +19,7 @@ export class Paced<T> {
     this.#share = share
   }
 
-  /** What was found out last, where that is new enough. */
+  /** The last value, if it is new enough. */
   get(): Promise<T> {
     if (!this.#found || performance.now() >= this.#next) {
       this.#next = Number.POSITIVE_INFINITY
@@ -28,7 +28,7 @@ export class Paced<T> {
     return this.#found
   }
 
-  /** Has the next one who asks get what is true then. */
+  /** Makes the next request compute the value anew. */
   outdate(): void {
     this.#next = 0
   }

@@ -5,7 +5,7 @@ import type { Spool, State } from '../spool/layout.ts'
 import { protect } from '../spool/protect.ts'
 import { wordsOf } from '../util/user-error.ts'
 
-/** So many paths are named in one line of the log. */
+/** A line of the log names at most this many paths. */
 const NAMED = 10
 
 interface ProtectorContext {
@@ -21,7 +21,7 @@ interface ProtectorContext {
  */
 export class Protector {
   readonly #context: ProtectorContext
-  /** Paths that have a root now of which Nix was not told yet; `true` for those that wait in the spool. */
+  /** Paths with a new root that Nix was not told of yet; `true` for those that wait in the spool. */
   #untold = new Map<string, boolean>()
   #telling: Promise<void> | undefined
   #lastError = ''
@@ -46,7 +46,7 @@ export class Protector {
     this.#tellOf(paths, false)
   }
 
-  /** Waits until Nix was told of all. */
+  /** Waits until Nix knows of all of them. */
   async stop(): Promise<void> {
     while (this.#telling) await this.#telling
   }
@@ -61,7 +61,7 @@ export class Protector {
   }
 
   async #tell(): Promise<void> {
-    // What comes in a burst is told at once.
+    // Nix is told of a whole burst at once.
     await Promise.resolve()
     const untold = this.#untold
     this.#untold = new Map()
@@ -85,7 +85,7 @@ export class Protector {
     }
   }
 
-  /** The same error of a thousand jobs in a row is one line. */
+  /** If a thousand jobs in a row have the same error, it is logged once. */
   #sayOnce(error: unknown, fields: object, message: string): void {
     const words = wordsOf(error)
     const kind = words.split(':')[0] ?? ''

@@ -3,17 +3,17 @@ import type { Logger } from 'pino'
 import type { Config, Destination } from '../config/config.ts'
 import { UserError, wordsOf } from '../util/user-error.ts'
 
-/** Who can do with another configuration while it runs. */
+/** Something that can take a new configuration while it runs. */
 interface Reloading {
   /** Reads the configuration again. */
   load: () => Promise<Config>
-  /** Takes the limits on what goes out over; nothing else has changed where `isAll`. */
+  /** Applies the rate limits; `isAll` says that nothing else has changed. */
   setRates: (config: Config, isAll: boolean) => void
 }
 
 /**
- * Reads the configuration again at SIGHUP: limits hold from then on, and what else has changed is named, since it takes
- * a restart. One that has mistakes changes nothing.
+ * Reads the configuration again at SIGHUP: limits apply from then on, and other changes are named in the log, since they need
+ * a restart. A configuration with mistakes changes nothing.
  * @param running What the daemon was started with.
  * @returns Stops listening.
  */

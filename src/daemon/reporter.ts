@@ -24,7 +24,7 @@ export class Reporter {
   /** Set while something is under way: the report is brought up to date when it is over. */
   #next: NodeJS.Timeout | undefined
 
-  /** For who holds the spool's lock. */
+  /** Only for the holder of the spool's lock. */
   constructor({ spool, log, config }: { spool: Spool; log: Logger; config: Config }, dispatcher: Dispatcher) {
     this.#spool = spool
     this.#configFile = config.source
@@ -36,7 +36,7 @@ export class Reporter {
 
   write(): void {
     try {
-      // Another daemon took the lock, as happens to one that was stopped for long: the report is that one's now.
+      // Another daemon took the lock while this one was stopped for long: the report belongs to that daemon now.
       if (lockIdentity(this.#spool) !== this.#lock) return
       writeReport(this.#spool, {
         pid: process.pid,
@@ -53,7 +53,7 @@ export class Reporter {
     }
   }
 
-  /** The configuration was read again, and all that it says holds. */
+  /** The configuration was read again and fully applied. */
   rereadConfig(): void {
     this.#configReadAt = new Date().toISOString()
     this.write()
@@ -73,7 +73,7 @@ export class Reporter {
     clearTimeout(this.#next)
   }
 
-  /** When something last went through is known from the last daemon's report, which ours is going to replace. */
+  /** The time of the last success is in the last daemon's report, which ours is going to replace. */
   #rememberSuccess(): void {
     const before = readReport(this.#spool)?.destinations ?? {}
     for (const route of this.#dispatcher.routes) route.remember(before[route.destination.name])

@@ -3,7 +3,7 @@ import { openDirectory } from '../spool/read.ts'
 
 /**
  * Reads `new/` a little at a time, from beginning to end and then from the beginning again, and remembers only where
- * it stands. A pass that found nothing to take on ends it: there is no use in another one before something changed.
+ * it stands. A pass that found nothing to claim ends the scan until something has changed.
  */
 export class Scan {
   readonly #directory: string
@@ -30,7 +30,7 @@ export class Scan {
     return this.#leftLastPass
   }
 
-  /** Something changed: another pass is worth it, since in the midst of one it may have been where that was already. */
+  /** Something changed: another pass is needed, since the present one may have passed that place already. */
   lookAgain(): void {
     this.#isThrough = false
     this.#hasChanged = true

@@ -13,16 +13,16 @@ import { onReloadSignal } from './reload.ts'
 /** How long to stay: see `Until`; with `lingerMs`, until the spool is empty, but no longer than that. */
 export type Stay = 'stopped' | 'idle' | { lingerMs: number }
 
-/** A lock that somebody living has is asked for again so often by who has time. */
+/** How often a lock that a living daemon holds is tried again, until the deadline. */
 const LOCK_POLL_MS = 2_000
-/** What stopping takes beside the grace for running copies. */
+/** How long stopping takes in addition to the grace for running copies. */
 const STOP_MARGIN_MS = 30_000
 
 /**
  * Delivers a spool under its lock, until SIGTERM or SIGINT or as long as it is to stay. A first signal lets running
  * copies finish within the grace, a second one ends them.
  * @param load Reads the configuration again, which is done at SIGHUP; without it that signal ends the process.
- * @throws {UserError} where the spool can't be used, another daemon has it, or the lock was lost.
+ * @throws {UserError} if the spool can't be used, another daemon has it, or the lock was lost.
  */
 export async function serve(
   config: Config,
@@ -65,7 +65,7 @@ export async function serve(
   }
 }
 
-/** Only who asks for metrics pays for loading the library that makes them. */
+/** The metrics library is loaded only if metrics are configured. */
 async function exporterFor(
   config: Config,
   mode: 'watch' | 'drain',
@@ -76,7 +76,7 @@ async function exporterFor(
   return new Exporter({ config, spool: openSpool(config.spool), mode, log })
 }
 
-/** Takes the lock; where another one has it, waits for it until the deadline. */
+/** Takes the lock; if another daemon holds it, waits for it until the deadline. */
 async function takeLockBefore(
   deadline: number,
   take: () => Promise<() => Promise<void>>,
@@ -92,7 +92,7 @@ async function takeLockBefore(
   }
 }
 
-/** What `%20` in a file:// URL means differs from one Nix to the next, so the default keeps to paths without. */
+/** The meaning of `%20` in a file:// URL differs between releases of Nix, so the default needs a path without it. */
 function refuseOddCache({ spool, destinations }: Config): void {
   const isEmbedded = destinations.some(({ to }) => to === embeddedDestination(spool))
   if (!isEmbedded || /^[\w/.~+@:=-]+$/.test(spool)) return

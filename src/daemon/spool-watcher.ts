@@ -4,9 +4,9 @@ import { entriesOf } from '../spool/read.ts'
 import type { Claimer } from './claimer.ts'
 import { DirectoryWatcher } from './directory-watcher.ts'
 
-/** To start watching a directory reads it once; a larger `new/` is only looked at by the rescan. */
+/** Starting to watch a directory reads it once; a larger `new/` is left to the rescan. */
 const WATCHED_MAX = 50_000
-/** While nothing can be claimed, watching stops and starts more often, so this is less. */
+/** While nothing can be claimed, watching stops and starts more often, so this limit is lower. */
 const WATCHED_MAX_FULL = 5_000
 
 /** Watches a spool for jobs that come and for somebody who pauses it. */
@@ -33,15 +33,15 @@ export class SpoolWatcher {
     await Promise.all([this.#jobs.stop(), this.#pauses.stop()])
   }
 
-  /** The names in `new/` that were heard of since the last call, or undefined where there were too many to keep. */
+  /** The names of events in `new/` since the last call, or undefined if there were too many to keep. */
   takeNames(): Set<string> | undefined {
     return this.#jobs.takeNames()
   }
 
   /**
    * Watches for jobs, if `new/` is not too large for that.
-   * @returns 'started' where nobody watched just now, so that what came by then was not heard; 'too large' where only the
-   * rescan finds what comes.
+   * @returns 'started' if nobody watched before, so that earlier arrivals went unnoticed; 'too large' if only the
+   * rescan finds arrivals.
    */
   async watchJobs(claimer: Claimer, isPaused: boolean): Promise<'was watching' | 'started' | 'too large'> {
     if (this.#jobs.isWatching) return 'was watching'
@@ -50,12 +50,12 @@ export class SpoolWatcher {
     return 'started'
   }
 
-  /** While a backlog is claimed, nobody needs to hear of more; and each claim would be heard. */
+  /** While a backlog is claimed, events are not needed, and each claim would cause one. */
   async ignoreJobs({ scan }: Claimer): Promise<void> {
     if (scan.left <= WATCHED_MAX) await this.#jobs.stop()
   }
 
-  /** While nothing is claimed (paused, full), what comes in gets its roots, and how much is there nobody has counted. */
+  /** While nothing is claimed (paused, full), arrivals get their roots, and the size of `new/` is unknown. */
   #isSmall({ scan, isFull }: Claimer, isPaused: boolean): boolean {
     if (scan.isThrough) return scan.left <= WATCHED_MAX
     if (!isPaused && !isFull) return false

@@ -9,7 +9,7 @@ import { unitOf } from './unit-files.ts'
 
 /** Why a daemon that runs should be started anew. */
 export interface Stale {
-  /** What has changed since it was started, in words. */
+  /** The changes since it was started, in words. */
   reasons: string[]
   /** What to type. */
   command: string
@@ -18,10 +18,10 @@ export interface Stale {
 const PROGRAM = fileURLToPath(new URL('../../package.json', import.meta.url))
 
 /**
- * Compares a daemon that runs with the files that it read when it was started. A file counts as changed by its ctime:
- * npm, dpkg and `cp -p` set the other times as they like. Signing keys are left out, which it reads each time, but for
- * those that systemd hands over.
- * @returns undefined where it is up to date, or nothing can be told.
+ * Compares a running daemon with the files that it read at its start. A file's ctime tells whether it has changed:
+ * npm, dpkg and `cp -p` set the other times. Signing keys don't count, since they are read each time, except
+ * those that are systemd credentials.
+ * @returns undefined if it is up to date, or if that can't be found out.
  */
 export function staleness(report: Report, destinations: readonly Destination[]): Stale | undefined {
   const unit = unitOf(report.pid)
@@ -62,14 +62,14 @@ function restartCommand(unit: string | undefined, isUnitChanged: boolean): strin
   return `${isUnitChanged ? 'systemctl daemon-reload && ' : ''}systemctl restart ${unit}`
 }
 
-/** A clock that was set since would make what was written down wrong; the kernel counts from now. */
+/** If the clock was set meanwhile, a written time would be wrong; the kernel counts from now. */
 function startedAt(report: Report): number {
   return hasStart(report)
     ? Date.parse(report.startedAt)
     : (startOf(report.pid) ?? Date.parse(report.startedAt))
 }
 
-/** 0 where it can't be told: what isn't there has its own errors, and what is in the store never changes. */
+/** 0 if unknown: a missing file causes its own errors, and a file in the store never changes. */
 function changedMs(file: string): number {
   try {
     if (realpathSync(file).startsWith(`${process.env.NIX_STORE_DIR ?? '/nix/store'}/`)) return 0

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino'
 import { wordsOf } from '../util/user-error.ts'
 
-/** At most this many names are remembered; of more nothing is said. */
+/** At most this many names are remembered; more are not reported. */
 const REMEMBERED = 1000
 
-/** Says of each file that can't be moved or removed that it is left alone: once, not at every look. */
+/** Logs each file that can't be moved or removed, once and not at every look. */
 export class StuckLog {
   readonly #log: Logger
   readonly #said = new Set<string>()

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** Where systemd looks for units: of one name, the first counts, while drop-ins add up. */
+/** Where systemd looks for units: the first file of a name counts, and all drop-ins are added. */
 const DIRECTORIES = [
   '/etc/systemd/system',
   '/run/systemd/system',
@@ -18,12 +18,12 @@ export interface UnitFiles {
   inputs: string[]
 }
 
-/** The service of ours that a process belongs to; undefined where it belongs to none. */
+/** The nix-upload service that a process belongs to; undefined if it belongs to none. */
 export function unitOf(pid: number): UnitFiles | undefined {
   const name = /\/([^/\n]+\.service)$/m.exec(textOf(`/proc/${pid}/cgroup`))?.[1]
   if (name === undefined) return undefined
   const unit = DIRECTORIES.map((directory) => join(directory, name)).find(isThere)
-  // One of another program may have started it: a login's, or a runner's of CI.
+  // Another program's service may have started it: a login, or a CI runner.
   if (unit === undefined || !textOf(unit).includes('nix-upload')) return undefined
   const dropIns = DIRECTORIES.map((directory) => join(directory, `${name}.d`)).filter(isThere)
   const files = dropIns.flatMap((directory) => confFilesIn(directory))
@@ -49,7 +49,7 @@ function isThere(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
-/** Empty where there is none, or we may not read it. */
+/** Empty if there is none, or we may not read it. */
 function textOf(file: string): string {
   try {
     return readFileSync(file, 'utf8')

@@ -4,10 +4,10 @@ import { UserError, wordsOf } from '../util/user-error.ts'
 import { isForThisMachine, namesInHostsFile } from './page/own-names.ts'
 import { CONTENT_SECURITY_POLICY } from './page/page.ts'
 
-/** Whoever is on this machine may connect, and must not take up all the file handles that uploads need. */
+/** Anybody on this machine may connect, but must not use up the file handles that uploads need. */
 const CONNECTIONS_AT_MOST = 32
 
-/** What a browser is told about all that we answer: it is for nobody else's page, and nothing but what it says it is. */
+/** Headers of every answer: no other site may use it, and browsers must not guess its type. */
 const HEADERS = {
   'content-security-policy': CONTENT_SECURITY_POLICY,
   'cross-origin-opener-policy': 'same-origin',
@@ -25,7 +25,7 @@ Ask by the IP address, or put the name that you use into metrics-listen. Behind 
 export interface Content {
   page(): Promise<string>
   metrics(): Promise<string>
-  /** Told of what went wrong, with the words for the log. */
+  /** Called with errors, and the words for the log. */
   warn(error: unknown, what: string): void
 }
 
@@ -62,13 +62,13 @@ export class WebServer {
       if (method !== 'GET' && method !== 'HEAD') {
         return say(response.setHeader('allow', 'GET, HEAD'), 405, 'nothing can be changed here\n')
       }
-      // Counts only, and whoever scrapes them may call this machine anything.
+      // Metrics are counts only, and a scraper may use any name for this machine.
       if (path === '/metrics')
         return say(response, 200, await this.#content.metrics(), 'text/plain; version=0.0.4')
       if (!isForThisMachine(headers.host, this.#names)) return say(response, 403, WRONG_NAME)
       say(response, 200, await this.#content.page(), 'text/html; charset=utf-8')
     } catch (error) {
-      // What a person can mend, such as a part of the spool that is missing, is said to who looks.
+      // An error that a person can mend, such as a missing part of the spool, is shown on the page.
       if (error instanceof UserError) return say(response, 503, `${wordsOf(error)}\n`)
       this.#content.warn(error, 'metrics can not be served')
       say(response, 500, '')

@@ -6,7 +6,7 @@ import type { Outcome } from './outcome.ts'
 import { prepare, type Target } from './prepare.ts'
 
 /**
- * Delivers jobs together; what is wrong with one of them or some keeps none of the others.
+ * Delivers jobs together; a fault of some of them doesn't stop the others.
  * @returns An outcome for each job, and how many times something was sent.
  */
 export async function deliver(

@@ -7,8 +7,8 @@ import { UploadFailure } from '../util/verdict.ts'
 import type { Uploader } from './uploader.ts'
 
 /**
- * Uploads with a program of the user's. Its exit status tells: 0 done, 75 (EX_TEMPFAIL) the destination's trouble,
- * try later, anything else the jobs' own failure.
+ * Uploads with the user's program. Its exit status means: 0, done; 75 (EX_TEMPFAIL), trouble at the destination,
+ * try later; anything else, a failure of the jobs.
  */
 export function commandUploader({ argv, paths: mode }: Command, destination: Destination): Uploader {
   const [program, ...rest] = argv
@@ -26,6 +26,6 @@ export function commandUploader({ argv, paths: mode }: Command, destination: Des
     const blame = exitCode === EXIT.tryLater || exitCode === undefined ? 'destination' : 'job'
     throw new UploadFailure({ blame, permanent: false, message })
   }
-  // There is nothing harmless to ask of a program that we don't know; its exit status told all it could.
+  // An unknown program can't be asked anything harmless; its exit status is all there is.
   return { send, probe: () => Promise.resolve() }
 }

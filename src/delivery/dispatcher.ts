@@ -18,7 +18,7 @@ import type { Worker } from './worker.ts'
 /** At most this many jobs are claimed at once; the rest wait in `new/`, where they cost no memory. */
 const MAX_IN_HAND = 1000
 
-/** What a dispatcher needs from the one who runs it. */
+/** What a dispatcher needs from its caller. */
 export interface DispatcherContext {
   spool: Spool
   roots: GcRoots
@@ -32,8 +32,8 @@ export interface DispatcherContext {
 }
 
 /**
- * Has the claimed jobs: gives each to the workers of the destinations that it still has to go to, and moves it on once none of
- * them has it any more.
+ * Holds the claimed jobs: gives each to the workers of the destinations that it still has to go to, and moves it on once no
+ * worker has it any more.
  */
 export class Dispatcher {
   readonly routes: readonly Route[]
@@ -44,9 +44,9 @@ export class Dispatcher {
   readonly #packer: Packer
   readonly #rates = new Rates()
   readonly #store = new StoreSession()
-  /** More jobs are being claimed: a batch that ends meanwhile is not followed by one of the few that came by then. */
+  /** More jobs are being claimed: when a batch ends, the next one waits for more than the few jobs that are there. */
   isFilling = false
-  /** A job went back to `new/` for want of room at a destination, which no scan has counted yet. */
+  /** A job went back to `new/` because a destination had no room; no scan has counted it yet. */
   hasGivenBack = false
 
   constructor(context: DispatcherContext) {
@@ -62,7 +62,7 @@ export class Dispatcher {
   #routeTo(destination: Destination): Route {
     const { config, log, observer, onHealth, onChange } = this.#context
     return new Route(destination, {
-      // Each has a share that no other can take up: one that stands still, or is slow, keeps nothing from the others.
+      // Each destination has its own share of places: if one is slow or stands still, the others keep theirs.
       capacity: Math.max(1, Math.floor(MAX_IN_HAND / config.destinations.length)),
       store: this.#store,
       packer: this.#packer,
@@ -78,7 +78,7 @@ export class Dispatcher {
     })
   }
 
-  /** How many jobs ended in which way since the start. */
+  /** How many jobs had each result since the start. */
   get tally(): Readonly<{ done: number; failed: number }> {
     return this.#settlement.tally
   }
@@ -96,7 +96,7 @@ export class Dispatcher {
     return this.#workers.every(({ health, isPaused }) => !health.isDown && !isPaused)
   }
 
-  /** Those that can do with more jobs. */
+  /** Destinations that can take more jobs. */
   get workersWithRoom(): Worker[] {
     return this.#workers.filter((worker) => worker.room > 0)
   }
@@ -106,7 +106,7 @@ export class Dispatcher {
     return this.#inHand.size >= MAX_IN_HAND || this.#workers.every((worker) => worker.room === 0)
   }
 
-  /** True where some destination that a job still has to go to has room for it. */
+  /** True if some destination that a job still has to go to has room for it. */
   wants(job: Job): boolean {
     const pending = this.#pendingWorkers(job)
     return pending.length > 0 ? pending.some((worker) => worker.room > 0) : !this.#places.waitsElsewhere(job)
@@ -116,7 +116,7 @@ export class Dispatcher {
     return this.#inHand.has(name)
   }
 
-  /** Takes a claimed job on. Workers without room get it later: while another one has it, or by way of `new/`. */
+  /** Takes a claimed job. Workers without room get it later: while another worker has it, or through `new/`. */
   accept(claimed: ClaimedJob): void {
     this.#inHand.set(claimed.name, claimed)
     this.#offer(claimed)
@@ -130,12 +130,12 @@ export class Dispatcher {
     for (const worker of this.#workers) if (!this.isFilling || worker.hasMany) worker.start()
   }
 
-  /** Sends the first few jobs to destinations that nothing went to yet, so that they need not wait for the claims of a whole batch. */
+  /** Sends the first few jobs to destinations that have got nothing yet, so that these need not wait until a whole batch is claimed. */
   startUntried(): void {
     for (const worker of this.#workers) if (worker.isUntried) worker.start()
   }
 
-  /** Has Nix ready for the questions that a batch begins with, while its jobs are still being claimed. */
+  /** Starts Nix for the questions at the beginning of a batch, while its jobs are still being claimed. */
   getReady(): void {
     this.#store.open()
   }
@@ -145,15 +145,15 @@ export class Dispatcher {
     for (const { destination, worker } of this.routes) worker.isPaused = isPaused(destination.name)
   }
 
-  /** Gives back to `new/` what is not in flight: when pausing, or when a drain is through. */
+  /** Returns jobs that are not in flight to `new/`: when pausing, or when a drain is done. */
   releaseIdle(): void {
     for (const worker of this.#workers) worker.clear()
-    // What is in flight to another destination goes back once that is through.
+    // Jobs in flight to another destination go back when that has ended.
     for (const claimed of [...this.#inHand.values()]) if (!this.#isHad(claimed)) this.#release(claimed)
   }
 
   /**
-   * Starts nothing more, lets what is in flight finish within the grace, ends it after that, and returns what is unfinished
+   * Starts nothing more, lets batches in flight finish within the grace, ends them after that, and returns unfinished jobs
    * to `new/`.
    */
   async stop(graceMs: number): Promise<void> {
@@ -162,7 +162,7 @@ export class Dispatcher {
     const deadline = setTimeout(() => this.abort(), graceMs)
     while (this.isRunning) await new Promise((resolve) => setTimeout(resolve, 20))
     clearTimeout(deadline)
-    // Ends the questions to Nix that nobody needs an answer to any more.
+    // Ends questions to Nix whose answers nobody needs any more.
     this.abort()
     this.releaseIdle()
     await this.#settlement.finish()
@@ -171,7 +171,7 @@ export class Dispatcher {
     this.#packer.close()
   }
 
-  /** Takes the limits of another configuration over; nothing else of it. */
+  /** Applies the limits of another configuration, and nothing else of it. */
   setRates(config: Config): void {
     this.#rates.set(config)
   }
@@ -203,12 +203,12 @@ export class Dispatcher {
   #onOutcome({ destination, place, worker }: Route, claimed: ClaimedJob, outcome: Outcome): void {
     const { name, maxAttempts } = destination
     const last = claimed.job.destinations[name]
-    // What was so at another place by that name says nothing of this one.
+    // A record of another place with the same name doesn't count for this one.
     const before = last && (last.to ?? place.to) === place.to ? last : undefined
     const { record: after, next } = afterOutcome(before, outcome, maxAttempts, new Date())
     const record = { ...after, to: place.to }
     tell(this.#context, claimed, name, record, next)
-    // A destination that stays down says the same at every probe; that is written once, for who reads the job.
+    // A destination that stays down fails every probe in the same way; the error is written once, for people who read the job.
     if (next !== 'wait' || record.error !== before?.error) this.#settlement.update(claimed, name, record)
     // While a destination is down each probe takes another job, and not all of them need to be in hand.
     const isDelayed = next === 'retry' || next === 'hold'
@@ -222,13 +222,13 @@ export class Dispatcher {
     worker.remove(claimed)
     const others = this.#workers.filter((other) => other.has(claimed))
     if (others.length === 0) this.#finish(claimed)
-    // What it waits for can take days, and until then its file would not say what it has got.
+    // The job may wait for days, and until then its file would not have these records.
     else if (others.every(({ health, isPaused }) => health.isDown || isPaused))
       this.#settlement.record(claimed)
   }
 
   /**
-   * Moves a job on that no worker has any more: settled, or back to `new/` where a destination still lacks it, be it one that
+   * Moves on a job that no worker has any more: settled, or back to `new/` if a destination still lacks it, even one that
    * isn't delivered to now.
    */
   #finish(claimed: ClaimedJob): void {

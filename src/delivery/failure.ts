@@ -20,7 +20,7 @@ const REFUSED_FILE = /unable to upload '[^']*': HTTP error [45]\d\d\b/
 
 const SERVER_TROUBLE = /unable to upload '[^']*': HTTP error 5\d\d\b/
 
-/** @returns undefined for what is no failure: it was ended because it is not wanted any more. */
+/** @returns undefined if it is no failure: it was ended because it is no longer wanted. */
 export function failureOf(error: unknown): Failure | undefined {
   if (error instanceof UploadFailure) return error
   if (error instanceof NixFailure) {

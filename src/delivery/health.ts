@@ -1,7 +1,7 @@
 import type { DestinationReport } from '../spool/report.ts'
 import { type Backoff, waitAfter } from '../util/backoff.ts'
 
-/** How one destination is: what its copies have come to lately, and when it may be tried again. */
+/** The state of one destination: the results of its recent copies, and when it may be tried again. */
 export class Health {
   readonly #backoff: Backoff
   readonly #now: () => number
@@ -43,7 +43,7 @@ export class Health {
     return before
   }
 
-  /** A copy failed for a reason of the destination's. Returns how long to wait. */
+  /** A copy failed because of the destination. Returns how long to wait. */
   failed(error: string): number {
     this.#state = 'down'
     this.#failures++

@@ -8,9 +8,9 @@ import { type Item, pathsOf, type Target } from './prepare.ts'
 import { noteOnDelivery, sendRealisations } from './realisations.ts'
 
 /**
- * Sends jobs together, and finds those that spoil it for the others: a copy that fails for a reason that may be a single
- * job's is split until the culprit stands alone. Where the reason may be the destination's as well, a job or two are
- * sent alone first: when none of them goes through either, it is the destination, and nothing is split.
+ * Sends jobs together, and finds those that make the others fail. If the reason of a failed copy may be a single
+ * job, the copy is split until the culprit is alone. If the reason may also be the destination, one or two jobs are
+ * sent alone first: if they fail too, the destination is to blame, and nothing is split.
  */
 export class Isolation {
   readonly outcomes = new Map<ClaimedJob, Outcome>()
@@ -18,7 +18,7 @@ export class Isolation {
   runs = 0
   readonly #target: Target
   readonly #signal: AbortSignal
-  /** Something went through, so whatever else fails, the destination is well. */
+  /** Something went through, so the destination is well, whatever else fails. */
   #isProven = false
 
   readonly #progress: UploadProgress
@@ -30,9 +30,9 @@ export class Isolation {
   }
 
   /**
-   * @param isNamedRest What is left of a batch without the jobs that an error named. Where that fails too, names are not
-   * relied on: a program may name whatever came first.
-   * @throws What is the matter with the destination; jobs without an outcome by then share it.
+   * @param isNamedRest True for the rest of a batch without the jobs that an error named. If the rest fails too, the names are
+   * ignored: a program may name whatever came first.
+   * @throws The trouble of the destination; jobs without an outcome share it.
    */
   async deliver(items: readonly Item[], isNamedRest = false): Promise<void> {
     const failure = await this.#send(items)
@@ -60,7 +60,7 @@ export class Isolation {
     if (items.length > 0) await this.deliver(items, isNamedRest)
   }
 
-  /** Returns what went wrong, where it may be a single job's fault and it isn't known whose. */
+  /** Returns the error if it may be a single job's fault and it isn't known whose. */
   async #send(items: readonly Item[]): Promise<Failure | undefined> {
     const drvPaths = [...new Set(items.flatMap(({ claimed }) => claimed.job.drvPath ?? []))]
     this.runs++
@@ -90,7 +90,7 @@ export class Isolation {
       if (failure) failed.push([item, failure])
       else this.#deliver(item, noteOnDelivery(item, unrealised))
     }
-    // Those of which it is known are decided on once it is known, too, whether anything went through.
+    // Jobs that an error names are decided on once it is also known whether anything went through.
     for (const [item, failure] of failed) await this.#decide(item, failure)
     return undefined
   }
@@ -125,7 +125,7 @@ export class Isolation {
     this.outcomes.set(item.claimed, { kind, verdict: outcome })
   }
 
-  /** Of a job that nothing went out beside: the destination is asked something harmless. */
+  /** For a job that was sent alone: the destination is asked something harmless. */
   async #isItsOwn({ claimed, paths }: Item, { blame }: Verdict): Promise<boolean> {
     // It failed by itself before, while others went through.
     const isSuspect = (claimed.job.destinations[this.#target.destination.name]?.attempts ?? 0) > 0
@@ -140,7 +140,7 @@ export class Isolation {
   }
 }
 
-/** What is said in the job's file of a failure of its own; it names the path. */
+/** The error that a job's file gets for a failure of its own; it names the path. */
 function ownFailure({ paths }: Item, { verdict }: Failure): Verdict {
   const [path = ''] = paths
   const which = paths.length > 1 ? `${path} (or another of the ${paths.length} of this job)` : path

@@ -1,8 +1,8 @@
 import type { ClaimedJob } from '../spool/claim.ts'
 
 /**
- * Where a job is on its way through a worker: it waits for a batch; failed by itself and waits for its next attempt; is in a
- * batch in flight; or is through with one, and the outcome is still to be written.
+ * The state of a job in a worker: it waits for a batch; it failed by its own fault and waits for its next attempt; it is in a
+ * batch in flight; or its batch has ended and the outcome is not written yet.
  */
 export type JobState = 'queued' | 'delayed' | 'in flight' | 'settling'
 
@@ -42,8 +42,8 @@ export class JobStates {
 
   /**
    * Delays a job.
-   * @param waitAfter How long, in ms, given how often that was so by now.
-   * @param onEnd Called when that is over; the job is queued again then.
+   * @param waitAfter How long, in ms, given the number of delays so far.
+   * @param onEnd Called when the delay is over and the job is queued again.
    */
   delay(claimed: ClaimedJob, waitAfter: (delays: number) => number, onEnd: () => void): void {
     const delays = (this.#take(claimed)?.delays ?? 0) + 1

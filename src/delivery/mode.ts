@@ -3,14 +3,14 @@ export interface Situation {
   isStopping: boolean
   /** Somebody paused the destination. */
   isPaused: boolean
-  /** The last thing sent failed for a reason of the destination's. */
+  /** The last batch failed because of the destination. */
   isDown: boolean
   /** How long until the destination may be tried again. */
   waitMs: number
   isProbing: boolean
-  /** Nix is being asked which of the queued jobs have nothing to do with those in flight. */
+  /** Nix is being asked which of the queued jobs are unrelated to those in flight. */
   isChoosing: boolean
-  /** All of the queued jobs have to do with those in flight. */
+  /** All of the queued jobs are related to those in flight. */
   isHeldUp: boolean
   /** Batches in flight. */
   batches: number
@@ -44,7 +44,7 @@ export type Mode =
  * | choosing    | Nix says which queued jobs may go beside those in flight | there are some: sending, busy; there are none: busy |
  * | busy        | no further batch may start beside those in flight       | one ends, or a job comes: sending, idle          |
  *
- * In each of them, what fails for a reason of the destination's leads to: backing off.
+ * In each of them, a failure of the destination leads to: backing off.
  */
 export const MODES: Readonly<Record<Mode, { takes: 'nothing' | 'a probe' | 'a batch'; starts: Start }>> = {
   stopping: { takes: 'nothing', starts: 'nothing' },
@@ -60,7 +60,7 @@ export const MODES: Readonly<Record<Mode, { takes: 'nothing' | 'a probe' | 'a ba
 
 type Start = 'nothing' | 'a probe' | 'a batch' | 'a batch beside others'
 
-/** The mode that a situation amounts to. It is kept nowhere, so it can't contradict what it follows from. */
+/** The mode of a situation. It is stored nowhere, so it can't contradict the situation. */
 export function modeOf(now: Situation): Mode {
   if (now.isStopping) return 'stopping'
   if (now.isPaused) return 'paused'

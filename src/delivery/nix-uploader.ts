@@ -18,7 +18,7 @@ import { UploadFailure } from '../util/verdict.ts'
 import { failureOf } from './failure.ts'
 import type { Uploader } from './uploader.ts'
 
-/** Uploads with `nix copy`: everything that Nix has a store URL for. */
+/** Uploads with `nix copy`, to everything that Nix has a store URL for. */
 export function nixUploader(
   destination: Destination,
   { store: localStore, packer }: { store: StoreSession; packer: Packer },
@@ -99,7 +99,7 @@ async function damagedAmong(
   return damaged
 }
 
-/** Adds what a copy says of its progress to what went out for the same batch before. */
+/** Adds the progress of a copy to that of earlier copies for the same batch. */
 function follow(progress: UploadProgress): (line: string) => void {
   const before = progress.sentBytes
   const own = new CopyProgress()
@@ -111,8 +111,8 @@ function follow(progress: UploadProgress): (line: string) => void {
 }
 
 /**
- * Makes sure that the destination has what it was given, with our signature on all of it. What stood there unsigned
- * before is signed in its place.
+ * Makes sure that the destination has all paths, with our signature on each. Paths that were there unsigned are
+ * signed there.
  */
 async function readBack(
   store: RemoteStore,

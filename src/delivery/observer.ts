@@ -1,4 +1,4 @@
-/** What a batch came to for one job: deferred means that the destination is down, retried that the job failed itself. */
+/** The result of a batch for one job: deferred means that the destination is down, retried that the job itself failed. */
 export const RESULTS = ['delivered', 'skipped', 'deferred', 'retried', 'failed'] as const
 export type Result = (typeof RESULTS)[number]
 

@@ -3,16 +3,16 @@ import { withoutPassword } from '../config/store-url.ts'
 import type { DeliveryRecord } from '../spool/job.ts'
 import { isPendingAt, type Job, type Place, strangersOf } from '../spool/job.ts'
 
-/** A destination as jobs' records know it. */
+/** A destination as a job's records identify it. */
 export function placeOf({ name, to }: Destination): Place {
   return { name, to: withoutPassword(to) }
 }
 
-/** What a configuration says of where jobs still have to go. */
+/** The destinations of a configuration that jobs may still have to go to. */
 export class OpenPlaces {
   /** Those that are delivered to now. */
   readonly #here: readonly Place[]
-  /** Those that `--to` stands in for. */
+  /** Those that `--to` replaces. */
   readonly #others: readonly Place[]
   readonly #names: ReadonlySet<string>
 
@@ -22,15 +22,15 @@ export class OpenPlaces {
     this.#names = new Set(this.#here.map(({ name }) => name))
   }
 
-  /** Whether a job waits for a destination that is not delivered to now: nobody configured it, or `--to` stands in for it. */
+  /** Whether a job waits for a destination that is not delivered to now: nobody configured it, or `--to` replaces it. */
   waitsElsewhere(job: Job): boolean {
     if (this.#others.some((other) => isPendingAt(job, other))) return true
     return strangersOf(job, this.#names).length > 0
   }
 
   /**
-   * The records that a job needs so that it says what it still waits for. In `new/`, a job with no record but settled ones is
-   * a requeued job.
+   * The records that a job lacks for the destinations that it still waits for. In `new/`, a job with only settled records
+   * counts as requeued.
    */
   missingRecords(job: Job): [name: string, record: DeliveryRecord][] {
     if (Object.keys(job.destinations).length === 0) return []

@@ -1,7 +1,7 @@
 import type { DeliveryRecord } from '../spool/job.ts'
 import type { Verdict } from '../util/verdict.ts'
 
-/** What a batch came to for one job. */
+/** The result of a batch for one job. */
 export type Outcome =
   /** `note` says which of its paths the policy left out. */
   | { kind: 'delivered'; note?: string }
@@ -12,14 +12,14 @@ export type Outcome =
   | { kind: 'aborted' }
 
 /**
- * Where a job goes after an outcome: it is through here, is tried again later by itself (after a failure of its own, or of
- * the destination's with this one alone), or with the destination.
+ * What happens to a job after an outcome: it is finished here; it is tried again later by itself (it failed, or the
+ * destination has trouble with this job only); or it waits for the destination.
  */
 export type Next = 'settled' | 'retry' | 'hold' | 'wait' | 'give back'
 
 /**
- * Turns an outcome into what the job's record says next. Only a failure of the job's own costs an attempt; what the
- * destination is to blame for costs none, so that a week without network loses nothing.
+ * Turns an outcome into the job's next record. Only a failure of the job itself costs an attempt; a failure of the
+ * destination costs none, so that a week without network loses nothing.
  * @param before The record so far, if there is one.
  */
 export function afterOutcome(

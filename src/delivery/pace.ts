@@ -16,14 +16,14 @@ interface PaceContext {
 }
 
 /**
- * How much at once a destination is tried with. After a failure it is left alone for a while, then tried with one job, each
- * time another one; each success doubles what goes out together.
+ * How many jobs are sent to a destination together. After a failure it is left alone for a while, then tried with one job, each
+ * time a different one; each success doubles the number.
  */
 export class Pace {
   readonly health: Health
   readonly #context: PaceContext
   #size: number
-  /** What was sent since the destination went down, in vain. */
+  /** The jobs that were sent in vain since the destination went down. */
   #tried = new WeakSet<ClaimedJob>()
   #timer: NodeJS.Timeout | undefined
 
@@ -48,7 +48,7 @@ export class Pace {
     return jobs.find((claimed) => !this.#tried.has(claimed))
   }
 
-  /** Takes notice of what a batch came to. */
+  /** Takes the result of a batch into account. */
   note(outcomes: ReadonlyMap<ClaimedJob, Outcome>): void {
     const failed = [...outcomes].flatMap(([claimed, outcome]) => {
       const error = destinationError(outcome)
@@ -60,7 +60,7 @@ export class Pace {
     for (const { claimed } of failed) this.#tried.add(claimed)
   }
 
-  /** Batches that ran side by side fail side by side: that is one failure. */
+  /** Batches that ran side by side and failed count as one failure. */
   noteDown(error: string): void {
     this.#size = 1
     if (this.health.waitMs > 0) return

@@ -3,7 +3,7 @@ import type { Destination } from '../config/config.ts'
 import { nameOf } from '../nix/store-path.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 
-/** Why a destination doesn't want some store paths, by path; those it wants are not in it. */
+/** By path, why a destination doesn't want it; wanted paths are not in it. */
 export type Unwanted = ReadonlyMap<string, string>
 
 /**

@@ -18,23 +18,23 @@ export interface Item {
   claimed: ClaimedJob
   paths: readonly string[]
   note?: string
-  /** Those of its paths that only their realisations tell the derivation of. */
+  /** Those of its paths whose derivation is known only from their realisations. */
   floating: readonly FloatingOutputs[]
 }
 
-/** Of a job's paths that are gone, so many are named. */
+/** An error names at most this many paths that are gone. */
 const PATHS_NAMED = 5
-/** Of those that a policy leaves out. */
+/** A note names at most this many paths that a policy leaves out. */
 const NOTES_AT_MOST = 50
 
-/** Where jobs go, and who knows of their paths. */
+/** The destination, and the sources of information about paths. */
 export interface Target {
   destination: Destination
   uploader: Uploader
   store: StoreSession
   /** Whether anything ever went there. */
   wasThere: () => boolean
-  /** For bugs: all else is told by outcomes. */
+  /** For bugs only: everything else is in the outcomes. */
   log: Logger
 }
 
@@ -45,10 +45,10 @@ interface Sorting {
 }
 
 /**
- * Sorts out which of the jobs can be sent, and what of them: looks outputs up, takes out what is gone, and leaves out what
+ * Finds out which jobs can be sent, and which of their paths: looks outputs up, and leaves out paths that are gone or that
  * the destination doesn't want.
- * @param outcomes Gets the outcome of each job that there is nothing to send of.
- * @returns What is to be sent.
+ * @param outcomes Gets the outcome of each job that has nothing to send.
+ * @returns The jobs and paths to send.
  */
 export async function prepare(
   jobs: readonly ClaimedJob[],
@@ -92,7 +92,7 @@ function outputsUnknown(drvPath: string, error: NixFailure): Verdict {
   return { blame: blame === 'destination' ? 'unknown' : blame, permanent, message }
 }
 
-/** What isn't valid (in the store, whatever may lie on the disk) fails the jobs that name it, for good. */
+/** A path that isn't valid (in the store, whatever is on the disk) fails the jobs that name it, for good. */
 function takeOutInvalid(
   { outcomes }: Sorting,
   jobs: readonly ClaimedJob[],

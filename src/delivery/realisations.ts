@@ -12,8 +12,8 @@ interface Sent {
 }
 
 /**
- * Finds those of a job's paths that are outputs of content-addressed derivations: of the one that the job names, and of those
- * that the store does.
+ * Finds those of a job's paths that are outputs of content-addressed derivations: of the derivation that the job names, and of
+ * those that the store names.
  * @param objects What the store says of the paths.
  */
 export function floatingIn(
@@ -28,7 +28,7 @@ export function floatingIn(
   const drvPaths = new Set([drvPath, ...addressed.map(({ deriver }) => deriver)])
   return [...drvPaths].flatMap((one) => {
     if (one === undefined) return []
-    // The name of one derivation's output may begin with that of another: `hello-2` and `hello-2-tests`.
+    // One output's name may be the beginning of another's: `hello-2` and `hello-2-tests`.
     const own = addressed.filter(({ deriver }) => one === drvPath || deriver === one)
     return (
       floatingOutputsOf(
@@ -65,7 +65,7 @@ export async function sendRealisations(
 
 /** The note of a delivered job: which of its paths stayed here, and which arrived without their realisation. */
 export function noteOnDelivery({ note, floating }: Sent, unrealised: Unrealised): string | undefined {
-  // With 2.26, one path is an output of two derivations: as it was evaluated, and with the paths of what it is made of.
+  // With 2.26, one path is an output of two derivations: the evaluated one, and the one with its inputs' paths resolved.
   const reasons = new Map<string, string>()
   for (const { drvPath, paths } of floating) {
     const why = unrealised.get(drvPath)

@@ -72,7 +72,7 @@ export class Route {
     })
   }
 
-  /** True where the job still has to go there. */
+  /** True if the job still has to go there. */
   isFor(job: Job): boolean {
     return isPendingAt(job, this.place)
   }

@@ -34,14 +34,14 @@ interface Settling {
   onSettled: () => void
 }
 
-/** Writes what becomes of the claimed jobs into the spool; every failure to write ends here, in the log. */
+/** Writes the results of claimed jobs into the spool; every failure to write ends here, in the log. */
 export class Settlement {
-  /** How many jobs ended in which way since the start. */
+  /** How many jobs had each result since the start. */
   readonly tally = { done: 0, failed: 0 }
   readonly #context: SettlementContext
-  /** Jobs that know more than their file does. */
+  /** Jobs whose file lacks their newest records. */
   readonly #unrecorded = new Set<ClaimedJob>()
-  /** Jobs that are to be moved to `done/` or `failed/`. */
+  /** Jobs to be moved to `done/` or `failed/`. */
   readonly #settling = new Map<ClaimedJob, Settling>()
   #running: Promise<void> | undefined
 
@@ -59,12 +59,12 @@ export class Settlement {
   record(claimed: ClaimedJob): void {
     if (!this.#unrecorded.has(claimed)) return
     const { spool, roots, log } = this.#context
-    // What could not be written is written with the next outcome.
-    // Where somebody has moved the job away, that is said when it is settled.
+    // If it could not be written, it is written with the next outcome.
+    // If somebody has moved the job away, that is reported when it is settled.
     if (!this.#write(claimed, () => record(spool, claimed))) return
     this.#unrecorded.delete(claimed)
     try {
-      // Outputs that were looked up meanwhile are to be kept from now on.
+      // Outputs that were looked up meanwhile are kept from now on.
       roots.hold(claimed.name, rootedPaths(claimed.job))
     } catch (error) {
       const message = 'no GC roots: its paths may be collected before the upload'
@@ -77,13 +77,13 @@ export class Settlement {
     return this.#settling.has(claimed)
   }
 
-  /** How many are. */
+  /** How many jobs are. */
   get size(): number {
     return this.#settling.size
   }
 
   /**
-   * Moves a job to `done/` or `failed/`, as its records say: soon, and together with others.
+   * Moves a job to `done/` or `failed/`, as its records say, soon and together with others.
    * @param onSettled Called when it is not claimed any more.
    */
   settle(claimed: ClaimedJob, onSettled: () => void = () => undefined): void {
@@ -94,7 +94,7 @@ export class Settlement {
     })
   }
 
-  /** Waits until all that is done is so for good, and has lost its GC roots. */
+  /** Waits until all done jobs are durable and their GC roots are removed. */
   async finish(): Promise<void> {
     while (this.#running) await this.#running
   }
@@ -110,7 +110,7 @@ export class Settlement {
     }
   }
 
-  /** A job's roots go only once a power cut can't bring it back: all jobs of a group together. */
+  /** A job's roots are removed only when a power cut can't bring it back: all jobs of a group together. */
   async #settleDone(jobs: readonly Settling[]): Promise<void> {
     if (jobs.length === 0) return
     const { spool } = this.#context
@@ -135,7 +135,7 @@ export class Settlement {
     return target
   }
 
-  /** @returns The name that it has where it was moved to. */
+  /** @returns Its name in the new directory. */
   #settleOne(
     { claimed, onSettled }: Settling,
     move: (claimed: ClaimedJob) => string | undefined,
@@ -164,7 +164,7 @@ export class Settlement {
     }
   }
 
-  /** Gives a job back to `new/`, with all that is known of it. */
+  /** Returns a job to `new/`, with all its records. */
   release(claimed: ClaimedJob): void {
     this.record(claimed)
     this.#write(claimed, () => release(this.#context.spool, claimed.name))
@@ -172,7 +172,7 @@ export class Settlement {
   }
 
   /**
-   * Where the disk won't have it (full, broken), the job stays where it is, in `cur/`, nobody's, and the next rescan
+   * If the disk fails (full, broken), the job stays in `cur/`, nobody claims it, and the next rescan
    * returns it to `new/`.
    */
   #write<T>(claimed: ClaimedJob, act: () => T): T | false {

@@ -5,7 +5,7 @@ import type { Observer, Result } from './observer.ts'
 import type { Next } from './outcome.ts'
 
 /**
- * Tells the log, and whoever else wants to know, how a job fared at a destination.
+ * Reports the result of a job at a destination to the log and the observer.
  * @param destination Its name.
  */
 export function tell(

@@ -7,14 +7,14 @@ interface Sample extends Rate {
   at: number
 }
 
-/** Makes rates of figures that grow, out of looks at them now and then. */
+/** Computes rates from samples of growing counters. */
 export class Throughput {
   readonly #samples: Sample[] = []
 
   /**
    * @param total What went out in all, in bytes and in jobs.
    * @param now Monotonic milliseconds.
-   * @returns How much went out per second in the last ten seconds, as far as there were looks in them; 0 at a first look.
+   * @returns How much went out per second, over the samples of the last ten seconds; 0 at the first sample.
    */
   look(total: Rate, now = performance.now()): Rate {
     const recent = this.#samples.findIndex(({ at }) => now - at <= WINDOW_MS)

@@ -3,7 +3,7 @@ import type { Unrealised } from '../nix/realisations.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import type { UploadFailure } from '../util/verdict.ts'
 
-/** What whoever uploads should know of the destination. */
+/** What an uploader should know about the destination. */
 export interface UploadHints {
   /** Somebody queued one of the paths again: nothing that is remembered is relied on. */
   isRequeued: boolean
@@ -18,8 +18,8 @@ export interface Uploader {
    * @param paths Valid store paths.
    * @param drvPaths The derivations that built them, as far as the jobs say.
    * @param progress Kept up to date while it runs, where this way can tell.
-   * @returns Which paths failed for a reason of their own, and why, where this way can tell: the destination has all others.
-   * @throws {NixFailure | UploadFailure} where it doesn't have all of them, and this way can't tell which.
+   * @returns The paths that failed by their own fault, and why, if this uploader can tell: the destination has all others.
+   * @throws {NixFailure | UploadFailure} if the destination lacks some of them, and this uploader can't tell which.
    */
   send(
     paths: readonly string[],
@@ -30,7 +30,7 @@ export interface Uploader {
   ): Promise<ReadonlyMap<string, UploadFailure>>
   /**
    * Uploads the realisations of outputs that `send` has uploaded; missing where this way can't.
-   * @returns Which Nix has none of, or can't copy, and why: no use in trying again.
+   * @returns The paths whose realisations Nix doesn't have or can't copy, and why: trying again is of no use.
    * @throws As `send` does.
    */
   sendRealisations?(
@@ -42,6 +42,6 @@ export interface Uploader {
   probe(paths: readonly string[], signal: AbortSignal): Promise<unknown>
   /** Whether `progress` tells of every byte that goes out. */
   countsBytes?: boolean
-  /** Ends idle connections, where it keeps any. */
+  /** Ends idle connections, if it keeps any. */
   close?(): void
 }

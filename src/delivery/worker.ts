@@ -15,12 +15,12 @@ import { Pace } from './pace.ts'
 
 /** The outcomes of this many jobs take some milliseconds; then the event loop gets its turn. */
 const SETTLED_PER_TURN = 25
-/** Fewer jobs are no batch while more come. */
+/** While more jobs come, fewer than this are not sent yet. */
 const MANY = 100
 
-/** What a worker tells whom it works for. */
+/** What a worker reports to its caller. */
 export interface WorkerEvents {
-  /** What becomes of the job is said by `delay`, `add` or `remove`. */
+  /** The receiver then calls `delay`, `add` or `remove` for the job. */
   onOutcome(claimed: ClaimedJob, outcome: Outcome): void
   /** The destination failed (again); it is left alone for `waitMs`. */
   onDown(error: string, waitMs: number): void
@@ -53,7 +53,7 @@ export interface WorkerContext {
     signal: AbortSignal,
     progress: UploadProgress,
   ): Promise<{ outcomes: ReadonlyMap<ClaimedJob, Outcome>; runs: number }>
-  /** Those of `paths` that depend on one of `others`, or are what one of these depends on. */
+  /** Those of `paths` that depend on one of `others`, or that one of `others` depends on. */
   related(
     others: readonly string[],
     paths: readonly string[],
@@ -63,8 +63,8 @@ export interface WorkerContext {
 }
 
 /**
- * Sends jobs to one destination: in batches, as many side by side as the destination may have, and one job at a time
- * while it is down. What it does when is in `mode.ts`.
+ * Sends jobs to one destination: in batches, as many side by side as the destination permits, and one job at a time
+ * while it is down. `mode.ts` says what it does when.
  */
 export class Worker {
   readonly #context: WorkerContext
@@ -161,7 +161,7 @@ export class Worker {
     this.#isHeldUp = false
   }
 
-  /** Puts a job aside that failed by itself, until its next attempt: longer and longer. */
+  /** Puts aside a job that failed by its own fault, until its next attempt; the wait grows each time. */
   delay(claimed: ClaimedJob): void {
     const { retryMinMs: minMs, retryMaxMs: maxMs } = this.#context.limits
     const wait = (delays: number) => waitAfter(delays, { minMs, maxMs })
@@ -210,28 +210,28 @@ export class Worker {
   }
 
   /**
-   * Starts another batch beside those in flight. What depends on a path in flight stays behind, and so does what one in flight
-   * depends on: it would be uploaded twice.
+   * Starts another batch beside those in flight. Paths that depend on a path in flight, or that a path in flight depends on,
+   * stay behind: they would be uploaded twice.
    */
   async #startBeside(): Promise<void> {
     this.#isChoosing = true
     const asked = new Set(this.#jobs.in('queued'))
     const [batches, ends] = [this.#batchCount, this.#endCount]
     const pathsOf = (jobs: Iterable<ClaimedJob>) => [...jobs].flatMap(({ job }) => job.outPaths)
-    // Where Nix can't tell (a path was collected meanwhile), everything stays behind.
+    // If Nix can't tell (a path was collected meanwhile), everything stays behind.
     const held = await this.#context
       .related(pathsOf(this.#jobs.in('in flight')), pathsOf(asked), this.#abort.signal)
       .catch(() => undefined)
     this.#isChoosing = false
-    // Something else went out meanwhile, which nobody has compared with.
+    // Another batch went out meanwhile, and nothing was compared with it.
     if (this.#batchCount > batches) return this.#context.events.onChange()
     const isFree = (claimed: ClaimedJob) =>
       held !== undefined && asked.has(claimed) && !claimed.job.outPaths.some((path) => held.has(path))
     const queued = this.#jobs.in('queued')
     const free = queued.filter(isFree)
-    // What came meanwhile was not asked about.
+    // Nix was not asked about jobs that came meanwhile.
     const areAllHeld = free.length === 0 && queued.every((claimed) => asked.has(claimed))
-    // What held them may be the one that has ended meanwhile.
+    // The batch that held them back may have ended meanwhile.
     this.#isHeldUp = areAllHeld && this.#endCount === ends
     if (free.length > 0 && this.mode === 'sending') this.#send(this.#pace.batchOf(free))
     else if (!this.#isHeldUp) this.#context.events.onChange()
@@ -259,7 +259,7 @@ export class Worker {
     return { jobs: jobs.length, paths: pathsIn(jobs), runs, ms }
   }
 
-  /** While the outcomes of a batch are noted, a few milliseconds at a time, the next one goes out. */
+  /** The outcomes of a batch are noted a few milliseconds at a time, while the next batch goes out. */
   async #settle(outcomes: ReadonlyMap<ClaimedJob, Outcome>): Promise<void> {
     for (const claimed of outcomes.keys()) this.#jobs.set(claimed, 'settling')
     this.#context.events.onChange()
@@ -270,7 +270,7 @@ export class Worker {
     }
   }
 
-  /** A bug of ours while one destination is served is that one's failure, and its jobs stay. */
+  /** A bug of ours while serving a destination counts as that destination's failure, and its jobs stay. */
   #recover(jobs: readonly ClaimedJob[], error: unknown): void {
     this.#context.log.error({ err: error }, 'a bug in nix-upload; the destination is tried again')
     this.#inFlight.end(jobs, 0)

@@ -1,11 +1,11 @@
 import { type Refusal, refusalOf } from '../util/http-refusal.ts'
 import type { Saying } from './said.ts'
 
-/** What some texts of Nix's mean. */
+/** The meaning of some of Nix's messages. */
 export interface Rule {
-  /** The first group, if there is one, is what Nix complains of; a store path there is the verdict's `path`. */
+  /** The first group, if there is one, is the subject of the message; a store path there is the verdict's `path`. */
   says: readonly Saying[]
-  /** It has this meaning only where it is about a path of the store. */
+  /** The message has this meaning only if it is about a store path. */
   ofStorePath?: true
   /** The destination, unless told. */
   blame?: 'job'
@@ -25,22 +25,22 @@ function curl(...codes: number[]): Saying {
   return ['all', new RegExp(`unable to \\w+ (?:${lix}|${nix})`, 'i')]
 }
 
-/** What to do where a file of a store path can't be read. */
+/** What to do if a file of a store path can't be read. */
 export const UNREADABLE =
   'this user may not read the path: run nix-upload as root, or make the path readable (chmod -R a+rX), then requeue the job'
 
-/** What to do where a store path holds what no archive can. */
+/** What to do if a store path contains something that no archive can hold. */
 export const UNSUPPORTED =
   'somebody put a socket, a pipe or a device into the path after it was built: remove it, then requeue the job'
 
 /**
- * Nix exits with 1 whatever happens; only the text tells failures apart, where the store and the disk don't
- * (`culprit.ts`). The first rule that matches any message decides, so the order is: what can only be the job's own; what
- * says exactly what is wrong; how the server answered; trouble of disks and permissions; and last the symptoms that come
- * along with all of these, such as a broken pipe.
+ * Nix's exit code is 1 for all failures. If the store and the disk don't tell them apart (`culprit.ts`), only the text
+ * does. The first rule that matches any message decides, so the order is: failures that can only be the job's own; messages
+ * that name the exact cause; answers of servers; trouble with disks and permissions; and last the symptoms that accompany
+ * all of these, such as a broken pipe.
  *
- * Before each text, the Nixes that were made to say it. The texts themselves are in test/nix/blame-texts.test.ts, and
- * what provoked them in test/delivery/blame/.
+ * Each text has in front the releases that were made to print it. Full messages are in test/nix/blame-texts.test.ts, and
+ * the ways to provoke them in test/delivery/blame/.
  */
 export const RULES: readonly Rule[] = [
   // The job's own.
@@ -81,7 +81,7 @@ export const RULES: readonly Rule[] = [
     means: UNSUPPORTED,
   },
 
-  // What is said in so many words, and concerns everybody.
+  // Messages that name the exact cause, and concern all jobs.
   {
     says: [
       ['all', /don.?t know how to open Nix store/i],
@@ -228,7 +228,7 @@ export const RULES: readonly Rule[] = [
     means: "the directory of the destination can't be made: check its path (is a file in the way?)",
   },
 
-  // Symptoms. What caused them is often in the message before, so all rules above come first.
+  // Symptoms. Their cause is often in an earlier message, so all rules above come first.
   {
     // connect-timeout, stalled-download-timeout, where an answer had begun; and ssh
     says: [

@@ -5,7 +5,7 @@ import { RULES, type Rule } from './blame-rules.ts'
 import type { NixFailure } from './failure.ts'
 import { findSaying, plain, storePathIn } from './said.ts'
 
-/** Nix and ssh say these beside an error, and some have the very words in them that rules look for. */
+/** Nix and ssh print these beside an error, and some contain the words that rules look for. */
 const NOISE = [
   // "stalled-download-timeout … restricted setting", "you don't have Internet access" and the like; not its retries.
   /^warning: (?!.*retrying in)/i,
@@ -15,10 +15,10 @@ const NOISE = [
 ]
 
 const MAX_LENGTH = 500
-/** What a server said, beyond its status, is often a whole page of HTML. */
+/** A server's text beside its status is often a whole page of HTML. */
 const MAX_BODY = 120
 
-/** Tells whose fault a failed run of Nix was: what was found out counts more than what Nix said. */
+/** Tells whose fault a failed run of Nix was: our own findings count more than Nix's messages. */
 export function verdictOf({ diagnosis, messages }: NixFailure): Verdict {
   if (diagnosis === undefined) return judge(messages)
   const { means, permanent = false, ...rest } = diagnosis
@@ -26,7 +26,7 @@ export function verdictOf({ diagnosis, messages }: NixFailure): Verdict {
 }
 
 /**
- * Tells from the words alone whose fault a failed run of Nix was.
+ * Tells from the messages alone whose fault a failed run of Nix was.
  * @param messages What Nix said, one line each.
  */
 export function judge(messages: readonly string[]): Verdict {
@@ -39,7 +39,7 @@ export function judge(messages: readonly string[]): Verdict {
       const meaning = meaningOf(rule, match)
       if (!meaning) continue
       const { blame = 'destination', permanent = false, means } = meaning
-      // The last message often has the name of what the first one is about.
+      // The last message often names the subject of the first one.
       const quoted = [...new Set([message, ...said.slice(-1)])]
       const verdict: Verdict = { blame, permanent, message: sentence(means, quoted, match[0]) }
       return path === undefined ? verdict : { ...verdict, path }
@@ -68,7 +68,7 @@ function unknown(messages: readonly string[]): string {
   return 'Nix ended without a word, as when it is killed for want of memory: look into the log of the kernel'
 }
 
-/** One line that fits: of what Nix said, the part around `important` stays. */
+/** One line of limited length: the part of Nix's message around `important` stays. */
 function sentence(means: string, messages: readonly string[], important = ''): string {
   if (messages.length === 0) return means
   const head = `${means}; Nix says: `

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { workingDirectory } from '../util/run-program.ts'
 
-/** A log up to that size is kept in memory. */
+/** A log up to this size is kept in memory. */
 const SMALL_BYTES = 1024 * 1024
 
 /** The log of a build: its bytes, or how to read it from its beginning. */
@@ -9,8 +9,8 @@ export type BuildLog = Buffer | ((signal: AbortSignal) => AsyncIterable<Uint8Arr
 
 /**
  * Reads the log of a build, uncompressed.
- * @returns undefined where there is none here: whoever substituted a path has none.
- * @throws A system error where Nix can't be run.
+ * @returns undefined if there is none here: substituted paths have none.
+ * @throws A system error if Nix can't be run.
  */
 export async function buildLog(drvPath: string, signal: AbortSignal): Promise<BuildLog | undefined> {
   const chunks: Uint8Array[] = []
@@ -28,7 +28,7 @@ export async function buildLog(drvPath: string, signal: AbortSignal): Promise<Bu
   }
 }
 
-/** Nix ended before it had told all of a log. */
+/** Nix ended before it had printed the whole log. */
 export class LogCutOff extends Error {
   override name = 'LogCutOff'
 }

@@ -8,8 +8,8 @@ import { codeOf } from '../util/user-error.ts'
 const NAME = /^nix-upload-(\d+)-(\d+)-\w+$/
 
 /**
- * Makes an empty directory for one run of Nix, to be its XDG_CACHE_HOME. Nix remembers there what a cache has, even
- * that it was set up (nix-cache-info): a memory that outlives the run makes it skip the upload after a cache was wiped.
+ * Makes an empty directory for one run of Nix, as its XDG_CACHE_HOME. Nix stores there what a cache has, even
+ * that it was set up (nix-cache-info). If this outlived the run, Nix would skip uploads after a cache was wiped.
  */
 export function makeCacheHome(): string {
   return mkdtempSync(join(tmpdir(), `nix-upload-${namespace()}-${process.pid}-`))
@@ -19,7 +19,7 @@ export async function removeCacheHome(path: string): Promise<void> {
   await rm(path, { recursive: true, force: true })
 }
 
-/** Removes what processes of this user's left that were killed in the midst of a run. Returns how many. */
+/** Removes the directories that this user's killed processes left. Returns how many. */
 export function sweepCacheHomes(): number {
   const abandoned = readdirSync(tmpdir()).filter(isAbandoned)
   for (const name of abandoned) rmSync(join(tmpdir(), name), { recursive: true, force: true })
@@ -28,7 +28,7 @@ export function sweepCacheHomes(): number {
 
 function isAbandoned(name: string): boolean {
   const [, madeIn, pid] = NAME.exec(name) ?? []
-  // Of the processes in another container nobody can tell from here.
+  // Processes in another container can't be seen from here.
   if (pid === undefined || madeIn !== namespace() || isRunning(Number(pid))) return false
   const stats = lstatSync(join(tmpdir(), name), { throwIfNoEntry: false })
   return stats?.isDirectory() === true && stats.uid === process.geteuid?.()

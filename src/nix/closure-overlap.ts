@@ -2,12 +2,12 @@ import { closureOf } from './closure.ts'
 import type { StoreSession } from './store-session.ts'
 
 /**
- * Tells which store paths depend on one of some others, or are what one of these depends on. Only what they depend on
- * is looked at: what depends on a libc is all there is.
+ * Tells which store paths depend on one of some others, or are a dependency of one. Only dependencies are followed:
+ * following referrers would lead from a libc to everything.
  * @param others Valid store paths.
  * @param paths Valid store paths.
  * @returns Those of `paths`.
- * @throws {NixFailure} where one isn't valid.
+ * @throws {NixFailure} if one isn't valid.
  */
 export async function relatedTo(
   store: StoreSession,
@@ -26,7 +26,7 @@ export async function relatedTo(
   return new Set(paths.filter((path) => related.has(path)))
 }
 
-/** All that can be come to from some paths, themselves included. */
+/** All paths that can be reached from some paths, themselves included. */
 function reach(from: readonly string[], next: (path: string) => readonly string[]): Set<string> {
   const reached = new Set(from)
   for (const path of reached) for (const one of next(path)) reached.add(one)

@@ -3,9 +3,9 @@ import type { StoreObject } from './store-server.ts'
 import type { StoreSession } from './store-session.ts'
 
 /**
- * Store paths and all that they depend on, references before what refers to them.
+ * Store paths and all their dependencies, references before their referrers.
  * @param paths Valid store paths; a derivation stands for itself, with what it was made from.
- * @throws {NixFailure} where one isn't valid.
+ * @throws {NixFailure} if one isn't valid.
  */
 export async function closureOf(
   store: StoreSession,
@@ -23,7 +23,7 @@ export async function closureOf(
   return referencesFirst(objects)
 }
 
-/** Without recursion, as a chain of references may be longer than a stack is deep. */
+/** Without recursion, since a chain of references may be deeper than the stack. */
 function referencesFirst(objects: ReadonlyMap<string, StoreObject>): StoreObject[] {
   const ordered = new Set<StoreObject>()
   const entered = new Set<StoreObject>()

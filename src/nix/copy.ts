@@ -17,36 +17,36 @@ export interface RemoteStore {
   secretKeyFile?: string | undefined
   /** Credentials for http. */
   netrcFile?: string | undefined
-  /** A program is ended when it has shown no sign of life for so long. */
+  /** A program is ended when it has shown no sign of life for this long. */
   silenceMs: number
 }
 
 /** Works in every version from 2.4 on, whether nix.conf enables the command or not. */
 export const NIX_ENABLED = ['--extra-experimental-features', 'nix-command']
 
-/** Nix tells what it does and what is wrong in lines of JSON. */
+/** Nix reports its progress and its errors in lines of JSON. */
 export const NIX_COMMAND = [...NIX_ENABLED, '--log-format', 'internal-json']
 
 /**
- * Nix says only what is wrong. What it tells of a copy in JSON (2.26.3, 2.34.8) is a line for each of some twenty writes
- * that make a file in an archive, whatever the verbosity: a quarter of the time that a copy of small paths takes. Where
- * there is no /proc, these lines are the only sign of life.
+ * Nix reports only errors. With JSON (2.26.3, 2.34.8) it prints a line for each of some twenty writes
+ * that make a file in an archive, at any verbosity: a quarter of the time of a copy of small paths. Without
+ * /proc, these lines are the only sign of life.
  */
 export const NIX_QUIETLY = process.platform === 'linux' ? [...NIX_ENABLED, '--quiet'] : NIX_COMMAND
 
 /**
- * Options of everything that goes over a network. Substituting is off: a path that isn't here is an error, not a
- * download. Nix doesn't try again by itself: after a 503 its second PUT has no body and hangs (2.8.0) or fails for a
- * reason that hides the first (2.26.3), and a 429 makes it wait a minute without a word (2.34.8).
+ * Options of everything that goes over a network. Substituting is off: a missing path is an error, not a
+ * download. Nix's own retries are off: after a 503 its second PUT has no body and hangs (2.8.0) or fails with an
+ * error that hides the first (2.26.3), and after a 429 it silently waits a minute (2.34.8).
  */
 function remoteOptions({ netrcFile, silenceMs }: RemoteStore): string[] {
   const options = {
     substitute: 'false',
     'connect-timeout': '15',
     'download-attempts': '1',
-    // It ends uploads too, and over http nothing else does: Nix goes on saying that there is no progress.
+    // It ends uploads too. Over http nothing else does, since Nix goes on printing lines without progress.
     'stalled-download-timeout': String(Math.max(1, Math.round(silenceMs / 1000))),
-    // What we knew of a cache is no proof that it still has it.
+    // A cache may have lost what Nix remembers of it.
     'narinfo-cache-positive-ttl': '0',
     'narinfo-cache-negative-ttl': '0',
     ...(netrcFile === undefined ? {} : { 'netrc-file': netrcFile }),
@@ -55,12 +55,12 @@ function remoteOptions({ netrcFile, silenceMs }: RemoteStore): string[] {
 }
 
 /**
- * Uploads store paths: signed and, where the URL doesn't say otherwise, compressed with zstd (Nix's default, xz, takes
+ * Uploads store paths: signed and, unless the URL says otherwise, compressed with zstd (Nix's default, xz, takes
  * about a hundred times as long).
- * @param closure Whether their dependencies go along.
+ * @param closure Whether their dependencies are uploaded too.
  * @param onLine Called with each line that Nix writes to stderr; without it, Nix isn't asked how far it is.
- * @throws {NixFailure} where not all of them are there afterwards.
- * @throws {UserError} where a key to sign with can't be read or is none.
+ * @throws {NixFailure} if not all of them are there afterwards.
+ * @throws {UserError} if a signing key can't be read or is invalid.
  */
 export async function copy(
   store: RemoteStore,
@@ -79,8 +79,8 @@ export async function copy(
 }
 
 /**
- * Uploads derivations themselves, with what they were made from. Without the flag Nix 2.8 takes a derivation for its
- * outputs.
+ * Uploads derivations themselves, with their inputs. Without the flag, Nix 2.8 uploads the outputs of a derivation
+ * instead.
  */
 export async function copyDerivations(
   store: RemoteStore,
@@ -92,7 +92,7 @@ export async function copyDerivations(
   if (result.exitCode !== 0) throw await failureOfCopy(result, store.to, drvPaths, true, signal)
 }
 
-/** Nix's own words for a key that it can't read name no culprit, and a job would be blamed for them. */
+/** If Nix can't read a key, its error doesn't say so clearly, and a job would be blamed for it. */
 function refuseBadKeys({ to, secretKeyFile }: RemoteStore): void {
   if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
   if (isBinaryCache(to)) for (const file of keyFilesIn(to)) publicKeyOf(file)
@@ -106,7 +106,7 @@ export function uploadUrl({ to, secretKeyFile }: RemoteStore): string {
 }
 
 /**
- * Signs store paths in the local store: for stores that take paths with the signatures they have.
+ * Signs store paths in the local store, for stores that get paths with their existing signatures.
  * @param closure Whether their dependencies are signed too.
  */
 export async function signLocally(
@@ -122,7 +122,7 @@ export async function signLocally(
   unlessFailed(await run('nix', args, { silenceMs, signal, isNoise: isProgress }))
 }
 
-/** Uploads the log of a build. A log that isn't there is no failure: whoever substituted a path has none. */
+/** Uploads the log of a build. A missing log is no failure: substituted paths have none. */
 export async function copyLog(store: RemoteStore, drvPath: string, signal: AbortSignal): Promise<void> {
   if ((await buildLog(drvPath, signal)) === undefined) return
   const args = [...NIX_COMMAND, 'store', 'copy-log', '--to', store.to, drvPath]
@@ -131,7 +131,7 @@ export async function copyLog(store: RemoteStore, drvPath: string, signal: Abort
 
 /**
  * Tells which store paths another store lacks. `nix-store`, since `nix path-info` up to 2.8 fails for one of them.
- * @throws {NixFailure} where it can't be asked.
+ * @throws {NixFailure} if it can't be asked.
  */
 export async function missingAt(
   store: RemoteStore,
@@ -148,7 +148,7 @@ export async function missingAt(
   )
 }
 
-/** The same where `nix-store` crashes, as Debian's 2.34.8 does at any store that is reached over http. */
+/** The same if `nix-store` crashes, as Debian's 2.34.8 does at any store that is reached over http. */
 async function missingByInfo(
   store: RemoteStore,
   paths: readonly string[],
@@ -174,7 +174,7 @@ export async function runRemote(
   signal: AbortSignal,
   onLine?: (line: string) => void,
 ): Promise<RunResult> {
-  // Of no other kind of store Nix remembers anything (nothing is written there by 2.8.0, 2.26.3, 2.34.8).
+  // Nix remembers nothing about other kinds of stores (2.8.0, 2.26.3 and 2.34.8 write nothing there).
   const cache = isNetworkCache(store.to) ? makeCacheHome() : undefined
   const options: RunOptions = {
     ...(cache === undefined ? {} : { env: { XDG_CACHE_HOME: cache } }),

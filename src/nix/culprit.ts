@@ -12,8 +12,8 @@ import { findSaying, NO_S3 } from './said.ts'
 import { StoreSession } from './store-session.ts'
 
 /**
- * Refuses what no archive can hold. Nix 2.35 opens a pipe that lies at a store path and waits for somebody to write.
- * @throws {NixFailure} where a path is a pipe, a socket or a device.
+ * Refuses files that no archive can hold. If a store path is a pipe, Nix 2.35 opens it and waits for a writer.
+ * @throws {NixFailure} if a path is a pipe, a socket or a device.
  */
 export function refuseOddFiles(paths: readonly string[]): void {
   const odd = paths.find(isOddFile)
@@ -21,9 +21,9 @@ export function refuseOddFiles(paths: readonly string[]): void {
 }
 
 /**
- * Why a copy failed: the store and the disk are asked, and what Nix says counts where they don't tell.
+ * Why a copy failed: the store and the disk are asked first; Nix's messages count only if these don't tell.
  * @param to The URL of the destination.
- * @param closure Whether dependencies were to go along.
+ * @param closure Whether dependencies were to be copied too.
  */
 export async function failureOfCopy(
   result: RunResult,
@@ -37,14 +37,14 @@ export async function failureOfCopy(
   const lacking = await lackingFor(to, said)
   if (lacking !== undefined) return new NixFailure(said, undefined, lacking)
   const culprit = await findCulprit(paths, closure, signal).catch((error: unknown) => {
-    // A store that can't be asked is why the copy failed, too.
+    // If the store can't be asked, the copy failed for the same reason.
     if (!(error instanceof NixFailure)) throw error
     return undefined
   })
   return new NixFailure(said, culprit === undefined ? result.ended : undefined, culprit)
 }
 
-/** What is wrong with the first path that something is wrong with. */
+/** The fault of the first faulty path. */
 async function findCulprit(
   paths: readonly string[],
   closure: boolean,
@@ -75,7 +75,7 @@ function complaintAbout(path: string): Diagnosis | undefined {
   }
 }
 
-/** What is missing on this machine to get to a destination. */
+/** What this machine lacks to reach a destination. */
 async function lackingFor(to: string, said: readonly string[]): Promise<Diagnosis | undefined> {
   const scheme = schemeOf(to)
   if (/^ssh/.test(scheme) && !isOnPath('ssh')) {
@@ -83,7 +83,7 @@ async function lackingFor(to: string, said: readonly string[]): Promise<Diagnosi
     return { blame: 'destination', means }
   }
   if (scheme !== 's3' || !said.some((message) => findSaying(NO_S3, message))) return undefined
-  // Which Nix it is, since a service may have another PATH than a person.
+  // The release of Nix, since a service may have another PATH than a person.
   const means =
     `${await nixVersion()}, the one here, was built without S3 and can't upload there: leave out via = "nix", ` +
     'or use the Nix of nixpkgs or nixos.org'
@@ -105,7 +105,7 @@ function unsupported(path: string): Diagnosis {
   return ofJob(path, `${path}: ${UNSUPPORTED}`)
 }
 
-/** Whether there is something at a path that is no file, no directory and no symlink. */
+/** Whether a path is something other than a file, a directory or a symlink. */
 function isOddFile(path: string): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   return stats !== undefined && !(stats.isFile() || stats.isDirectory() || stats.isSymbolicLink())

@@ -9,8 +9,8 @@ export function daemonSocket(env: NodeJS.ProcessEnv = process.env): string {
 }
 
 /**
- * Whether nix-daemon lets this process in. It is tried, since each Nix says it in other words, if at all.
- * @returns `none` where there is no such socket, and a store of one user most likely; `closed` where this user may not; `dead` where nobody listens.
+ * Whether nix-daemon accepts a connection from this process. We try it, since each Nix reports it differently, if at all.
+ * @returns `none` if there is no such socket (most likely a single-user store); `closed` if this user has no permission; `dead` if nobody listens.
  */
 export async function daemonAccess(): Promise<'open' | 'none' | 'closed' | 'dead'> {
   const socket = connect(daemonSocket())

@@ -1,7 +1,7 @@
 import type { RunResult } from '../util/run-program.ts'
 import { messagesOf } from './messages.ts'
 
-/** Why Nix failed, as it was found out without its words. */
+/** Why Nix failed, found out without its messages. */
 export interface Diagnosis {
   blame: 'job' | 'destination'
   permanent?: true
@@ -15,7 +15,7 @@ export interface Diagnosis {
 export class NixFailure extends Error {
   override name = 'NixFailure'
   readonly messages: readonly string[]
-  /** Set where it was ended from here. */
+  /** Set if we ended it. */
   readonly ended: RunResult['ended']
   readonly diagnosis: Diagnosis | undefined
 
@@ -27,7 +27,7 @@ export class NixFailure extends Error {
   }
 }
 
-/** For a `catch`: passes over what Nix failed at by itself, and throws anything else on. */
+/** For a `catch`: ignores a failure of Nix, and rethrows any other error. */
 export function unlessEnded(error: unknown): void {
   if (!(error instanceof NixFailure) || error.ended !== undefined) throw error
 }
@@ -38,13 +38,13 @@ export function unlessFailed(result: RunResult): RunResult {
   throw new NixFailure(messagesOf(result.lines), result.ended)
 }
 
-/** What a store path that is not valid is a failure of. */
+/** The failure if a store path is not valid. */
 export function gone(path: string): Diagnosis {
   const means = `${path} is not in the store any more (garbage-collected?): build it again, then requeue the job`
   return ofJob(path, means)
 }
 
-/** A failure of whatever job has a path, for good. */
+/** A permanent failure of every job with this path. */
 export function ofJob(path: string, means: string): Diagnosis {
   return { blame: 'job', permanent: true, means, path }
 }

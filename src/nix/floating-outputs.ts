@@ -1,14 +1,14 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { nameOf } from './store-path.ts'
 
-/** The outputs come first in a derivation's file; the name and the kind of the first are within this. */
+/** The outputs come first in a derivation's file; this much contains the name and kind of the first one. */
 const HEAD_BYTES = 512
-/** `("NAME","PATH","METHOD","HASH")`: a hash that is not known before the build, so neither is the path. */
+/** `("NAME","PATH","METHOD","HASH")`: the hash is not known before the build, so the path isn't either. */
 const FLOATING = /^Derive\(\[\("[^"]*","","[^"]+",""\)|^DrvWithVersion\([^[]*\[\("[^"]*","","[^"]+",""\)/
 
 /**
  * Outputs of a content-addressed derivation, whose paths depend on what was built (Nix's experimental `ca-derivations`).
- * Who has the derivation only finds them through their *realisations*, small files beside the narinfos of a cache.
+ * Somebody who has only the derivation finds them by their *realisations*, small files beside the narinfos of a cache.
  */
 export interface FloatingOutputs {
   drvPath: string
@@ -20,7 +20,7 @@ export interface FloatingOutputs {
  * Tells which store paths are floating outputs of a derivation.
  * @param drvPath Of the local store. One that is not there has none.
  * @param paths Those that are its outputs are found by their names.
- * @returns undefined where none is.
+ * @returns undefined if none is.
  */
 export function floatingOutputsOf(drvPath: string, paths: readonly string[]): FloatingOutputs | undefined {
   const drvName = nameOf(drvPath).replace(/\.drv$/, '')

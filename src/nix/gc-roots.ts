@@ -7,8 +7,8 @@ import { hashOf } from './store-path.ts'
 
 /**
  * The GC roots of queued jobs: flat symlinks `KEY.HASH` to store paths, in one directory below Nix's `gcroots`.
- * Flat, because root's hook makes them and an unprivileged daemon removes them: in a directory of its own it may,
- * in one that root made it may not. One a job and path, because two jobs may hold the same path.
+ * Flat, because root's hook makes them and an unprivileged daemon removes them: the daemon may do so in its own directory, but
+ * not in a subdirectory that root made. One for each job and path, because two jobs may hold the same path.
  */
 export class GcRoots {
   readonly directory: string | undefined
@@ -18,7 +18,7 @@ export class GcRoots {
     this.directory = directory === '' ? undefined : directory
   }
 
-  /** Makes the directory where it is missing and Nix's own `gcroots` is there. */
+  /** Makes the directory if it is missing and Nix's own `gcroots` exists. */
   prepare(): void {
     if (this.directory === undefined || lstatSync(this.directory, { throwIfNoEntry: false })) return
     mkdirSync(this.directory, 0o755)
@@ -27,7 +27,7 @@ export class GcRoots {
   /**
    * Makes the roots that are missing.
    * @returns The paths that had none. A garbage collection that is running doesn't see them: see `tellCollector`.
-   * @throws A system error where they can't be made (no directory, no permission, name too long).
+   * @throws A system error if they can't be made (no directory, no permission, name too long).
    */
   hold(job: string, storePaths: readonly string[]): string[] {
     const made: string[] = []
@@ -44,8 +44,8 @@ export class GcRoots {
   }
 
   /**
-   * Makes the roots that were made survive a power cut.
-   * @throws A system error where the disk can't.
+   * Syncs new roots, so that they survive a power cut.
+   * @throws A system error if the disk can't.
    */
   async sync(): Promise<void> {
     if (this.directory !== undefined) await syncPath(this.directory)
@@ -63,7 +63,7 @@ export class GcRoots {
     }
   }
 
-  /** Streams the roots, of which there are none without a directory; foreign files in it are passed over. */
+  /** Streams the roots; there are none without a directory. Foreign files in it are skipped. */
   *entries(): Generator<{ key: string; path: string }> {
     if (this.directory === undefined || !lstatSync(this.directory, { throwIfNoEntry: false })) return
     const directory = opendirSync(this.directory, { bufferSize: 256 })
@@ -79,12 +79,12 @@ export class GcRoots {
   }
 }
 
-/** With the hash behind it, it fits into a file name (255 bytes). */
+/** A key of this length with the hash after it fits into a file name (255 bytes). */
 const KEY_MAX = 222
 
 /**
- * What a job's roots are named after: the job's name without the time in front, which the hook asks for while it makes
- * them. What is unique in the name comes behind the time.
+ * The key of a job's roots: the job's name without the time in front, since the hook asks for the time while it makes
+ * the roots. The unique part of the name comes after the time.
  */
 export function rootKey(job: string): string {
   const key = job.replace(/^\d{8}T\d{6}Z-(?=.)/, '')

@@ -8,7 +8,7 @@ import { storeInfo } from './store-info.ts'
 const QUERY_TIMEOUT_MS = 60_000
 
 /**
- * A value of NIX_CONFIG that sets the hook behind whatever is there already: of two lines the last one counts.
+ * A value of NIX_CONFIG that sets the hook after the existing lines: of two lines the last one counts.
  * @param hook An absolute path without blanks or `#`.
  */
 export function withHook(hook: string, before: string | undefined): string {
@@ -16,16 +16,16 @@ export function withHook(hook: string, before: string | undefined): string {
 }
 
 /**
- * Asks whether a build of ours would run the hook that NIX_CONFIG names. nix-daemon takes that from trusted users
- * only. This is its own answer, not a guess at `trusted-users`, which may hold groups and which only it reads.
- * @throws {NixFailure} where the store can't be asked.
+ * Asks whether a build of ours would run the hook that NIX_CONFIG names. nix-daemon accepts a hook only from trusted users.
+ * nix-daemon itself answers: `trusted-users` may hold groups, and only nix-daemon reads it.
+ * @throws {NixFailure} if the store can't be asked.
  */
 export async function ignoresHook(nixConfig: string): Promise<boolean> {
   const { isTrusted } = await storeInfo({ NIX_CONFIG: nixConfig })
   return isTrusted === undefined ? await saysThatItIgnores(nixConfig) : !isTrusted
 }
 
-/** What an older Nix (2.8) says when it is asked to say all. */
+/** What an older Nix (2.8) prints at the highest verbosity. */
 async function saysThatItIgnores(nixConfig: string): Promise<boolean> {
   let isIgnored = false
   const result = await run('nix', [...NIX_COMMAND, '-vvvvv', 'store', 'ping'], {
@@ -35,7 +35,7 @@ async function saysThatItIgnores(nixConfig: string): Promise<boolean> {
       if (messagesOf([line], DEBUG).some(isSaid)) isIgnored = true
     },
   })
-  // Of a failure the last line says why; before it is what we asked to hear.
+  // In a failure, the last line gives the reason; the lines before it are the verbose output that we asked for.
   unlessFailed({ ...result, lines: result.lines.slice(-1) })
   return isIgnored
 }

@@ -5,16 +5,16 @@ import { unlessFailed } from './failure.ts'
 
 const SECRET_MODE = 0o600
 
-/** True for what a key can be called: Nix puts a colon behind it. */
+/** True for a valid key name: Nix puts a colon after it. */
 export function isKeyName(name: string): boolean {
   return /^[^\s:\p{Cc}]+$/u.test(name)
 }
 
 /**
- * Makes a key pair for signing. The secret half is nowhere readable for others, not for a moment, and takes no file's
- * place.
+ * Makes a key pair for signing. The secret half is never readable for others, not even for a moment, and replaces no
+ * file.
  * @returns The public half, as `trusted-public-keys` wants it.
- * @throws {NixFailure} where Nix couldn't; a system error where the file is there, or can't be.
+ * @throws {NixFailure} if Nix failed; a system error if the file exists, or can't be created.
  */
 export async function makeKeyPair(name: string, secretKeyFile: string): Promise<string> {
   const directory = mkdtempSync(join(dirname(secretKeyFile), '.nix-upload-key-'))

@@ -5,7 +5,7 @@ import { gone, NixFailure, unlessEnded, unlessFailed } from './failure.ts'
 /** Queries of the local store answer in milliseconds; one that hangs (a stuck nix-daemon) must not hang us. */
 export const QUERY_TIMEOUT_MS = 120_000
 
-/** Nix's store directory: asked of Nix once, as it is Nix's to say. */
+/** Nix's store directory. Only Nix knows it, and is asked once. */
 export async function storeDirectory(env: NodeJS.ProcessEnv = process.env): Promise<string> {
   // As Nix does: a slash at its end is no part of it.
   if (env.NIX_STORE_DIR) return resolve(env.NIX_STORE_DIR)
@@ -14,12 +14,12 @@ export async function storeDirectory(env: NodeJS.ProcessEnv = process.env): Prom
     const [, directory] = /^"(\/.*)"\s*$/.exec(stdout) ?? []
     if (exitCode === 0 && directory !== undefined) return directory
   } catch {
-    // Without Nix nothing can be uploaded, but what waits can still be looked at.
+    // Without Nix nothing can be uploaded, but waiting jobs can still be shown.
   }
   return '/nix/store'
 }
 
-/** Which Nix this is, such as `nix (Nix) 2.26.3`: the first line, behind which Lix has more about the machine. */
+/** The release of Nix, such as `nix (Nix) 2.26.3`: the first line; Lix prints more about the machine after it. */
 export async function nixVersion(): Promise<string> {
   const { exitCode, stdout } = await run('nix', ['--version'], queryOptions())
   return exitCode === 0 ? (stdout.trim().split('\n')[0] ?? '') : 'this Nix'
@@ -27,7 +27,7 @@ export async function nixVersion(): Promise<string> {
 
 /**
  * Tells which store paths are not valid: not in the store, whatever may lie on the disk.
- * @throws {NixFailure} where Nix couldn't tell.
+ * @throws {NixFailure} if Nix couldn't tell.
  */
 export async function invalidPaths(paths: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
   return lines(await query(['--check-validity', '--print-invalid', ...paths], signal))
@@ -35,7 +35,7 @@ export async function invalidPaths(paths: readonly string[], signal?: AbortSigna
 
 /**
  * Looks up the outputs of a derivation.
- * @throws {NixFailure} where the derivation isn't in the store, which is its diagnosis then.
+ * @throws {NixFailure} if the derivation isn't in the store; the failure says so.
  */
 export async function outputsOf(drvPath: string, signal?: AbortSignal): Promise<string[]> {
   try {
@@ -47,12 +47,12 @@ export async function outputsOf(drvPath: string, signal?: AbortSignal): Promise<
   }
 }
 
-/** `nix-store`, not `nix path-info`: it says the same in every version of Nix. */
+/** `nix-store`, not `nix path-info`: its output is the same in every version of Nix. */
 async function query(args: readonly string[], signal?: AbortSignal): Promise<string> {
   return unlessFailed(await run('nix-store', args, queryOptions(signal))).stdout
 }
 
-/** How the local store is asked something. */
+/** How to query the local store. */
 export function queryOptions(signal?: AbortSignal): RunOptions {
   return { silenceMs: QUERY_TIMEOUT_MS, ...(signal ? { signal } : {}) }
 }

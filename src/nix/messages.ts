@@ -6,13 +6,13 @@ export const ERROR = 0
 const WARNING = 1
 export const DEBUG = 6
 
-/** Without JSON, Nix indents what belongs to the line before. */
+/** Without JSON, Nix indents the continuation of a line. */
 const INDENTED = /^ {7}/
 
 /**
- * Picks what Nix says is wrong out of what it writes, with `--log-format internal-json` or without.
- * @param lines Its stderr. Lines that come from what Nix started, such as ssh, are kept.
- * @param upTo The level of what counts least and is still wanted.
+ * Picks Nix's error messages out of its output, with `--log-format internal-json` or without.
+ * @param lines Its stderr. Lines from programs that Nix started, such as ssh, are kept.
+ * @param upTo The least important level that is still wanted.
  * @returns The messages in their order, one line each, without colours; Nix's own errors without `error: `.
  */
 export function messagesOf(lines: readonly string[], upTo = WARNING): string[] {
@@ -27,7 +27,7 @@ export function messagesOf(lines: readonly string[], upTo = WARNING): string[] {
   return messages.map(oneLine).filter((message) => message !== '')
 }
 
-/** True for what Nix tells of its work, nearly all of its lines; told apart without parsing. */
+/** True for Nix's progress lines, which are nearly all of its lines; found without parsing. */
 export function isProgress(line: string): boolean {
   return line.startsWith('@nix ') && !line.includes('"action":"msg"')
 }

@@ -7,7 +7,7 @@ const HEX = /^[0-9a-f]{64}$/
 /**
  * The hash of a NAR as a narinfo has it, and as signatures cover it: `sha256:` and base 32.
  * @param text As any Nix writes it: `sha256-BASE64`, or `sha256:` with base 32, hexadecimal digits or base 64.
- * @returns undefined where it is no SHA-256.
+ * @returns undefined if it is no SHA-256.
  */
 export function narHashOf(text: string): string | undefined {
   const [, digits] = /^sha256[:-](.+)$/.exec(text) ?? []

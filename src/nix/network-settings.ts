@@ -3,22 +3,22 @@ import { NotStartedError } from '../util/run-program.ts'
 import { NixFailure } from './failure.ts'
 import { type Setting, settings } from './settings.ts'
 
-/** A Nix that couldn't answer is asked again after so long. */
+/** If Nix couldn't answer, it is asked again after this long. */
 const ASK_AGAIN_MS = 60_000
 
 let asked: Promise<NetworkSettings | undefined> | undefined
 
 /**
- * What Nix would go by if it uploaded as this process: nix.conf, with what the user and the environment say. Nix is asked once; a
- * change counts from the next start on, as for nix-daemon. As long as Nix can't answer there are no settings: whoever needs it
- * for more says why.
+ * The settings that Nix would use if it uploaded as this process: nix.conf, then those of the user and the environment. Nix is
+ * asked once; a change counts from the next start on, as for nix-daemon. While Nix can't answer there are no settings; the code that
+ * needs Nix for other things reports why.
  */
 export async function networkSettings(): Promise<NetworkSettings> {
   asked ??= rememberIfAnswered(readNetworkSettings())
   return (await asked) ?? {}
 }
 
-/** The same, asked anew; undefined where Nix can't answer. */
+/** The same, asked anew; undefined if Nix can't answer. */
 export async function readNetworkSettings(): Promise<NetworkSettings | undefined> {
   try {
     return fromNix(await settings('user'))
@@ -57,7 +57,7 @@ function fromNix(all: ReadonlyMap<string, Setting>): NetworkSettings {
   }
 }
 
-/** Nix's defaults differ from release to release and are meant for downloads: only what somebody set counts. 0 is no limit. */
+/** Nix's defaults differ between releases and are meant for downloads, so only explicit settings count. 0 is no limit. */
 function changed(setting: Setting | undefined): number | undefined {
   if (setting === undefined || setting.value === setting.defaultValue) return undefined
   const value = Number(setting.value)

@@ -4,22 +4,22 @@ import { NIX_ENABLED, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { messagesOf } from './messages.ts'
 
-/** What Nix knows of a store path in the local store. */
+/** What Nix knows about a path in the local store. */
 export interface PathInfo {
   path: string
   deriver?: string
-  /** True where it was built here and not copied or substituted from elsewhere. */
+  /** True if it was built here and not copied or substituted from elsewhere. */
   ultimate: boolean
   /** When it came into this store. */
   registeredAt: Date
 }
 
-/** Nix 2.34 asks for it and wants to insist on it one day; before 2.33, and in Lix, there is no such flag. */
+/** Nix 2.34 recommends this flag and says that it will be required one day; before 2.33, and in Lix, it doesn't exist. */
 const FORMAT = ['--json-format', '1']
 
 /**
- * Everything that is in the local store.
- * @throws {NixFailure} where Nix couldn't tell.
+ * All paths of the local store.
+ * @throws {NixFailure} if Nix couldn't tell.
  */
 export async function allPathInfos(): Promise<PathInfo[]> {
   const entries = await query((args) =>
@@ -30,9 +30,9 @@ export async function allPathInfos(): Promise<PathInfo[]> {
 }
 
 /**
- * Tells which paths of another store have no signature, whoever's.
+ * Tells which paths of another store have no signature at all.
  * @param paths Valid there.
- * @throws {NixFailure} where it can't be asked.
+ * @throws {NixFailure} if it can't be asked.
  */
 export async function unsignedAt(
   store: RemoteStore,

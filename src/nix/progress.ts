@@ -1,26 +1,26 @@
 import { isObject } from '../util/is-object.ts'
 
-/** Nix's numbers for what it is doing, and for what it tells of that (nix: src/libutil/logging.hh). */
+/** Nix's numbers for its activities and for their results (nix: src/libutil/logging.hh). */
 const COPY_PATH = 100
 const PROGRESS = 105
 const SET_EXPECTED = 106
 
 /**
- * How far one run of `nix copy` is, from the lines of its `--log-format internal-json`. The bytes are those of NARs, before
- * compression. Nix 2.8 tells which paths it copies, and no sizes: then both figures stay 0.
+ * The progress of one run of `nix copy`, from the lines of its `--log-format internal-json`. The bytes are those of NARs, before
+ * compression. Nix 2.8 reports paths but no sizes: then both figures stay 0.
  */
 export class CopyProgress {
   sentBytes = 0
-  /** What it has to copy in all. */
+  /** The total to copy. */
   expectedBytes = 0
   readonly #paths = new Map<unknown, number>()
 
   /**
    * Takes a line of its stderr into account.
-   * @returns False for a line that says nothing of progress.
+   * @returns False for a line that isn't about progress.
    */
   read(line: string): boolean {
-    // Thousands of lines a second may come; most are told apart without parsing.
+    // There may be thousands of lines a second; most are sorted out without parsing.
     if (!line.startsWith('@nix ') || line.includes('"action":"msg"')) return false
     const event = parse(line.slice(5))
     if (!event) return false

@@ -7,15 +7,15 @@ import { NixFailure, unlessFailed } from './failure.ts'
 import type { FloatingOutputs } from './floating-outputs.ts'
 import { QUERY_TIMEOUT_MS } from './local-store.ts'
 
-/** By derivation: what Nix said where it has no realisations of its outputs, or can't copy them. */
+/** By derivation: Nix's message if it has no realisations of its outputs, or can't copy them. */
 export type Unrealised = ReadonlyMap<string, string>
 
-/** Nix would build what it has no realisation of. */
+/** If Nix has no realisation, it would start a build. */
 const BUILD_NOTHING = ['--max-jobs', '0', '--option', 'builders', '']
 
 /**
- * Has realisations at another store that has the outputs already.
- * @throws {NixFailure} where the other store is to blame.
+ * Uploads realisations to another store that has the outputs already.
+ * @throws {NixFailure} if the other store is to blame.
  */
 export async function copyRealisations(
   store: RemoteStore,
@@ -28,12 +28,12 @@ export async function copyRealisations(
   } catch (error) {
     if (!(error instanceof NixFailure) || error.ended !== undefined) throw error
     const { blame, message } = judge(error.messages)
-    // Without a word, it was killed.
+    // If it printed nothing, it was killed.
     if (blame === 'destination' || error.messages.length === 0) throw error
     const isOfAll = outputs.length === 1 || !outputs.some((one) => isNamed(one, error.messages))
     if (isOfAll) return new Map(outputs.map(({ drvPath }) => [drvPath, message]))
   }
-  // One that Nix knows nothing of fails the copy of all.
+  // A realisation that Nix doesn't know fails the copy of all.
   const unrealised = new Map<string, string>()
   for (const one of outputs) {
     for (const [drvPath, why] of await copyRealisations(store, [one], signal)) unrealised.set(drvPath, why)
@@ -59,9 +59,9 @@ async function copyAll(
 }
 
 /**
- * The files that tell a binary cache of realisations, in the form of the Nix that is here, with all that they depend on. No
- * command prints them, and their form changes, so Nix writes them itself, into a cache in a temporary directory.
- * @param narinfos By file name, for each output: Nix takes the outputs to be in that cache then, and packs none.
+ * The files of realisations for a binary cache, in the form of the local Nix, with all realisations that they depend on. No
+ * command prints them, and their form changes, so Nix itself writes them into a cache in a temporary directory.
+ * @param narinfos By file name, for each output: so Nix finds the outputs in that cache, and packs none.
  * @returns The files, by their names in a cache.
  */
 export async function exportRealisations(

@@ -1,7 +1,7 @@
 /**
- * A sentence of Nix's that means something to us, and who of the Nixes that we test says it so: `all`, or some of 2.8, 2.26,
- * 2.34, 2.35 and Lix. The pattern is for text without colours and quotes, and no pattern looks at capitals: in those three
- * the same sentence differs from one Nix to the next.
+ * A message of Nix that we recognise, and the tested releases that print it in this form: `all`, or some of 2.8, 2.26,
+ * 2.34, 2.35 and Lix. The pattern is for text without colours and quotes, and ignores case: in these three
+ * things the same message differs between releases.
  */
 export type Saying = readonly [by: string, pattern: RegExp]
 
@@ -11,7 +11,7 @@ export function plain(text: string): string {
 }
 
 /**
- * Looks for a sentence in a message of Nix's. Only for what neither an exit code nor the store nor the disk can tell.
+ * Looks for a sentence in a message of Nix. Use it only if no exit code, store or disk can tell.
  * @param message As `messagesOf` gives it, without colours.
  */
 export function findSaying(sayings: readonly Saying[], message: string): RegExpExecArray | undefined {
@@ -29,9 +29,9 @@ export function storePathIn(text: string | undefined): string | undefined {
   return path
 }
 
-/** nix-daemon does not take our hook. Newer ones say outright whether they trust us. */
+/** nix-daemon does not accept our hook. Newer releases say directly whether they trust us. */
 export const IGNORES_HOOK: readonly Saying[] = [
-  // 2.8 says it among its debugging messages only.
+  // 2.8 prints it only among its debugging messages.
   ['all', /ignoring the client-specified setting post-build-hook/i],
 ]
 

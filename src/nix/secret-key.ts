@@ -20,7 +20,7 @@ export class SecretKey {
     this.#key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
   }
 
-  /** @returns undefined where the text is no secret key of Nix's: `NAME:BASE64` of the seed and the public key. */
+  /** @returns undefined if the text is no Nix secret key: `NAME:BASE64` of the seed and the public key. */
   static parse(text: string): SecretKey | undefined {
     const [, name, secret] = /^([^:\s]+):(\S+)$/.exec(text) ?? []
     const bytes = Buffer.from(secret ?? '', 'base64')
@@ -34,8 +34,8 @@ export class SecretKey {
 }
 
 /**
- * Reads the keys of a file, one a line. It is read each time: someone may have replaced it.
- * @throws {UserError} where the file can't be read or holds no key.
+ * Reads the keys of a file, one on each line. The file is read each time, since someone may have replaced it.
+ * @throws {UserError} if the file can't be read or holds no key.
  */
 export function readSecretKeys(file: string): SecretKey[] {
   const lines = readKeyFile(file)
@@ -52,7 +52,7 @@ export function readSecretKeys(file: string): SecretKey[] {
 
 /**
  * The public half of the first key in a file, as `trusted-public-keys` wants it.
- * @throws {UserError} where the file can't be read or holds no key.
+ * @throws {UserError} if the file can't be read or holds no key.
  */
 export function publicKeyOf(file: string): string {
   return readSecretKeys(file)[0]?.publicKey ?? ''

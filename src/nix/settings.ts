@@ -6,18 +6,18 @@ import { storeInfo } from './store-info.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
 
-/** A setting of Nix's, as text; of a list, its words. */
+/** A Nix setting, as text; for a list, its words. */
 export interface Setting {
   value: string
   defaultValue: string
 }
 
-/** `machine`: what nix.conf says, as nix-daemon reads it; `user`: with what this user and the environment add to that. */
+/** `machine`: nix.conf, as nix-daemon reads it; `user`: also the settings of this user and the environment. */
 type Whose = 'machine' | 'user'
 
 /**
- * All settings of Nix's, by name.
- * @throws {NixFailure} where the configuration can't be read.
+ * All Nix settings, by name.
+ * @throws {NixFailure} if the configuration can't be read.
  */
 export async function settings(whose: Whose): Promise<ReadonlyMap<string, Setting>> {
   const env = whose === 'machine' ? { NIX_CONFIG: '', NIX_USER_CONF_FILES: '/dev/null' } : {}
@@ -30,7 +30,7 @@ export async function settings(whose: Whose): Promise<ReadonlyMap<string, Settin
   return new Map(entries.map(([name, entry]) => [name, isObject(entry) ? settingOf(entry) : settingOf({})]))
 }
 
-/** The value of one of them; empty where this Nix doesn't know it. */
+/** The value of a setting; empty if this Nix doesn't know it. */
 export async function setting(name: string, whose: Whose): Promise<string> {
   return (await settings(whose)).get(name)?.value ?? ''
 }
@@ -40,7 +40,7 @@ function settingOf({ value, defaultValue }: Record<string, unknown>): Setting {
   return { value: text(value), defaultValue: text(defaultValue) }
 }
 
-/** The files of the keys that Nix itself signs with what it builds. None where Nix can't be asked: others say that. */
+/** The key files with which Nix itself signs its builds. None if Nix can't be asked; that is reported elsewhere. */
 export async function signingKeysOfNix(): Promise<string[]> {
   try {
     return (await setting('secret-key-files', 'machine')).split(' ').filter((file) => file !== '')

@@ -6,11 +6,11 @@ import { DEBUG, ERROR, messagesOf } from './messages.ts'
 
 const QUERY_TIMEOUT_MS = 60_000
 
-/** What builds of ours go through. */
+/** The store that our builds go through. */
 export interface StoreInfo {
   /** `daemon`, `local`, or a URL. */
   url: string
-  /** Whether it takes restricted settings from us; undefined where this Nix doesn't say. */
+  /** Whether it accepts restricted settings from us; undefined if this Nix doesn't say. */
   isTrusted: boolean | undefined
 }
 
@@ -22,7 +22,7 @@ const QUESTIONS = [
 
 /**
  * Asks Nix which store it builds in, and whether that trusts us.
- * @throws {NixFailure} where the store can't be asked.
+ * @throws {NixFailure} if the store can't be asked.
  */
 export async function storeInfo(env: Readonly<Record<string, string>> = {}): Promise<StoreInfo> {
   const options: RunOptions = { env, silenceMs: QUERY_TIMEOUT_MS }

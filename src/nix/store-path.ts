@@ -4,14 +4,14 @@ const HASH = '[0-9abcdfghijklmnpqrsvwxyz]{32}'
 const NAME = '[0-9a-zA-Z+\\-._?=]{1,211}'
 const BASE_NAME = new RegExp(`^(${HASH})-(${NAME})$`)
 
-/** For looking at jobs only: asking Nix where its store is takes longer than all the rest. */
+/** Only for showing jobs: asking Nix for its store directory would take longer than everything else. */
 export const ANY_STORE = ''
 
 /**
  * Splits a store path into hash and name.
  * @param path An absolute path.
- * @param storeDir Nix's store directory, `/nix/store` for most; `ANY_STORE` where it doesn't matter.
- * @returns undefined where `path` isn't a store path lying directly in `storeDir`.
+ * @param storeDir Nix's store directory, `/nix/store` for most; `ANY_STORE` if it doesn't matter.
+ * @returns undefined if `path` isn't a store path lying directly in `storeDir`.
  */
 export function splitStorePath(path: string, storeDir: string): { hash: string; name: string } | undefined {
   const slash = path.lastIndexOf('/')

@@ -23,11 +23,11 @@ export interface StoreObject {
   narSize: number
   /** Store paths; the path itself may be one of them. */
   references: readonly string[]
-  /** `KEY-NAME:BASE64`, each: those it came with, or got here. */
+  /** `KEY-NAME:BASE64`, each: those that it came with, and those added here. */
   signatures: readonly string[]
   /** The derivation that it was built by, where that is known. */
   deriver: string | undefined
-  /** How its name is made of its content, as a narinfo has it, so that nobody has to sign it; empty where it isn't. */
+  /** The content address, as a narinfo has it; such a path needs no signature. Empty if there is none. */
   contentAddress: string
 }
 
@@ -39,10 +39,10 @@ const VERSION = 0x205
 const QUERY_VALID_PATHS = 1
 const QUERY_PATH_INFOS = 2
 
-/** It takes a few milliseconds to end. */
+/** It needs a few milliseconds to end. */
 const END_MS = 1_000
 
-/** What it was asked before is no proof that it is still so. */
+/** Earlier answers don't prove the present state. */
 const REMEMBER_NOTHING = ['narinfo-cache-positive-ttl', 'narinfo-cache-negative-ttl'].flatMap((name) => [
   '--option',
   name,
@@ -63,18 +63,18 @@ function startServer(flags: readonly string[]) {
 export class StoreServer {
   readonly #child: ReturnType<typeof startServer>
   readonly #answers = new WireReader()
-  /** What it wrote to stderr, the last of it. */
+  /** The end of its stderr. */
   readonly #lines: string[] = []
   #hasEnded = false
   #hasGreeted = false
-  /** Called when something came in, and when nothing more will. */
+  /** Called when data came in, and at the end. */
   #wake: () => void = () => undefined
 
   /** @param flags More for its command line: it takes temporary roots only with `--write`. */
   constructor(flags: readonly string[] = []) {
     this.#child = startServer(flags)
     const { stdin, stdout, stderr } = this.#child
-    // Its end tells that it is gone.
+    // Its exit tells that it is gone.
     stdin.on('error', () => undefined)
     stdout.on('data', (chunk: Buffer) => {
       this.#answers.push(chunk)
@@ -92,8 +92,8 @@ export class StoreServer {
   /**
    * Looks store paths up.
    * @returns Those that are valid.
-   * @throws {NixFailure} where it ended before it had answered; then it can't be asked again.
-   * @throws {NotStartedError} where there is no Nix.
+   * @throws {NixFailure} if it ended before it had answered; then it can't be asked again.
+   * @throws {NotStartedError} if there is no Nix.
    */
   async objects(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
     return await this.#ask([QUERY_PATH_INFOS, paths.length, ...paths], signal, async () => {
@@ -107,7 +107,7 @@ export class StoreServer {
   }
 
   /**
-   * Takes a temporary root on each path, for as long as the server runs. A garbage collection that is under way is told of it.
+   * Takes a temporary root on each path, for as long as the server runs. A running garbage collection respects it.
    * @returns Those that are valid after that.
    * @throws As `objects` does.
    */
@@ -136,7 +136,7 @@ export class StoreServer {
     }
   }
 
-  /** It ends by itself when nobody can ask any more; one that hangs is ended. */
+  /** It ends by itself when its input is closed; if it hangs, it is killed. */
   end(): void {
     this.#child.stdin.end()
     const timer = setTimeout(() => this.#child.kill(), END_MS).unref()
@@ -150,7 +150,7 @@ export class StoreServer {
     this.#hasGreeted = true
   }
 
-  /** Reads something as soon as it is there as a whole. */
+  /** Reads something as soon as all of it is there. */
   async #read<T>(read: (answers: WireReader) => T): Promise<T> {
     for (;;) {
       const value = this.#answers.attempt(read)
@@ -173,7 +173,7 @@ export class StoreServer {
   }
 }
 
-/** Behind the last path there is an empty one. */
+/** An empty path follows the last one. */
 const END = 'end'
 
 function readObject(answers: WireReader): StoreObject | typeof END {
@@ -181,7 +181,7 @@ function readObject(answers: WireReader): StoreObject | typeof END {
   if (path === '') return END
   const deriver = answers.text() || undefined
   const references = answers.texts()
-  // How much there is to download, which for a local store is as much as there is.
+  // The download size, which for a local store is the whole size.
   answers.number()
   const narSize = answers.number()
   const hash = answers.text()

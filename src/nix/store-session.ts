@@ -2,29 +2,29 @@ import { NixFailure, unlessEnded } from './failure.ts'
 import { type StoreObject, StoreServer } from './store-server.ts'
 
 /**
- * So long a session is kept for more questions, and what it was told holds, and no longer: paths come and go. A Nix daemon
- * behind it would even remember for an hour what it was asked, and not everyone may tell it not to.
+ * How long a session is kept for more questions, and its answers count. It is short, since paths come and go. A nix-daemon
+ * behind it would even remember answers for an hour, and not every user may turn that off.
  */
 const KEPT_MS = 5_000
 
 /**
- * Asks the local store about paths, many times a second where need be, for which starting Nix each time takes too long: by
- * the protocol of ssh:// stores, which all versions of Nix speak alike.
+ * Asks the local store about paths, many times a second if necessary. Starting Nix each time would take too long, so it uses
+ * the protocol of ssh:// stores, which is the same in all versions of Nix.
  */
 export class StoreSession {
   #server: StoreServer | undefined
   #end: NodeJS.Timeout | undefined
-  /** What was asked in this session. */
+  /** The answers of this session. */
   readonly #known = new Map<string, StoreObject>()
   readonly #texts = new Map<string, string>()
-  /** One question after the other. */
+  /** Questions are asked one after the other. */
   #last: Promise<unknown> = Promise.resolve()
 
   /**
    * Looks store paths up.
    * @returns Those that are valid.
-   * @throws {NixFailure} where Nix couldn't tell.
-   * @throws {NotStartedError} where there is no Nix.
+   * @throws {NixFailure} if Nix couldn't tell.
+   * @throws {NotStartedError} if there is no Nix.
    */
   async objects(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
     const asked = this.#last.then(() => this.#ask([...new Set(paths)], signal))
@@ -42,7 +42,7 @@ export class StoreSession {
     this.#server ??= this.#start()
   }
 
-  /** Ends what is kept for the next question, once the last one is answered. */
+  /** Ends the session once the last question is answered. */
   close(): void {
     clearTimeout(this.#end)
     this.#last = this.#last.then(() => this.#drop())
@@ -54,7 +54,7 @@ export class StoreSession {
       // It may have ended while nobody asked.
       if (this.#server) await this.#learn(this.#server, paths, signal).catch(unlessEnded)
       if (paths.some((path) => !this.#known.has(path))) {
-        // What it lacks may have come into the store since.
+        // A missing path may have come into the store since.
         this.#drop()
         this.#server = this.#start()
         await this.#learn(this.#server, paths, signal)
@@ -77,7 +77,7 @@ export class StoreSession {
     }
   }
 
-  /** A path is one text, however many refer to it: in a large closure those texts are most of what there is. */
+  /** All references to a path share one string: in a large closure these strings take most of the memory. */
   #once(path: string): string {
     const first = this.#texts.get(path)
     if (first === undefined) this.#texts.set(path, path)

@@ -1,14 +1,14 @@
 import { StoreServer } from './store-server.ts'
 
-/** So many paths are asked about at once. */
+/** At most this many paths are asked about at once. */
 const CHUNK = 1000
 
 /**
- * Tells Nix that store paths are needed, behind the links in its `gcroots`: a garbage collection that is running has read
- * those already, and is told of a temporary root (Nix 2.5 and newer).
- * @returns The paths that are not valid: what a collection has taken by then is gone.
- * @throws {NixFailure} where Nix couldn't tell.
- * @throws {NotStartedError} where there is no Nix.
+ * Tells Nix that store paths are needed, in addition to the links in its `gcroots`: a garbage collection that is running has read
+ * the links already, but respects a temporary root (Nix 2.5 and newer).
+ * @returns The paths that are not valid, because a collection has already taken them.
+ * @throws {NixFailure} if Nix couldn't tell.
+ * @throws {NotStartedError} if there is no Nix.
  */
 export async function tellCollector(
   paths: readonly string[],

@@ -7,10 +7,10 @@ import { plain, storePathIn } from './said.ts'
 const UNTRUSTED = 2
 
 /**
- * Reads another store back, without anything that Nix remembers of it: is the whole closure there, and trusted?
+ * Reads another store back, ignoring what Nix remembers about it: is the whole closure there, and trusted?
  * @param publicKey The key that every path must be signed with; undefined to look for presence only.
  * @returns The paths that are there but not signed with the key. Content-addressed ones need no signature.
- * @throws {NixFailure} where a path is missing, or the store can't be asked.
+ * @throws {NixFailure} if a path is missing, or the store can't be asked.
  */
 export async function untrustedAt(
   store: RemoteStore,
@@ -32,7 +32,7 @@ export async function untrustedAt(
     ...recursive,
     ...paths,
   ]
-  // Where its exit code says that nothing but trust is lacking, each error is about a path that it lacks for.
+  // If the exit code says that only trust is lacking, each error is about an untrusted path.
   const untrusted: string[] = []
   const result = await runRemote('nix', store, args, signal, (line) => {
     untrusted.push(...messagesOf([line], ERROR).flatMap((message) => namedIn(message) ?? []))
@@ -40,7 +40,7 @@ export async function untrustedAt(
   if (result.exitCode === 0) return []
   if (result.exitCode === UNTRUSTED && untrusted.length > 0) return untrusted
   const said = messagesOf(result.lines)
-  // Lix names what `local?root=` lacks by where it would lie on the disk.
+  // For `local?root=`, Lix names missing paths by their place on the disk.
   const [gone] = result.ended ? [] : await missingAt(store, paths, signal)
   throw new NixFailure(gone === undefined ? said : [`path '${gone}' is not valid`, ...said], result.ended)
 }
@@ -51,8 +51,8 @@ function namedIn(message: string): string | undefined {
 }
 
 /**
- * Signs paths where they are: `nix copy` leaves alone what is there, and so the narinfo that somebody once put there
- * without a signature.
+ * Signs paths at the destination: `nix copy` skips paths that are there, so a narinfo that was once uploaded without a signature
+ * would stay unsigned.
  */
 export async function signAt(
   store: RemoteStore,

@@ -1,14 +1,14 @@
-/** Every number takes so many bytes, and every text is filled up with zeros to a multiple of them. */
+/** Every number takes this many bytes, and every text is padded with zeros to a multiple of it. */
 const WORD = 8
 
-/** There is more to come. */
+/** The rest has not come in yet. */
 class Incomplete extends Error {
   override name = 'Incomplete'
 }
 
 /**
- * Numbers and texts as Nix's protocols and archives have them (nix: src/libutil/serialise.cc): a number as 64 bits, the
- * lowest first; a text as the number of its bytes, and then these.
+ * Numbers and texts in the form of Nix's protocols and archives (nix: src/libutil/serialise.cc): a number has 64 bits,
+ * little-endian; a text is its length in bytes, followed by the bytes.
  */
 export function encode(values: readonly (number | string | Uint8Array)[]): Buffer {
   const parts = values.map((value) => (typeof value === 'string' ? Buffer.from(value) : value))
@@ -45,9 +45,9 @@ export class WireReader {
   }
 
   /**
-   * Reads something that may not be here as a whole yet.
+   * Reads something that may not have come in completely.
    * @param read May be called again, from the beginning.
-   * @returns Undefined where it isn't.
+   * @returns Undefined if it isn't.
    */
   attempt<T>(read: (reader: this) => T): T | undefined {
     const from = this.#at

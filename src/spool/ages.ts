@@ -77,7 +77,7 @@ export class AgeCount implements Ages {
 /**
  * When a job was handed over: what its name says, or when its file was last written.
  * @param path Looked at only where the name doesn't tell.
- * @returns undefined where the file is gone.
+ * @returns undefined if the file is gone.
  */
 export function queuedAt(name: string, path: string): Date | undefined {
   const time = timeOf(name) ?? lstatSync(path, { throwIfNoEntry: false })?.mtimeMs

@@ -16,10 +16,10 @@ export interface ClaimedJob {
   identity?: string | undefined
 }
 
-/** What may be half written when it was written to within this time. */
+/** A file that was written to within this time may be half written. */
 export const SETTLING_MS = 3_000
 
-/** What became of a look at an entry of `new/`. */
+/** The result of a look at an entry of `new/`. */
 export type Look =
   | {
       kind: 'claimed'
@@ -65,8 +65,8 @@ export function claim(
   if (!file) return { kind: 'gone' }
   const job = isSettled(file.job) ? startAfresh(file.job, new Date()) : file.job
   if (!wants(job)) return { kind: 'left' }
-  // Jobs put here by hand, and requeued ones, have no roots yet. A job whose roots can't be made is delivered
-  // all the same: the upload is the better protection.
+  // Jobs put here by hand, and requeued ones, have no roots yet. If a job's roots can't be made, it is delivered
+  // anyway: the upload is the better protection.
   const target = freeName(spool.cur, name)
   const { newlyRooted, rootsError } = tryToHold(roots, target, rootedPaths(job))
   if (!renameIfThere(join(spool.new, name), join(spool.cur, target))) return { kind: 'gone' }
@@ -91,14 +91,14 @@ function tryToHold(
   }
 }
 
-/** A file that somebody may still be writing. What is something else than a file is never that. */
+/** Whether somebody may still be writing the file. Only regular files can be half written. */
 function isFresh(path: string): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   // Also where the clock was set back since.
   return stats?.isFile() === true && Math.abs(Date.now() - stats.mtimeMs) < SETTLING_MS
 }
 
-/** Which file was read, as it is known in `cur/`. One that was written to since is another one, and will not be found there. */
+/** The identity in `cur/` of the file that was read. If it was written to since, the identity differs and isn't found there. */
 function identityAfterMove({ identity, version }: JobFile, path: string): string | undefined {
   if (identity !== undefined) return identity
   return versionOf(path) === version ? identityOf(path) : version
@@ -109,7 +109,7 @@ export function rootedPaths(job: { outPaths: string[]; drvPath?: string }): stri
   return job.outPaths.length > 0 || job.drvPath === undefined ? job.outPaths : [job.drvPath]
 }
 
-/** A mended file that was rejected before leaves its note behind when it is moved back to `new/`. One that is stuck stays. */
+/** A rejected file that was mended and moved back to `new/` leaves its note in `failed/`. A stuck note stays. */
 function dropStaleNote(spool: Spool, name: string): void {
   const note = join(spool.failed, `${name}.reason`)
   if (!existsSync(note) || exists(join(spool.failed, name))) return
@@ -121,8 +121,8 @@ function dropStaleNote(spool: Spool, name: string): void {
 }
 
 /**
- * `mv failed/* new/` takes the notes along; they go back to where they are read. Where the file was looked at before
- * its note and rejected again, a newer note is there by now, and this one is of no use.
+ * `mv failed/* new/` moves the notes too; they go back to `failed/`, where they are read. If the file was rejected again before
+ * its note was looked at, there is a newer note, and this one is not needed.
  */
 function returnNote(spool: Spool, name: string): void {
   const note = join(spool.new, name)

@@ -16,12 +16,12 @@ export interface Failures {
   read: number
 }
 
-/** At most so many are read, those that were queued last. */
+/** At most this many are read, the newest. */
 const READ_AT_MOST = 500
 const READ_PER_STEP = 20
 
 /**
- * Reads why jobs were given up. What differs from job to job (store paths, process IDs) makes no other reason.
+ * Reads why jobs were given up. Details that differ between jobs (store paths, process IDs) make no separate reason.
  * @returns Yields now and then, for others to have their turn, and returns the result.
  */
 export function* readingFailures(spool: Spool): Steps<Failures> {
@@ -43,7 +43,7 @@ export function* readingFailures(spool: Spool): Steps<Failures> {
   return { reasons: sorted, read: names.length }
 }
 
-/** An error without what is particular to one job. */
+/** An error without the details of one job. */
 function general(error: string): string {
   return error
     .replaceAll(/'?(?:\/[^\s/'"]+)+\/[0-9a-df-np-sv-z]{32}-[0-9a-zA-Z+._?=-]+'?/g, 'PATH')

@@ -1,6 +1,6 @@
 /**
- * Stands for a name: a hash of 53 bits (FNV-1a, twice), of which the upper ones depend on all of the name. That one of a
- * million names has the same as one of another million is a chance of one in ten thousand.
+ * A hash of a name, 53 bits (FNV-1a, twice); the upper bits depend on the whole name. Between a million names and another
+ * million, the chance of a collision is one in ten thousand.
  */
 export function fingerprint(name: string): number {
   let low = 0x811c9dc5

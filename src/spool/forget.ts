@@ -10,7 +10,7 @@ import { freeName, renameIfThere } from './write.ts'
 /**
  * Gives up what waits in `new/` for a destination that isn't configured any more: the jobs say so from then on, and those
  * that wait for nothing else are settled. Each is claimed while it is written, as the daemon does it (docs/SPOOL.md, T13).
- * @param places The destinations that are configured: what a job has not got there it goes on waiting for.
+ * @param places The configured destinations: jobs go on waiting for these.
  * @returns Yields the names of the jobs.
  */
 export function* forgetDestination(
@@ -39,7 +39,7 @@ export function* forgetDestination(
   }
 }
 
-/** A job says what it waits for: without a record that waits, it would be a requeued one. */
+/** A job has a record for each destination that it waits for. Without a waiting record it would count as requeued. */
 function waitingFor(job: Job, places: readonly Place[]): Job {
   const waiting = places
     .filter((place) => isPendingAt(job, place) && job.destinations[place.name]?.state !== 'waiting')

@@ -66,8 +66,8 @@ export function handOver(
 
 /**
  * Hands jobs over that have their roots, with one fsync a directory for all of them.
- * @throws A system error; then none of them is queued, or, where it came from a rename or the last fsync, those that
- *   were renamed may be. What was not is taken back.
+ * @throws A system error; then none of them is queued. If the error came from a rename or the last fsync, the jobs that
+ *   were renamed before may be queued. The others are taken back.
  */
 export function handOverPrepared(spool: Spool, roots: GcRoots, prepared: Prepared): HandedOver {
   const { now, rootsError } = prepared

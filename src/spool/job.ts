@@ -8,7 +8,7 @@ export type DeliveryState = 'waiting' | 'done' | 'skipped' | 'failed'
 /** What is known of one job at one destination; written into the job file. */
 export interface DeliveryRecord {
   state: DeliveryState
-  /** Tries that this job itself is to blame for; a destination that is down costs none. */
+  /** Failed attempts that are the job's own fault; a destination that is down costs none. */
   attempts: number
   lastAttemptAt?: string
   settledAt?: string
@@ -20,7 +20,7 @@ export interface DeliveryRecord {
   to?: string
 }
 
-/** What an earlier round came to, before the job was requeued. */
+/** The result of an earlier round, before the job was requeued. */
 export interface HistoryEntry {
   requeuedAt: string
   destinations: Record<string, DeliveryRecord>
@@ -44,12 +44,12 @@ export class NotAJobError extends Error {
 
 /** A larger file is no job: a thousand outputs fit into a tenth of this. */
 export const MAX_JOB_BYTES = 1 << 20
-/** A file nested more deeply is none either: indented, a few KB of brackets would grow to many MB. */
+/** Nor is a file that is nested more deeply: with indentation, a few KB of brackets would grow to many MB. */
 const MAX_DEPTH = 64
 const MAX_HISTORY = 20
-/** What the daemon adds to a job of the largest size is read again all the same. */
+/** A job of the largest size is still read after the daemon has added to it. */
 export const MAX_FILE_BYTES = MAX_JOB_BYTES + (64 << 10)
-/** Errors and notes are cut to so many characters where a file would get too large. */
+/** Errors and notes are cut to this many characters if the file would get too large. */
 const SHORT_TEXT = 500
 const STATES: ReadonlySet<unknown> = new Set<DeliveryState>(['waiting', 'done', 'skipped', 'failed'])
 
@@ -87,8 +87,8 @@ export function tooLarge(size: number): NotAJobError {
 }
 
 /**
- * The job as text for its file: indented, for people; unknown keys kept, ours in a fixed order. What would make it too
- * large to be read again is left out: first the indentation, then the oldest of its history, then the ends of errors.
+ * The job as text for its file: indented, for people; unknown keys kept, ours in a fixed order. If the text would be too
+ * large to be read again, parts are left out: first the indentation, then the oldest history, then the ends of errors.
  */
 export function formatJob(job: Job): string {
   for (let rounds = MAX_HISTORY; ; rounds = Math.floor(rounds / 2)) {
@@ -133,7 +133,7 @@ export interface Place {
   to: string
 }
 
-/** True where a job still has to go to a destination. */
+/** True if a job still has to go to a destination. */
 export function isPendingAt({ destinations }: Job, { name, to }: Place): boolean {
   const record = destinations[name]
   return record === undefined || record.state === 'waiting' || (record.to ?? to) !== to
@@ -153,8 +153,8 @@ export function isSettled(job: Job): boolean {
 }
 
 /**
- * A requeued job made fresh: full budgets, and what it went through moved to its history.
- * Where it had failed somewhere, what was delivered elsewhere stays; where all was well, somebody wants all of it again.
+ * Resets a requeued job: full budgets, and its earlier records moved to its history. If it had failed at some destination,
+ * records of delivery elsewhere stay. If it was delivered everywhere, somebody wants all of it delivered again.
  */
 export function startAfresh(job: Job, now: Date): Job {
   const entry: HistoryEntry = { requeuedAt: now.toISOString(), destinations: job.destinations }
@@ -206,7 +206,7 @@ function recordsOf(value: unknown): Record<string, DeliveryRecord> {
   return Object.fromEntries(entries)
 }
 
-/** A record that makes no sense was written by nobody we know; the delivery just starts over. */
+/** A record that makes no sense was not written by us; the delivery just starts over. */
 function recordOf(value: unknown): DeliveryRecord | undefined {
   if (!isObject(value) || !isDeliveryState(value.state)) return undefined
   const attempts = Number.isSafeInteger(value.attempts) ? Math.max(0, Number(value.attempts)) : 0

@@ -35,11 +35,11 @@ export function spoolAt(root: string): Spool {
 
 /**
  * Opens a spool for a command that needs its directories, making them where they are missing.
- * @throws {UserError} where they can't be made, are not directories, or lie on different filesystems.
+ * @throws {UserError} if they can't be made, are not directories, or lie on different filesystems.
  */
 export function openSpool(root: string): Spool {
   const spool = spoolAt(root)
-  // The root may be reached over a symlink; what is in it may not, or a rename could leave the spool.
+  // The spool's root may be a symlink. Nothing in it may be one, or a rename could leave the spool.
   makeDirectory(root, statSync)
   for (const name of ['tmp', ...STATES] as const) makeDirectory(spool[name], lstatSync)
   const device = lstatSync(spool.tmp).dev
@@ -56,7 +56,7 @@ export function openSpool(root: string): Spool {
 
 /**
  * Opens a spool for a command that only looks or moves what is there.
- * @throws {UserError} where there is none, or a part of it is missing.
+ * @throws {UserError} if there is none, or a part of it is missing.
  */
 export function existingSpool(root: string): Spool {
   const spool = spoolIfThere(root)
@@ -66,8 +66,8 @@ export function existingSpool(root: string): Spool {
 
 /**
  * Opens a spool for a command that only looks.
- * @returns undefined where there is none yet.
- * @throws {UserError} where a part of it is missing.
+ * @returns undefined if there is none yet.
+ * @throws {UserError} if a part of it is missing.
  */
 export function spoolIfThere(root: string): Spool | undefined {
   const spool = spoolAt(root)
@@ -83,7 +83,7 @@ export const MAKE_IT = '`nix-upload watch` or `nix-upload enqueue` makes it'
 
 function makeDirectory(path: string, look: (path: string) => { isDirectory(): boolean }): void {
   try {
-    // Nobody else's to write in, whatever the umask.
+    // With any umask, nobody else may write to it.
     mkdirSync(path, 0o755)
   } catch (error) {
     if (codeOf(error) === 'EEXIST' || codeOf(error) === 'EROFS') {

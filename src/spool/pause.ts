@@ -22,14 +22,14 @@ export function isPaused(spool: Spool, destination?: string): boolean {
 /** Stops claiming, as `touch paused` does; doing it twice is no error. */
 export function pause(spool: Spool, destination?: string): void {
   try {
-    // Exclusively: what is there already, a symlink or a FIFO even, is not opened.
+    // Exclusively: an existing file, even a symlink or a FIFO, is not opened.
     closeSync(openSync(pauseFile(spool, destination), 'wx', 0o644))
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error
   }
 }
 
-/** Goes on, as `rm paused` does. Returns false where it wasn't paused. */
+/** Goes on, as `rm paused` does. Returns false if it wasn't paused. */
 export function resume(spool: Spool, destination?: string): boolean {
   return unlinkIfThere(pauseFile(spool, destination))
 }

@@ -7,9 +7,9 @@ import { mayBeJob, readJob } from './read.ts'
 import { freeName } from './write.ts'
 
 /**
- * Makes the GC roots that a job lacks, under its present name (docs/SPOOL.md, T12). What is gone, or no valid job, has none.
+ * Makes the GC roots that a job lacks, under its present name (docs/SPOOL.md, T12). A missing file or an invalid job needs none.
  * @returns The paths that had none.
- * @throws A system error where the job can't be read or the roots can't be made.
+ * @throws A system error if the job can't be read or the roots can't be made.
  */
 export function protect(
   spool: Spool,
@@ -28,7 +28,7 @@ export interface Protected {
   name: string
   /** What it will be called in `new/`. */
   target: string
-  /** The paths that it needs; none where it is no valid job, which the daemon will say. */
+  /** The paths that it needs; none if it is no valid job, which the daemon will report. */
   paths: string[]
   /** Those of them that had no root before. */
   newlyRooted: string[]

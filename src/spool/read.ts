@@ -40,7 +40,7 @@ export function openDirectory(path: string): Dir {
 /** A job, and which file it was read from. */
 export interface JobFile {
   job: Job
-  /** By `identityOf`; undefined where a rename would change that. */
+  /** By `identityOf`; undefined if a rename would change that. */
   identity: string | undefined
   /** By `versionOf`, which no rename changes. */
   version: string
@@ -48,14 +48,14 @@ export interface JobFile {
 
 /**
  * Reads a job.
- * @returns The job, or undefined where the file is gone.
- * @throws {NotAJobError} where it is no valid job: not a regular file, too large, unreadable, or of wrong content.
+ * @returns The job, or undefined if the file is gone.
+ * @throws {NotAJobError} if it is no valid job: not a regular file, too large, unreadable, or of wrong content.
  */
 export function readJob(path: string, storeDir: string): Job | undefined {
   return readJobFile(path, storeDir)?.job
 }
 
-/** Does as `readJob`, and tells which file that was: another one may come by its name. */
+/** Like `readJob`, and also tells which file that was: another file may get the same name. */
 export function readJobFile(path: string, storeDir: string): JobFile | undefined {
   const file = readRegularFile(path)
   if (!file) return undefined
@@ -66,7 +66,7 @@ export function readJobFile(path: string, storeDir: string): JobFile | undefined
   return { job, identity, version }
 }
 
-/** A small text file's content, or undefined where there is none, or something else than a readable file. */
+/** A small text file's content, or undefined if there is none, or something else than a readable file. */
 export function readTextIfThere(path: string): string | undefined {
   try {
     return readRegularFile(path)?.bytes.toString()
@@ -76,7 +76,7 @@ export function readTextIfThere(path: string): string | undefined {
   }
 }
 
-/** O_NOFOLLOW and O_NONBLOCK: neither a symlink nor a FIFO in the spool may lead or hold up who reads it. */
+/** O_NOFOLLOW and O_NONBLOCK: no symlink in the spool may lead the reader elsewhere, and no FIFO may block it. */
 function readRegularFile(path: string): (Omit<JobFile, 'job'> & { bytes: Buffer }) | undefined {
   let fd: number
   try {
@@ -102,7 +102,7 @@ function readRegularFile(path: string): (Omit<JobFile, 'job'> & { bytes: Buffer 
   }
 }
 
-/** Where a system doesn't tell when a file was born, Node has the time of its last change instead. */
+/** If the system doesn't know a file's time of birth, Node returns the time of its last change. */
 function stableIdentity(stats: Stats): string | undefined {
   return stats.birthtimeMs === stats.ctimeMs ? undefined : identityIn(stats)
 }

@@ -4,10 +4,10 @@ import { release } from './settle.ts'
 import { type Stuck, unlessStuck } from './stuck.ts'
 
 /**
- * Returns to `new/` what lies in `cur/` and is nobody's (docs/SPOOL.md, T7): at start-up what a dead daemon left,
- * later what somebody put there by hand.
+ * Returns files from `cur/` that nobody claims to `new/` (docs/SPOOL.md, T7): at start-up those that a dead daemon left,
+ * later those that somebody put there by hand.
  * @param isOurs Whether this process claimed the job of that name.
- * @param onStuck Told of what can't be moved, which stays where it is.
+ * @param onStuck Called with each file that can't be moved; it stays where it is.
  * @returns The names they have in `new/`.
  */
 export function recover(

@@ -29,7 +29,7 @@ export interface RunningBatch {
   paths: number
   since: string
   sentBytes: number
-  /** What there is to send in all, as far as it is known; 0 where it is not. */
+  /** The total to send, as far as it is known; 0 if it is not. */
   expectedBytes: number
 }
 
@@ -39,7 +39,7 @@ export interface Rate {
   jobs: number
 }
 
-/** What a daemon says of itself, for `status` and for the next one to go on from. Derived: losing it loses nothing. */
+/** A daemon's report about itself, for `status` and for the next daemon to go on from. Derived: losing it loses nothing. */
 export interface Report {
   pid: number
   /** Names the process beyond doubt: a process ID is used again, after a reboot at the latest. */
@@ -47,10 +47,10 @@ export interface Report {
   /** Names the lock it holds, see `lockIdentity`. */
   lock: string
   startedAt: string
-  /** What it runs, and the configuration file that it read, if any: whether it should be restarted follows from these. */
+  /** The program, and the configuration file that was read, if any. They tell whether the daemon should be restarted. */
   version?: string
   configFile?: string
-  /** When that file was last read and followed in everything: at the start, or at SIGHUP. */
+  /** When the file was last read and fully applied: at the start, or at SIGHUP. */
   configReadAt?: string
   destinations: Record<string, DestinationReport>
 }
@@ -60,7 +60,7 @@ export function writeReport(spool: Spool, report: Report): void {
   renameSync(writeTemporary(spool, `${JSON.stringify(report, null, 2)}\n`, false), spool.reportFile)
 }
 
-/** The last report, or undefined where there is none that makes sense. */
+/** The last report, or undefined if there is none that makes sense. */
 export function readReport(spool: Spool): Report | undefined {
   const text = readTextIfThere(spool.reportFile)
   if (text === undefined) return undefined

@@ -20,7 +20,7 @@ import {
 
 /**
  * Notes in a claimed job what happened to it so far (docs/SPOOL.md, T3).
- * @returns False where somebody moved the job away.
+ * @returns False if somebody moved the job away.
  */
 export function record(spool: Spool, claimed: ClaimedJob): boolean {
   const path = join(spool.cur, claimed.name)
@@ -43,13 +43,14 @@ function isThere(spool: Spool, claimed: ClaimedJob): boolean {
   return identity !== undefined && (claimed.identity === undefined || claimed.identity === identity)
 }
 
-/** A job's file with its delivery record, in `tmp/`; undefined where the disk won't have it. */
+/** A job's file with its delivery record, in `tmp/`; undefined if the disk doesn't take it. */
 export interface WrittenRecord {
   temporary: string | undefined
 }
 
 /**
- * Writes the files of delivered jobs with their delivery records into `tmp/`, and makes all of them durable at once (T4a, T4b).
+ * Writes the files of delivered jobs with their delivery records into `tmp/`, and syncs all of them side by side (T4a, T4b):
+ * together they cost the disk little more than one does.
  */
 export async function writeRecords(
   spool: Spool,
@@ -72,9 +73,9 @@ function recordOf(written: { path: string } | { error: unknown } | undefined): W
 /**
  * Moves a delivered job to `done/` and puts its delivery record there (T4). It keeps its GC roots until that is durable:
  * see `releaseDone`.
- * @param record Written before by `writeRecords`. It is durable before it comes in the place of bytes that are: btrfs may
- * lose the job's name otherwise, and XFS the bytes.
- * @returns The name it has there, or undefined where somebody moved it away; then nothing is done.
+ * @param record Written before by `writeRecords`, and durable before it replaces the job's durable bytes: otherwise btrfs may
+ * lose the job's name, and XFS the bytes.
+ * @returns The name it has there, or undefined if somebody moved it away; then nothing is done.
  */
 export function settleDone(
   spool: Spool,
@@ -98,19 +99,19 @@ export interface DoneJob {
   target: string
 }
 
-/** Makes durable that jobs are in `done/`, all at once (T4e). */
+/** Syncs `done/`, once for all jobs that were moved there (T4e). */
 export async function syncDone(spool: Spool): Promise<void> {
   await syncPath(spool.done)
 }
 
-/** Removes the GC roots of a job of which it is durable that it is in `done/` (T4f), unless somebody has requeued it. */
+/** Removes the GC roots of a job that is durably in `done/` (T4f), unless somebody has requeued it. */
 export function releaseDone(spool: Spool, roots: GcRoots, { claimed: { name, job }, target }: DoneJob): void {
   if (!exists(join(spool.done, target))) return
   roots.release(name, rootedPaths(job))
   if (job.drvPath !== undefined) roots.release(name, [job.drvPath])
 }
 
-/** A full disk must not keep what was delivered in the queue: it is done, if without its delivery record (C10). */
+/** If the disk is full, a delivered job must not stay in the queue: it is done, without its delivery record (C10). */
 function tryToWrite(spool: Spool, content: string): string | undefined {
   try {
     return writeTemporary(spool, content, true)
@@ -122,13 +123,13 @@ function tryToWrite(spool: Spool, content: string): string | undefined {
 
 /**
  * Moves a job that is given up to `failed/`; its record says why, and it keeps its GC roots (T5).
- * @returns The name it has there, or undefined where somebody moved it away.
+ * @returns The name it has there, or undefined if somebody moved it away.
  */
 export function settleFailed(spool: Spool, claimed: ClaimedJob): string | undefined {
   if (!record(spool, claimed)) return undefined
   const target = moveJob(join(spool.cur, claimed.name), claimed.name, spool.failed)
   if (target === undefined) return undefined
-  // A note from before this file was mended would say of a valid job that it is none.
+  // An old note, from before this file was mended, would call a valid job invalid.
   unlinkIfThere(join(spool.failed, `${target}.reason`))
   fsyncDirectory(spool.failed)
   return target
@@ -147,7 +148,7 @@ export function requeue(spool: Spool, state: State, name: string): string | unde
 }
 
 /**
- * Moves what is no valid job to `failed/` as it is, with a note beside it (T6).
+ * Moves a file that is no valid job to `failed/` unchanged, with a note beside it (T6).
  * @param reason What is wrong with it, a clause that goes on from "this is no valid job: ".
  */
 export function reject(spool: Spool, name: string, reason: string): string | undefined {
@@ -160,7 +161,7 @@ export function reject(spool: Spool, name: string, reason: string): string | und
     renameSync(temporary, join(spool.failed, `${target}.reason`))
   } catch (error) {
     unlinkIfThere(temporary)
-    // The name leaves no room for that of a note; whoever lists the file is told what is wrong with it.
+    // The name is too long for a note beside it. `list` and `show` say what is wrong with the file.
     if (codeOf(error) !== 'ENAMETOOLONG') throw error
   }
   const moved = moveJob(join(spool.new, name), target, spool.failed)

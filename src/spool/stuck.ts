@@ -1,9 +1,9 @@
 import { codeOf } from '../util/user-error.ts'
 
-/** Errors that are no single file's: no handles, no memory or no room left, the disk remounted read-only. */
+/** Errors that don't belong to a single file: no handles, memory or space left, or the disk remounted read-only. */
 const NOT_THE_FILES = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOSPC', 'EDQUOT', 'EROFS'])
 
-/** True for a system error that concerns one file alone: it is immutable, a mount point, another user's, on a bad sector. */
+/** True for a system error of one file alone: it is immutable, a mount point, another user's, or on a bad sector. */
 export function isStuck(error: unknown): boolean {
   const code = codeOf(error)
   return code !== undefined && !NOT_THE_FILES.has(code)
@@ -17,8 +17,8 @@ export interface Stuck {
 
 /**
  * Does something to a file, which may be stuck.
- * @param onStuck Told of it.
- * @returns Undefined where it is stuck.
+ * @param onStuck Called with it.
+ * @returns Undefined if it is stuck.
  * @throws Any other error.
  */
 export function unlessStuck<T>(name: string, act: () => T, onStuck: (stuck: Stuck) => void): T | undefined {

@@ -25,9 +25,9 @@ export function* namesIn(spool: Spool, state: State): Generator<string> {
 }
 
 /**
- * The last names of a state, which are those that were queued last where they are from hooks.
+ * The last names of a state. For jobs from hooks, these were queued last.
  * @param count How many, at most.
- * @param most Where there are more names than that, the rest is not looked at: a directory is in no order.
+ * @param most At most this many names are looked at; a directory is in no order.
  * @returns In order; `isAll` says whether all names were looked at.
  */
 export function lastNames(
@@ -51,7 +51,7 @@ export function* lookingForLastNames(
   for (const name of namesIn(spool, state)) {
     if (seen++ === most) return { names: lastOf(names, count), isAll: false }
     names.push(name)
-    // Not every time, since it is sorted for it.
+    // Not every time, since this sorts the list.
     if (names.length >= 10 * count) names = lastOf(names, count)
     if (seen % NAMES_PER_STEP === 0) yield
   }
@@ -67,7 +67,7 @@ function lastOf(names: readonly string[], count: number): string[] {
   return names.toSorted().slice(-count)
 }
 
-/** True where some job is not settled. One on its way from `new/` to `cur/` is looked for in the order it goes. */
+/** True if some job is not settled. It looks in `new/` before `cur/`, as a job moves, so as to miss none. */
 export function hasWork(spool: Spool): boolean {
   for (const state of ['new', 'cur', 'new'] as const) for (const _ of namesIn(spool, state)) return true
   return false
@@ -83,7 +83,7 @@ export interface Found {
   reason?: string
 }
 
-/** Streams the jobs of the given states, by name, which puts those from hooks into the order they were queued in. */
+/** Streams the jobs of the given states, sorted by name: jobs from hooks come in the order in which they were queued. */
 export function* jobsIn(spool: Spool, states: readonly State[]): Generator<Found> {
   for (const state of states) {
     for (const name of [...namesIn(spool, state)].sort()) {
@@ -95,7 +95,7 @@ export function* jobsIn(spool: Spool, states: readonly State[]): Generator<Found
 
 /**
  * Finds one job by its name or any unique part of it.
- * @throws {UserError} where none or several match.
+ * @throws {UserError} if none or several match.
  */
 export function findJob(spool: Spool, part: string, states: readonly State[] = STATES): Found {
   // An empty name would be that of the state's directory itself.
@@ -128,12 +128,12 @@ export function findJob(spool: Spool, part: string, states: readonly State[] = S
   return found
 }
 
-/** Reads a job; undefined where it is gone. */
+/** Reads a job; undefined if it is gone. */
 export function look(spool: Spool, state: State, name: string): Found | undefined {
   const path = join(spool[state], name)
   try {
     const job = readJob(path, ANY_STORE)
-    // What the daemon rejected may look right from here, where any store will do; the note beside it says more.
+    // A file that the daemon rejected may look valid here, since any store directory is accepted. The note beside it says more.
     const reason = state === 'failed' ? noteOn(path) : undefined
     return job && { name, state, path, ...(reason === undefined ? { job } : { reason }) }
   } catch (error) {

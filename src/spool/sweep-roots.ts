@@ -21,9 +21,9 @@ interface SweepRootsOptions {
 const ROOTED = ['new', 'cur', 'failed'] as const
 
 /**
- * Removes GC roots whose job needs them no longer, or never came to be (docs/SPOOL.md, T11), and finds the jobs that have
- * none. The roots are listed twice, so that only what stands for each needs to be in memory: 50 MB for a million. Should a
- * job have the same fingerprint as another's root, that root stays for as long as the job.
+ * Removes GC roots whose job no longer needs them, or was never handed over (docs/SPOOL.md, T11), and finds the jobs without
+ * roots. The roots are listed twice, so that only their fingerprints need to be in memory: 50 MB for a million. If a
+ * job happens to have the same fingerprint as another job's root, that root stays as long as the job.
  * @returns How many were removed.
  */
 export async function sweepRoots(
@@ -35,7 +35,7 @@ export async function sweepRoots(
   const prints = new Prints()
   await unhurried(roots.entries(), ({ key }) => prints.add(fingerprint(key)))
   for (const state of ROOTED) await strikeOut(prints, spool, state, onUnprotected)
-  // Once more: what was renamed or requeued meanwhile went from where we came later to where we had been.
+  // Once more: a job that was renamed or requeued meanwhile may have moved to a place that was already read.
   if (prints.jobless > 0) for (const state of ROOTED) await strikeOut(prints, spool, state, undefined)
   if (prints.jobless === 0) return 0
   const done = new Map<number, string>()
@@ -49,7 +49,7 @@ export async function sweepRoots(
     const print = fingerprint(key)
     if (!prints.isJobless(print)) return
     const job = done.get(print)
-    // What was done when it was looked for may be requeued and claimed by now.
+    // A job that was in done/ a moment ago may be requeued and claimed by now.
     const isUnneeded = job === undefined ? isAbandoned(path) : exists(join(spool.done, job))
     if (isUnneeded && unlessStuck(path, () => unlinkIfThere(path), onStuck)) removed++
   })
@@ -71,7 +71,7 @@ class Prints {
     return this.#all.has(print)
   }
 
-  /** Notes that the root has a job. Returns false where there is no such root. */
+  /** Notes that the root has a job. Returns false if there is no such root. */
   strikeOut(print: number): boolean {
     if (!this.#all.delete(print)) return this.#all.has(-print)
     this.#all.add(-print)
@@ -94,15 +94,15 @@ async function strikeOut(
 }
 
 /**
- * What stands for a job's roots: first those under its present name. A job that was given back where its name was taken
- * by then waits as `X~1`, and has its roots under its old name until it gets its own.
+ * The fingerprints of a job's roots, those under its present name first. A job that was returned to `new/` when its name was taken
+ * waits as `X~1`, and has its roots under its old name until it gets its own.
  */
 function printsOf(name: string): number[] {
   const key = rootKey(name)
   return (key.includes('~') ? [key, originalName(key)] : [key]).map(fingerprint)
 }
 
-/** To look at a million files that are not in memory takes minutes, so it is done where it matters only. */
+/** It takes minutes to look at a million files that are not in memory, so this is called only if needed. */
 function isAbandoned(path: string): boolean {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   return stats !== undefined && Date.now() - stats.mtimeMs > ABANDONED_MS

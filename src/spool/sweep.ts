@@ -15,7 +15,7 @@ export interface Retention {
   count: number
 }
 
-/** Deletes what its writer abandoned in `tmp/` (docs/SPOOL.md, T10). Returns how many files. */
+/** Deletes abandoned files in `tmp/` (docs/SPOOL.md, T10). Returns how many. */
 export async function sweepTemporaries(
   spool: Spool,
   now = Date.now(),

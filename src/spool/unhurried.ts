@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** So long at a stretch, and one entry more at most. */
+/** How long it works at a time, plus one entry at most. */
 const WORK_MS = 2
-/** Then so long not at all: half of the time is the deliveries' alone. */
+/** How long it then pauses: half of the time is left to deliveries. */
 const REST_MS = 2
 
 /**
- * Does something with each of many entries without holding up deliveries. It is time that is counted, not entries: to
- * look at a file that is not in memory, or to remove one, can take a thousand times as long as to read a name.
+ * Does something with each of many entries without delaying deliveries. It counts time, not entries: looking at
+ * a file that is not in memory, or removing one, can take a thousand times as long as reading a name.
  */
 export async function unhurried<T>(entries: Iterable<T>, act: (entry: T) => void): Promise<void> {
   let since = performance.now()

@@ -19,9 +19,9 @@ import { NAMES_PER_STEP, namesIn } from './survey.ts'
 /** The jobs that wait for one destination, under way or not. */
 export interface Waiting extends Ages {
   place: Place
-  /** True where there were too many to read each, so that the figures were made from a part. */
+  /** True if there were too many to read them all: the figures are estimated from a part. */
   isEstimate: boolean
-  /** Of these, the claimed ones that failed by themselves and will be tried again, and the error of one of them. */
+  /** Claimed jobs among them that failed by their own fault and will be tried again, and the error of one of them. */
   retrying: { jobs: number; error?: string }
 }
 
@@ -31,15 +31,15 @@ export interface Shape {
   waiting: ReadonlyMap<string, Waiting>
 }
 
-/** At most so many jobs of each age are read to see which destinations they still wait for; a disk may take a millisecond for each. */
+/** At most this many jobs of each age are read to see which destinations they wait for; a disk may take a millisecond for each. */
 const READ_PER_COLUMN = 40
-/** A claimed job's file is read, which takes as long as so many names. */
+/** Reading a claimed job's file takes as long as reading this many names. */
 const NAMES_PER_FILE = 20
 
 /**
  * Surveys a spool: the names of all jobs, and the content of some. Jobs in `new/` may have been delivered to some of
- * the destinations already, or wait for one that isn't configured; as only reading tells, that is done for at most 40 of
- * each age.
+ * the destinations already, or wait for one that isn't configured. Only their content tells, so at most 40 of each age
+ * are read.
  * @param destinations Those that are configured. Others that a job waits for are in the result, too.
  * @returns Yields now and then, for others to have their turn, and returns the result.
  */
@@ -73,14 +73,14 @@ export function* surveying(spool: Spool, destinations: readonly Place[], now = D
   return { states, waiting }
 }
 
-/** Surveys a spool at one go. */
+/** Surveys a spool without pauses. */
 export function survey(spool: Spool, destinations: readonly Place[]): Shape {
   return atOnce(surveying(spool, destinations))
 }
 
 /**
- * Some of many names, each as likely as any other: those with the smallest hashes. A directory's order may mean something,
- * and chance would choose others each time, so that they had to come from the disk once more and figures would jump.
+ * A fair sample of many names: those with the smallest hashes. A directory's order may not be random. A random choice would
+ * differ each time: other files would have to be read from the disk, and the figures would jump.
  */
 class Sample {
   count = 0
@@ -169,13 +169,13 @@ function countSample(
     const times = pending.flatMap(({ name }) => queuedAt(name, join(directory, name)) ?? [])
     const oldest = times.sort((a, b) => a.getTime() - b.getTime())[0]
     tally.add(column, Math.round((count * pending.length) / names.length), oldest)
-    // All of those that were read, and there is nobody else to wait for: so it is with the others.
+    // True for all jobs that were read, and there is no other destination: so it is assumed for the others.
     const isSure = known.size === 1 && pending.length === names.length
     if (count > names.length && !isSure) tally.isEstimate = true
   }
 }
 
-/** Undefined where it is gone or no valid job, which the daemon will find out. */
+/** Undefined if it is gone or no valid job, which the daemon will find out. */
 function look(path: string): Job | undefined {
   try {
     return readJob(path, ANY_STORE)

@@ -107,7 +107,7 @@ export function fsyncDirectory(path: string): void {
 
 /**
  * Renames a job into another directory, never over one that is there.
- * @returns The name it has there, or undefined where it was gone: somebody moved it, which is legal.
+ * @returns The name it has there, or undefined if it was gone: somebody moved it, which is legal.
  */
 export function moveJob(from: string, name: string, toDirectory: string): string | undefined {
   const target = freeName(toDirectory, name)
@@ -125,7 +125,7 @@ export function renameIfThere(from: string, to: string): boolean {
   }
 }
 
-/** The name itself where the directory has none such, or with `~1`, `~2`, … before its ending. */
+/** The name itself if it is free in the directory, otherwise with `~1`, `~2`, … before its ending. */
 export function freeName(directory: string, name: string): string {
   let free = name
   for (let copy = 1; exists(join(directory, free)); copy++) free = nameOfCopy(name, copy)
@@ -143,7 +143,7 @@ export function originalName(name: string): string {
   return name.replace(/~\d+(?=\.json$|$)/, '')
 }
 
-/** True where there is something by that name, a dangling symlink included. */
+/** True if there is something by that name, a dangling symlink included. */
 export function exists(path: string): boolean {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined
@@ -155,8 +155,8 @@ export function exists(path: string): boolean {
 }
 
 /**
- * Tells a file from any other, whatever their names, and from itself after somebody has written to it; an inode alone is
- * used again. Undefined where it is gone.
+ * Identifies a file by more than its name and inode, since both are used again. It changes when somebody writes to the
+ * file. Undefined if the file is gone.
  */
 export function identityOf(path: string): string | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false })
@@ -168,7 +168,7 @@ export function identityIn(stats: Stats): string {
   return `${stats.birthtimeMs} ${versionIn(stats)}`
 }
 
-/** Tells which content a file has: it is another one after somebody has written to it. Undefined where it is gone. */
+/** Identifies a file's content: it changes when somebody writes to the file. Undefined if the file is gone. */
 export function versionOf(path: string): string | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   return stats && versionIn(stats)

@@ -9,12 +9,12 @@ export interface ConcurrencyOptions {
   /** How many requests are in flight at first. */
   start: number
   most: number
-  /** How often a request is made at most that fails for no reason that fewer requests would mend. */
+  /** How often a request is made at most, if fewer requests at a time would not help. */
   attempts: number
   /** How long to wait before the second attempt; it doubles, up to `maxWaitMs`. */
   minWaitMs: number
   maxWaitMs: number
-  /** A destination that has taken nothing for so long is given up for now. */
+  /** A destination that has taken nothing for this long is given up for now. */
   patienceMs: number
 }
 
@@ -27,10 +27,10 @@ const DEFAULTS: ConcurrencyOptions = {
   patienceMs: 30_000,
 }
 
-/** Requests that lost their connections together are not made again all together. */
+/** Requests that lost their connections at the same time are not repeated at the same time. */
 const AT_ONCE_MS = 20
 
-/** However well others fare, a request is not made more often than this. */
+/** A request is made no more often than this, even if others succeed. */
 const MOST_ATTEMPTS = 40
 
 /**
@@ -45,7 +45,7 @@ export class AdaptiveConcurrency {
   #isProbing = true
   #inFlight = 0
   readonly #waiting = new FifoQueue<undefined>()
-  /** Nothing begins before: the server wants to be left alone. All times are those of `performance.now()`. */
+  /** No request begins before this time: the server wants to be left alone. All times are those of `performance.now()`. */
   #notBefore = 0
   #timer: NodeJS.Timeout | undefined
   #lastSuccess = 0
@@ -69,7 +69,7 @@ export class AdaptiveConcurrency {
   }
 
   /**
-   * Makes a request as soon as there is room for it, and again where that helps.
+   * Makes a request as soon as there is room for it, and repeats it if that may help.
    * @param request Called once for each attempt.
    * @throws What the last attempt threw; the signal's reason where that was aborted.
    */
@@ -80,7 +80,7 @@ export class AdaptiveConcurrency {
         return await this.#once(request, failures, signal)
       } catch (error) {
         signal.throwIfAborted()
-        // What it took before, in line or on its way, is no reason not to try again.
+        // Time spent earlier, waiting or under way, doesn't count against another attempt.
         failedAt ??= performance.now()
         const waitMs = this.#waitAfter(error, failures, failedAt)
         if (waitMs === undefined) throw error
@@ -138,11 +138,11 @@ export class AdaptiveConcurrency {
     this.#window = Math.min(this.#most, this.#window + (this.#isProbing ? 1 : 1 / this.#window))
   }
 
-  /** @param began When the request began that the server didn't want. */
+  /** @param began The start of the request that the server refused. */
   #shrink(began: number, retryAfterMs = 0): void {
     const now = performance.now()
     this.#notBefore = Math.max(this.#notBefore, now + Math.min(retryAfterMs, this.#options.patienceMs))
-    // Those that were in flight at the last cut say nothing new.
+    // Requests that were in flight at the last cut tell nothing new.
     if (began < this.#lastCut) return
     this.#lastCut = now
     this.#isProbing = false
@@ -150,7 +150,7 @@ export class AdaptiveConcurrency {
   }
 
   /**
-   * How long to wait before a request is made again; undefined where it is not.
+   * How long to wait before a request is made again; undefined if it is not.
    * @param failedAt When it failed for the first time.
    */
   #waitAfter(error: unknown, failures: number, failedAt: number): number | undefined {
@@ -173,7 +173,7 @@ function isForWantOfRoom({ retry }: TransportFailure, attempt: number): boolean 
   return retry === 'slower' || (retry === 'at once' && attempt > 1)
 }
 
-/** Has attempts wait for their turn, and makes those again that failed, where that helps. */
+/** Lets attempts wait for their turn, and repeats failed ones if that may help. */
 export function retried(concurrency: AdaptiveConcurrency, settings?: () => Promise<NetworkSettings>): Layer {
   return (inner) => async (attempt, context) => {
     const { connections } = (await settings?.()) ?? {}

@@ -1,13 +1,13 @@
 import type { OnBytes } from './transport.ts'
 
-/** What an attempt to do something at a place is made with. */
+/** The context of an attempt at a place. */
 export interface AttemptContext {
   signal: AbortSignal
-  /** To be called before bytes go out; where it returns a promise, they wait for that. */
+  /** To be called before bytes go out; if it returns a promise, the bytes wait for it. */
   beforeBytes: (count: number) => Promise<void> | undefined
   /** How many bytes may go out at a time at most. */
   pieceBytes: () => number
-  /** Waits for something of our own, such as the disk here: the place is not to blame for the time that it takes. */
+  /** Waits for something local, such as the disk: this time doesn't count against the place. */
   ownWait: <R>(waiting: Promise<R>) => Promise<R>
 }
 
@@ -16,11 +16,11 @@ export type Attempt<R> = (context: AttemptContext) => Promise<R>
 /** Makes attempts. */
 export type Attempts = <R>(attempt: Attempt<R>, context: AttemptContext) => Promise<R>
 
-/** Something that is done around each attempt: count it, limit it, make it again. */
+/** Something done around each attempt: counting, limiting, repeating. */
 export type Layer = (inner: Attempts) => Attempts
 
 /**
- * Puts layers around attempts, so that those who talk to a place need not know of them.
+ * Puts layers around attempts, so that the code that talks to a place need not know about them.
  * @param layers The outermost first.
  */
 export function layered(...layers: readonly Layer[]): Attempts {

@@ -1,7 +1,7 @@
 import type { AttemptContext, Layer } from './attempt.ts'
 import type { OnBytes } from './transport.ts'
 
-/** Counts what goes out, and takes it back where that was in vain. */
+/** Counts bytes that go out, and subtracts those of failed attempts. */
 export class ByteCounter {
   readonly #onBytes: OnBytes
   #sent = 0
@@ -12,7 +12,7 @@ export class ByteCounter {
   }
 
   add(bytes: number): void {
-    // A piece may still come out of the disk when the request has failed.
+    // After the request has failed, the disk may still deliver a piece.
     if (this.#isOver) return
     this.#sent += bytes
     this.#onBytes(bytes)
@@ -24,7 +24,7 @@ export class ByteCounter {
   }
 }
 
-/** The same context, but what is counted with it can be taken back. */
+/** The same context, but its count can be taken back. */
 export function revocable(context: AttemptContext): { context: AttemptContext; takeBack: () => void } {
   let sent = 0
   let isOver = false
@@ -40,7 +40,7 @@ export function revocable(context: AttemptContext): { context: AttemptContext; t
   return { context: { ...context, beforeBytes }, takeBack }
 }
 
-/** Takes back what a failed attempt has counted. */
+/** Takes back the count of a failed attempt. */
 export function counted(): Layer {
   return (inner) => async (attempt, context) => {
     const counting = revocable(context)

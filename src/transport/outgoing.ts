@@ -1,9 +1,9 @@
 import type { AttemptContext } from './attempt.ts'
 import type { Body, StreamBody } from './transport.ts'
 
-/** Bytes that are in memory go at once up to that many; of more of them it is seen how they move. */
+/** Up to this many bytes in memory are sent at once; more are sent in pieces, so that progress is visible. */
 const AT_ONCE_BYTES = 1024 * 1024
-/** What counts as having gone out together, where nothing else limits it. */
+/** The size of a piece if nothing else limits it. */
 const PIECE_BYTES = 256 * 1024
 
 /** What goes out: bytes at once, or one piece after the other. */
@@ -20,9 +20,9 @@ export function sizeOf(body: Body): number | undefined {
 }
 
 /**
- * Hands over what is to be sent of a body, no faster than allowed.
- * @param send Sends it. Whatever it doesn't take of a stream is ended with it.
- * @throws What the stream threw, rather than what became of the request without it.
+ * Sends a body no faster than allowed.
+ * @param send Sends it. When it returns, the rest of a stream is ended.
+ * @throws The error of the stream, rather than the error that the request got from it.
  */
 export async function sending<R>(
   body: Body,
@@ -74,8 +74,8 @@ async function* pieces(
 
 /**
  * The bytes of a stream.
- * @throws What it throws; also where they are not as many as was said: the other end would wait for more, or take what is
- * too much for something else.
+ * @throws The error of the stream; also an error if it has not the announced length: the other end would wait for missing bytes, or
+ * misread surplus ones.
  */
 export async function* chunksOf(body: StreamBody, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   const { size } = body
@@ -90,7 +90,7 @@ export async function* chunksOf(body: StreamBody, signal: AbortSignal): AsyncGen
 }
 
 /**
- * Makes a stream to see how long it is, and sends nothing: for places that want to know beforehand.
+ * Reads a stream only to find its length, for places that need it beforehand.
  * @throws What the stream threw.
  */
 export async function measured(body: StreamBody, { signal, ownWait }: AttemptContext): Promise<StreamBody> {

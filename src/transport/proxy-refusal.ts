@@ -6,8 +6,8 @@ import { baseOf } from './http/http-url.ts'
 import { objectUrl, parseS3Url } from './s3/s3-url.ts'
 
 /**
- * Some proxies only Nix can use; that is better said at the start.
- * @throws {UserError} where the environment names one for a destination that nix-upload writes itself.
+ * Some proxies work only with Nix; that is better reported at the start.
+ * @throws {UserError} if the environment names one for a destination that nix-upload writes itself.
  */
 export function refuseProxies(destinations: readonly Destination[], env = process.env): void {
   for (const { name, to, via, command } of destinations) {
@@ -17,14 +17,14 @@ export function refuseProxies(destinations: readonly Destination[], env = proces
   }
 }
 
-/** Why nix-upload can't use the proxy of a binary cache; undefined where it can, or there is none. */
+/** Why nix-upload can't use the proxy of a binary cache; undefined if it can, or there is none. */
 export function proxyRefusal(to: string, env = process.env): string | undefined {
   if (!isNetworkCache(to)) return undefined
   const address = addressOf(to)
   return address && proxyProblem(address, env)
 }
 
-/** A URL that makes no sense is a failure of that destination alone, to be seen when it is used. */
+/** An invalid URL is a failure of that destination only, reported when it is used. */
 function addressOf(to: string): URL | undefined {
   try {
     return schemeOf(to) === 's3' ? objectUrl(parseS3Url(to), '') : baseOf(to)

@@ -1,17 +1,17 @@
 import { FifoQueue } from '../util/fifo-queue.ts'
 import type { Layer } from './attempt.ts'
 
-/** So much of a second's worth may be made up for at once, where timers came late. */
+/** The part of a second's allowance that may be caught up at once, if timers were late. */
 const SLACK_SECONDS = 0.05
 const PIECE_SECONDS = 0.01
 const LEAST_PIECE = 256
-/** What a request costs beside its body, about: lines and headers. */
+/** The approximate size of a request without its body: lines and headers. */
 const REQUEST_BYTES = 400
 
-/** A limit on what goes out in a second, shared by all who take from it, in turn: a piece each. */
+/** A limit on the bytes per second, shared by all its users, who take a piece each in turn. */
 export class RateLimit {
   #bytesPerSecond: number | undefined
-  /** What may go out now; below zero after a piece that was larger. */
+  /** How many bytes may go out now; below zero after a larger piece. */
   #credit = 0
   #updated = performance.now()
   readonly #waiting = new FifoQueue<number>()
@@ -33,13 +33,13 @@ export class RateLimit {
     this.#letGo()
   }
 
-  /** How many bytes to take at a time, so that what goes out is steady and everyone gets his turn. */
+  /** How many bytes to take at a time, so that the flow is steady and everyone gets a turn. */
   get pieceSize(): number {
     if (this.#bytesPerSecond === undefined) return Number.POSITIVE_INFINITY
     return Math.max(LEAST_PIECE, Math.floor(this.#bytesPerSecond * PIECE_SECONDS))
   }
 
-  /** Waits until so many bytes may go out. Rejects with the signal's reason. */
+  /** Waits until this many bytes may go out. Rejects with the signal's reason. */
   async take(bytes: number, signal: AbortSignal): Promise<void> {
     if (this.#bytesPerSecond === undefined) return
     await this.#waiting.join(bytes, signal, () => this.#letGo())
@@ -69,7 +69,7 @@ export class RateLimit {
   }
 }
 
-/** Holds what goes out back until all limits let it go. */
+/** Holds bytes back until all limits permit them. */
 export function rateLimited(limits: readonly RateLimit[]): Layer {
   return (inner) => async (attempt, context) => {
     const { signal } = context

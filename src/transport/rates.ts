@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { RateLimit } from './rate-limit.ts'
 
-/** The limits on what goes out, which can be changed at any time. */
+/** The rate limits, which can be changed at any time. */
 export class Rates {
   readonly #all = new RateLimit()
   readonly #each = new Map<string, RateLimit>()
@@ -13,7 +13,7 @@ export class Rates {
     return [own, this.#all]
   }
 
-  /** Takes the limits of a configuration over, at once and for what is under way. */
+  /** Applies the limits of a configuration at once, also to requests under way. */
   set({ maxRate, destinations }: Pick<Config, 'maxRate' | 'destinations'>): void {
     this.#all.set(maxRate)
     for (const [name, limit] of this.#each) {

@@ -1,6 +1,6 @@
 /**
- * Notices that we may write to a place but not read it. Whoever may not list a bucket is refused what is not there, so a
- * refused GET alone says nothing; a file that we have just uploaded is there.
+ * Notices that we may write to a place but not read it. Without the right to list a bucket, a GET of a missing file is refused, so a
+ * refused GET alone proves nothing; but a file that we have just uploaded must be readable.
  */
 export class ReadRights {
   readonly #onWarning: (message: string) => void

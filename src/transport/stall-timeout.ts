@@ -3,12 +3,12 @@ import { onAbort } from '../util/on-abort.ts'
 import type { Layer } from './attempt.ts'
 import { TransportFailure } from './transport-failure.ts'
 
-/** A place that takes less than this within the time-out has stalled: a byte a second is no progress. */
+/** A place that takes fewer bytes than this within the time-out has stalled: a byte a second is no progress. */
 const LEAST_BYTES = 64 * 1024
 
 /**
- * Ends an attempt that has stalled: less than 64 KiB went out within the time-out, or no whole answer came after the last of
- * them. The time that we ourselves take, to read from the disk or because there is a limit, doesn't count.
+ * Ends an attempt that has stalled: less than 64 KiB went out within the time-out, or no whole answer came after the last
+ * bytes. Our own time, for reading from the disk or because of a rate limit, doesn't count.
  * @param ms The time-out.
  */
 export function stallTimeout(ms: number): Layer {
@@ -20,13 +20,13 @@ export function stallTimeout(ms: number): Layer {
     let stop = () => {}
     try {
       return await new Promise((resolve, reject) => {
-        // Not every library lets go at once.
+        // Not every library stops at once.
         const end = (reason: unknown) => {
           either.abort(reason)
           reject(reason)
         }
         clock.start(() => end(stalled(ms)))
-        // `AbortSignal.any` comes to the same and costs twice as much, for each of thousands of small requests.
+        // `AbortSignal.any` has the same effect and costs twice as much, for each of thousands of small requests.
         stop = onAbort(signal, () => end(signal.reason))
         inner(attempt, {
           ...context,
@@ -49,7 +49,7 @@ export function stallTimeout(ms: number): Layer {
   }
 }
 
-/** Runs down, unless enough moves; it can be paused. */
+/** Runs out, unless enough bytes move; it can be paused. */
 class StallClock {
   readonly #ms: number
   #onStall = () => {}
@@ -76,7 +76,7 @@ class StallClock {
   }
 
   moved(bytes: number): void {
-    // What is taken back did move.
+    // Bytes that are taken back did move.
     this.#movedBytes += Math.max(0, bytes)
     if (this.#movedBytes < LEAST_BYTES) return
     this.#movedBytes = 0

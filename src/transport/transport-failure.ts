@@ -2,8 +2,8 @@ import { withoutPassword } from '../config/store-url.ts'
 import { type Blame, UploadFailure } from '../util/verdict.ts'
 
 /**
- * Whether a request that failed is made again: not at all, soon, or when there are fewer at a time. `at once`: the first time
- * at once, since servers end connections that they take for idle; from then on when there are fewer.
+ * Whether a failed request is made again: never, soon, or with fewer requests at a time. `at once`: the first time
+ * at once, since servers close connections that look idle; after that with fewer requests.
  */
 export type Retry = 'never' | 'at once' | 'soon' | 'slower'
 
@@ -24,10 +24,10 @@ export class TransportFailure extends UploadFailure {
   readonly retry: Retry
   /** How long the server wants to be left alone, in milliseconds, if it said so. */
   readonly retryAfterMs: number | undefined
-  /** The server's answer, by its status; undefined where there was none. */
+  /** The server's answer, by its status; undefined if there was none. */
   readonly status: number | undefined
 
-  /** @param said Who said what, in few words: it stands behind what is meant. */
+  /** @param said Who said what, in few words: it follows the meaning. */
   constructor(
     meaning: Meaning,
     said: string,

@@ -11,19 +11,19 @@ export interface TransportOptions {
   to: string
   /** Credentials for http; without it, those in the netrc file of `network`. */
   netrcFile?: string | undefined
-  /** What Nix goes by. It is asked for once there is something to connect to. */
+  /** Nix's settings. They are asked for before the first connection. */
   network?: (() => Promise<NetworkSettings>) | undefined
-  /** A request is ended when next to nothing has moved for so long. */
+  /** A request is ended when almost nothing has moved for this long. */
   progressTimeoutMs: number
-  /** Each of them holds for what goes out. The destination's own comes first, what it shares with others behind. */
+  /** All of them apply to outgoing bytes: the destination's own limit first, then the shared one. */
   limits?: readonly RateLimit[]
-  /** Told, once, of what is no failure but should be mended. */
+  /** Called, once, with a problem that is no failure but should be fixed. */
   onWarning?: (message: string) => void
   /** How many requests are in flight; one of its own by default. */
   requests?: AdaptiveConcurrency
 }
 
-/** What is done around each request over a network. */
+/** The layers around each request over a network. */
 export function attemptsFor({
   requests,
   limits = [],

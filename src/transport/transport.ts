@@ -1,11 +1,11 @@
-/** What is uploaded: bytes in memory, or a stream that can be made anew for each attempt. */
+/** The content of an upload: bytes in memory, or a stream that can be restarted for each attempt. */
 export type Body = Uint8Array | StreamBody
 
 /** Bytes that are made as they are sent. */
 export interface StreamBody {
   /**
    * Starts it from its beginning.
-   * @returns Its bytes; the memory of a chunk may be used again once the next one is asked for. It throws instead of its last bytes where the file must not be completed.
+   * @returns Its bytes; the memory of a chunk may be used again once the next one is asked for. If the file must not be completed, it throws instead of its last bytes.
    */
   open(signal: AbortSignal): AsyncIterable<Uint8Array>
   /** How many bytes, where that is known beforehand. */
@@ -25,24 +25,24 @@ export interface Upload {
 /** Called with the number of bytes that went out since the last call; negative where they were in vain. */
 export type OnBytes = (count: number) => void
 
-/** A place that holds files by their names: a directory, a web server, a bucket. It knows nothing of what is in them. */
+/** A place that holds files by name: a directory, a web server, a bucket. It knows nothing about their content. */
 export interface Transport {
   /**
    * Fetches a small file.
-   * @returns undefined where there is none.
-   * @throws {UploadFailure} where the place can't be asked, or refuses.
+   * @returns undefined if there is none.
+   * @throws {UploadFailure} if the place can't be asked, or refuses.
    */
   get(name: string, signal: AbortSignal): Promise<string | undefined>
   /**
    * Looks whether a file is there, and how large it is in bytes.
-   * @returns undefined where there is none.
+   * @returns undefined if there is none.
    * @throws {UploadFailure} as `get` does.
    */
   head(name: string, signal: AbortSignal): Promise<{ size: number | undefined } | undefined>
   /**
-   * Uploads a file, whole or not at all, over the one that is there. When it returns, the file would survive a power cut
-   * there, as far as that is in our hands.
-   * @throws {UploadFailure} where it is not there afterwards; whatever a stream throws.
+   * Uploads a file, whole or not at all, and replaces an existing one. When it returns, the file survives a power cut
+   * there, as far as we can ensure that.
+   * @throws {UploadFailure} if it is not there afterwards; whatever a stream throws.
    */
   put(upload: Upload, signal: AbortSignal, onBytes: OnBytes): Promise<void>
   /** Lets go of what it keeps open. */

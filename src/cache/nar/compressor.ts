@@ -16,7 +16,7 @@ const STREAM = { chunkSize: 256 * 1024, highWaterMark: 1024 * 1024 }
 
 /**
  * Compresses something small.
- * @returns Memory of its own, and no more than that: what zlib returns is a part of a buffer of `chunkSize`.
+ * @returns A buffer of exactly its size: zlib itself returns a part of a buffer of `chunkSize`.
  */
 export function compressAtOnce(
   nar: Buffer<ArrayBuffer>,
@@ -34,7 +34,7 @@ export function compressAtOnce(
   }
 }
 
-/** What can't be compressed gets a little larger. */
+/** Incompressible data gets a little larger. */
 export function roomFor(bytes: number): number {
   return bytes + (bytes >> 7) + 1024
 }
@@ -45,7 +45,7 @@ function ownMemory(bytes: Buffer<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return isShared ? Uint8Array.from(bytes) : new Uint8Array(bytes.buffer.transfer(bytes.length))
 }
 
-/** @returns A stream that compresses; undefined where nothing is to be compressed. */
+/** @returns A stream that compresses; undefined if nothing is to be compressed. */
 export function compressorFor({ by, level }: Compression): Duplex | undefined {
   switch (by) {
     case 'nothing':

@@ -24,7 +24,7 @@ export type Listing =
   | { type: 'symlink'; target: string }
 
 const OWNER_MAY_EXECUTE = 0o100
-/** A file that is replaced by a FIFO must not hold us up. */
+/** If a file is replaced by a FIFO, it must not block us. */
 const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 const MAGIC = encode(['nix-archive-1'])
@@ -60,7 +60,7 @@ interface Level {
  * each file once, and blocks while it does.
  * @param pool The blocks come from there, and are to be given back.
  * @param wantsListing Whether `listing` is to be made.
- * @throws {NotPackable} where something in it belongs into no archive; a system error where it can't be read.
+ * @throws {NotPackable} if it contains something that no archive can hold; a system error if it can't be read.
  */
 export class NarBlocks {
   listing: Listing | undefined

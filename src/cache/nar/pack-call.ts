@@ -5,12 +5,12 @@ import type { Listing } from './nar-blocks.ts'
 export interface PackCall {
   /** What lies there is packed. */
   path: string
-  /** What it is to come to, as `narHashOf` has it. */
+  /** The expected hash, as `narHashOf` has it. */
   narHash: string
   narSize: number
   compression: Compression
   wantsListing: boolean
-  /** Whether the archive is returned whole, sent in chunks as it is made, or only made to see what it comes to. */
+  /** Whether the archive is returned whole, sent in chunks as it is made, or only made to learn its hash and size. */
   to: 'bytes' | 'chunks' | 'nowhere'
 }
 
@@ -24,7 +24,7 @@ export interface Packed {
   listing?: Listing | undefined
 }
 
-/** What is to be said where the content of a path is not what was registered. */
+/** The error if the content of a path is not what was registered. */
 export const NOT_AS_BUILT = 'NotAsBuilt'
 
 /** What a failure of the compressor is called. */

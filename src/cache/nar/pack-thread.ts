@@ -11,7 +11,7 @@ import { NarBlocks } from './nar-blocks.ts'
 import { COMPRESSOR_FAILED, NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
 
 const BLOCK_BYTES = 512 * 1024
-/** Up to that, a path is packed without a pause. */
+/** A path up to this size is packed without a pause. */
 const SMALL_BYTES = BLOCK_BYTES
 /** One is read while this many are compressed. */
 const BLOCKS_AHEAD = 2
@@ -84,7 +84,7 @@ async function packStream(call: PackCall, { signal, send }: CallContext): Promis
       await nextTurn()
       signal.throwIfAborted()
     }
-    // Before the archive's end is there: what is not as it was built is never whole anywhere.
+    // Before the end of the archive is sent: a damaged path is never complete anywhere.
     check(call, size, hashText(narHash.digest()))
     await sink.end()
     await output.end()
@@ -95,7 +95,7 @@ async function packStream(call: PackCall, { signal, send }: CallContext): Promis
   return { ...output.result(), listing: nar.listing }
 }
 
-/** Gives memory back at once. V8 doesn't count it among its own, and would let tens of megabytes heap up. */
+/** Frees memory at once. V8 doesn't count this memory, and would let tens of megabytes accumulate. */
 function free(memory: ArrayBuffer): void {
   memory.transfer(0)
 }
@@ -117,7 +117,7 @@ class Output {
 
   /**
    * @param bytes Are copied: their memory may be used again.
-   * @returns A promise where whoever reads is slower.
+   * @returns A promise if the reader is slower.
    */
   add(bytes: Buffer): Promise<void> | undefined {
     this.#hash.update(bytes)
@@ -204,7 +204,7 @@ class CompressedSink implements Sink {
       try {
         held = output.add(bytes)
       } catch (error) {
-        // Nobody wants it any more: what is thrown in an event handler would end the thread, and all else that is in it.
+        // Nobody wants it any more. An error thrown in an event handler would end the thread, with all its other work.
         this.#fail(error)
         return
       }
@@ -263,7 +263,7 @@ class CompressedSink implements Sink {
   }
 }
 
-/** The compressor is not there, or has ended: no path is to blame for that. */
+/** The compressor is missing, or has ended: no path is to blame. */
 class CompressorFailed extends Error {
   override name = COMPRESSOR_FAILED
 }

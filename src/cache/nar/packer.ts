@@ -3,20 +3,20 @@ import { wordsOf } from '../../util/user-error.ts'
 import { UploadFailure } from '../../util/verdict.ts'
 import { COMPRESSOR_FAILED, NOT_AS_BUILT, type PackCall, type Packed } from './pack-call.ts'
 
-/** So many bytes are read and compressed in some milliseconds; with no more to do, a thread takes on more before another is started. */
+/** This many bytes are read and compressed in some milliseconds. A thread with less work gets more before another thread is started. */
 const BUSY_BYTES = 1024 * 1024
 
 /** How an archive goes out as it is made. */
 export interface PackedStream {
   /** The memory of a chunk is used again once the next one is asked for. */
   chunks: AsyncIterable<Uint8Array>
-  /** What it came to; only once the chunks have come to their end. */
+  /** The result; known only when all chunks were read. */
   packed: () => Packed
 }
 
 /**
- * Packs store paths in threads of their own, several side by side. What comes out is what was registered, or nothing: each
- * path is hashed as it is read, and one that differs fails before its archive is whole.
+ * Packs store paths in threads, several side by side. Each path is hashed as it is read; if it differs from what was
+ * registered, it fails before its archive is complete.
  */
 export class Packer {
   readonly #threads: readonly Thread<PackCall, Packed>[]
@@ -34,8 +34,8 @@ export class Packer {
 
   /**
    * Packs a path.
-   * @param call Its `to` is `bytes`, or `nowhere` to see what the archive comes to.
-   * @throws {UploadFailure} where the path is not as it was registered, or can't be read.
+   * @param call Its `to` is `bytes`, or `nowhere` to learn only the hash and size of the archive.
+   * @throws {UploadFailure} if the path is not as it was registered, or can't be read.
    */
   async pack(call: PackCall, signal: AbortSignal): Promise<Packed> {
     return await this.#call(call, { signal }).catch((error: unknown) => {
@@ -103,7 +103,7 @@ export class Packer {
     }
   }
 
-  /** Has the first thread do it that is not busy, or else the one with the least: each takes 15 MB. */
+  /** Gives it to the first thread that isn't busy, or else to the one with the least work: each thread takes 15 MB. */
   async #call(call: PackCall, options: CallOptions): Promise<Packed> {
     const least = () => this.#threads.reduce((best, thread) => (thread.load < best.load ? thread : best))
     const thread = this.#threads.find(({ load }) => load <= BUSY_BYTES) ?? least()
@@ -116,7 +116,7 @@ const GONE = new Set(['ENOENT', 'ENOTDIR'])
 /** Errors of this machine rather than of one path. */
 const OF_THE_MACHINE = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ERR_WORKER_OUT_OF_MEMORY'])
 
-/** What it means that a path could not be packed. */
+/** The meaning of a failure to pack a path. */
 function asFailure(error: unknown, path: string, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason
   if (!(error instanceof Error)) return error

@@ -2,10 +2,10 @@ import { AGE_COLUMNS, type BatchView, type DestinationView } from '../status/vie
 import { cut, type Html, html, prose } from './html.ts'
 
 const BATCHES_SHOWN = 8
-/** Numbers of so many digits and more look alike. */
+/** Numbers of this many digits or more look alike. */
 const MANY = 6
 
-/** All about one destination: how it is, what is being sent to it now, and how much waits for it since when. */
+/** Everything about one destination: its state, its uploads, and how many jobs wait for it since when. */
 export function destinationCard(destination: DestinationView): Html {
   const { name, to, state, paused, notes, batches } = destination
   const shown = batches.slice(0, BATCHES_SHOWN)

@@ -17,7 +17,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 }
 
-/** A template of HTML: what is put into it is text, also within quoted attributes, unless it is HTML already. */
+/** A template of HTML: inserted values are text, also within quoted attributes, unless they are HTML already. */
 export function html(parts: TemplateStringsArray, ...values: readonly Value[]): Html {
   return new Html(parts.map((part, at) => part + textOf(values[at])).join(''))
 }
@@ -28,7 +28,7 @@ function textOf(value: Value = ''): string {
   return value instanceof Html ? value.text : value.map(({ text }) => text).join('')
 }
 
-/** More of a text would hide all else; what we say ourselves is shorter. */
+/** A longer text would hide everything else; our own texts are shorter. */
 const CHARACTERS_SHOWN = 600
 
 /** Text, cut off where it is very long. */

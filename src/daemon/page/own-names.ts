@@ -3,15 +3,15 @@ import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 
 /**
- * Tells whether a request was meant for this machine, by its Host header. A web page of anybody's can have its own name
- * lead to this machine (DNS rebinding), and would then read what we answer; the browser still says that page's name.
+ * Tells whether a request was meant for this machine, by its Host header. Any web site can make its own name resolve to this
+ * machine (DNS rebinding), and could then read our answers; but the browser sends that site's name.
  * @param host What the header says, with or without a port.
  * @param more Names that are ours too, beside addresses, `localhost` and what the system calls the machine.
  */
 export function isForThisMachine(host: string | undefined, more: readonly string[]): boolean {
   const name = nameIn(host ?? '')
   if (name === '') return false
-  // Nobody's name leads to an address: it was typed.
+  // An address is no name that a web site controls: somebody typed it.
   if (isIP(name) !== 0 || name === 'localhost') return true
   const own = hostname().toLowerCase()
   return [own, `${own}.local`, ...more.map((one) => one.toLowerCase())].includes(name)
@@ -24,9 +24,9 @@ function nameIn(host: string): string {
 }
 
 /**
- * The names that `/etc/hosts` has for this machine, such as its full one: all that stand beside its host name. Whose
- * address it is isn't asked: blocked sites of the world stand there with 127.0.0.1, and under systemd's
- * RestrictAddressFamilies= nobody learns what other addresses are ours.
+ * The names that `/etc/hosts` has for this machine, such as its full name: all names on a line with its host name. The
+ * addresses don't count: `/etc/hosts` may list blocked web sites with 127.0.0.1, and under systemd's
+ * RestrictAddressFamilies= a process can't learn the machine's other addresses.
  */
 export function namesInHostsFile(own = hostname(), file = '/etc/hosts'): string[] {
   try {

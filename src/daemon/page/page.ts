@@ -13,10 +13,10 @@ const DESTINATIONS_SHOWN = 50
 /** Without scripts. */
 const RELOAD_SECONDS = 5
 
-/** Names the style and script that a page came with: a page that is open is loaded anew when they have changed. */
+/** Identifies the style and script of a page: an open page is reloaded when they have changed. */
 const EDITION = digestOf(STYLE + SCRIPT).slice(0, 12)
 
-/** What the page may do, which is nothing but to bring itself up to date: nothing that a name could smuggle in runs. */
+/** The page may only update itself: nothing that a name could smuggle in runs. */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   `style-src 'sha256-${digestOf(STYLE)}'`,
@@ -91,7 +91,7 @@ ${failedTable(view)}
   return text
 }
 
-/** What is in trouble comes first; otherwise they are in the configuration's order, as in `status`. */
+/** Destinations in trouble come first; otherwise they are in the configuration's order, as in `status`. */
 function byTrouble(a: DestinationView, b: DestinationView): number {
   const rank = ({ state }: DestinationView) => (state === 'down' || state === 'none' ? 0 : 1)
   return rank(a) - rank(b)

@@ -1,7 +1,7 @@
 /**
- * Brings the page up to date each second, while somebody looks. What is shown is what the server sent, all of it: only
- * what differs is exchanged, so that a selection, the focus and the place on the page stay. Where nothing answers any
- * more it says so, as old figures look like new ones. Without scripts the page is loaded anew instead.
+ * Updates the page each second, while somebody looks. The page shows all that the server sent, but only the
+ * differences are exchanged, so that selection, focus and scroll position stay. If the server no longer answers,
+ * the page says so, since old figures look like new ones. Without scripts the page is reloaded instead.
  */
 export const SCRIPT = `
 'use strict'

@@ -4,25 +4,25 @@ import { printable } from '../../util/printable.ts'
 import { staleSentence } from '../stale.ts'
 import type { DestinationStatus, Snapshot } from './snapshot.ts'
 
-/** What somebody who looks in after a weekend wants to know first. */
+/** What somebody wants to know first after a weekend. */
 export interface Attention {
-  /** How much waits, for whom and since when. */
+  /** How many jobs wait, for which destinations and since when. */
   headline: string
-  /** `trouble` where somebody should look; `held` where a person holds something up. */
+  /** `trouble` if somebody should look; `held` if a person has paused something. */
   mood: 'idle' | 'busy' | 'held' | 'trouble'
-  /** What keeps jobs from being done; empty where nothing needs doing. */
+  /** What prevents delivery; empty if there is nothing to do. */
   matters: readonly Matter[]
 }
 
-/** Something that keeps jobs from being done, and what to do about it. */
+/** Something that prevents delivery, and what to do about it. */
 export interface Matter {
   isTrouble: boolean
   text: string
-  /** True for the jobs that were given up: there is more to be said of them. */
+  /** True for the jobs that were given up: there is more to say about them. */
   isAboutFailed?: boolean
 }
 
-/** More destinations than that in trouble make one trouble. */
+/** If more destinations than this are in trouble, they are reported as one trouble. */
 const MATTERS_AT_MOST = 20
 
 /**

@@ -14,13 +14,13 @@ import { type Stale, staleness } from '../stale.ts'
 /** What `status` shows: the spool, the daemon and the destinations at one time. */
 export interface Snapshot {
   spool: Spool
-  /** False where there is no spool yet, and so nothing in it. */
+  /** False if there is no spool yet, and so nothing in it. */
   exists: boolean
   paused: boolean
-  /** What the daemon said last, if there ever was one. */
+  /** The daemon's last report, if there is one. */
   report: Report | undefined
   daemon: 'running' | 'not running' | 'unknown'
-  /** Set where a daemon runs that should be restarted. */
+  /** Set if a running daemon should be restarted. */
   stale?: Stale
   states: Readonly<Record<State, Ages>>
   failures: Failures
@@ -30,11 +30,11 @@ export interface Snapshot {
 export interface DestinationStatus {
   name: string
   to: string
-  /** False where jobs wait for it, and nothing is delivered there. */
+  /** False if jobs wait for it but nothing is delivered there. */
   isConfigured: boolean
   paused: boolean
   waiting: Waiting
-  /** What the daemon said of it last; what is under way only as long as the daemon lives. */
+  /** The daemon's last report about it; with running uploads only while the daemon lives. */
   report: DestinationReport
 }
 
@@ -43,13 +43,13 @@ const NOTHING_WAITS = { ...NOTHING, isEstimate: false, retrying: { jobs: 0 } }
 
 /**
  * Looks at a spool.
- * @throws {UserError} where a part of it is missing.
+ * @throws {UserError} if a part of it is missing.
  */
 export function snapshot(config: Config): Snapshot {
   return atOnce(takingSnapshot(config))
 }
 
-/** Does as `snapshot`, and lets others have their turn. */
+/** Like `snapshot`, and lets others have their turn. */
 export function* takingSnapshot(config: Config): Steps<Snapshot> {
   const exists = spoolIfThere(config.spool) !== undefined
   const spool = spoolAt(config.spool)
@@ -97,13 +97,13 @@ export function* takingSnapshot(config: Config): Steps<Snapshot> {
   }
 }
 
-/** A running daemon knows best where it delivers to: it may have been given `--to`. */
+/** A running daemon knows best where it delivers to: it may have been started with `--to`. */
 function destinationsOf(config: Config, report: Report | undefined, isRunning: boolean) {
   const reported = Object.entries(report?.destinations ?? {}).map(([name, { to }]) => ({ name, to }))
   return isRunning && reported.length > 0 ? reported : config.destinations
 }
 
-/** What was said of a destination that went elsewhere under the same name is about another one. */
+/** A report about the same name with another URL is about another destination. */
 function reportOn(name: string, to: string, report: Report | undefined, mayRun: boolean): DestinationReport {
   const last = report?.destinations[name]
   if (last?.to !== to) return { to, state: 'unknown', failures: 0 }

@@ -29,12 +29,12 @@ export interface View {
 export interface DestinationView {
   name: string
   to: string
-  /** `none` where jobs wait for it, and nothing is delivered there. */
+  /** `none` if jobs wait for it, and nothing is delivered there. */
   state: 'ok' | 'down' | 'unknown' | 'none'
   paused: boolean
   /** How many jobs wait for it: `12`, or `~12` where that is an estimate. */
   jobs: string
-  /** Since when: `oldest 2h 5m`; empty where none waits. */
+  /** Since when: `oldest 2h 5m`; empty if none waits. */
   age: string
   /** How many of them are of each age in `AGE_COLUMNS`. */
   ages: readonly number[]

@@ -1,4 +1,4 @@
-// A thread that does with the files of a directory what blocks: a slow disk holds up nobody else.
+// A thread for blocking work on the files of a directory, so that a slow disk blocks nobody else.
 import { spawnSync } from 'node:child_process'
 import {
   closeSync,
@@ -21,13 +21,13 @@ import { codeOf } from '../../util/user-error.ts'
 import type { DiskCall, DiskReply } from './file-transport.ts'
 import { temporaryDirectory, temporaryFile } from './temporary-file.ts'
 
-/** For fewer files than that it isn't worth it to sync all that waits for a filesystem. */
+/** For fewer files than this, syncing the whole filesystem isn't worth it. */
 const SYNCED_ALONE = 16
-/** How long files are synced one by one: a filesystem in memory, or a disk that needs no waiting, is through by then. */
+/** How long files are synced one by one: a filesystem in memory, or a fast disk, is done by then. */
 const QUICK_MS = 20
 const DAY_MS = 24 * 3_600_000
 
-/** A file that is written and waits to come in its place. */
+/** A file that is written and waits for its rename. */
 interface Written {
   from: string
   to: string
@@ -60,7 +60,7 @@ serveCalls<DiskCall, DiskReply>((call) => {
   }
 })
 
-/** Brings a file in its place, durably, together with all others that are to come in theirs now. */
+/** Renames a file to its final name, durably, together with all other files that wait. */
 function place(file: Pick<Written, 'from' | 'to' | 'isSynced'>): Promise<undefined> {
   if (written.length === 0) setImmediate(commit)
   return new Promise((resolve, reject) => written.push({ ...file, resolve, reject }))
@@ -83,7 +83,7 @@ function commit(): void {
   }
 }
 
-/** Syncs and renames files of one filesystem: one by one while that is quick, and the rest together. */
+/** Syncs and renames files of one filesystem: one by one while that is quick, then the rest together. */
 function placeAll(files: readonly Written[]): Written[] {
   const began = performance.now()
   let areSynced = false
@@ -141,8 +141,8 @@ function syncPath(path: string): void {
 }
 
 /**
- * Makes a directory and the one for temporary files in it, where they are missing, and has them there durably: whoever made
- * them before may have been killed behind that.
+ * Makes a directory and its directory for temporary files, if they are missing, and syncs them in any case: a process that made
+ * them earlier may have been killed before its sync.
  */
 function prepare(path: string): void {
   const temporary = temporaryDirectory(path)
@@ -156,8 +156,8 @@ function prepare(path: string): void {
 }
 
 /**
- * Makes a directory and those above it. Node's own way of that says of a filesystem that is read-only that there is no such
- * file.
+ * Makes a directory and those above it. On a read-only filesystem, Node's own recursive mkdir wrongly reports that there is no
+ * such file.
  * @returns The first one that was made.
  */
 function makeDirectory(path: string): string | undefined {
@@ -174,7 +174,7 @@ function makeDirectory(path: string): string | undefined {
   }
 }
 
-/** A directory that may be written to, but not be read, can't be synced. */
+/** A directory that we may write to but not read can't be synced. */
 function syncName(path: string): void {
   try {
     syncPath(dirname(path))
@@ -183,12 +183,12 @@ function syncName(path: string): void {
   }
 }
 
-/** Removes what was left there by a writer that was killed. */
+/** Removes files that a killed writer left there. */
 function sweep(temporary: string): void {
   for (const name of readdirSync(temporary)) {
     const path = join(temporary, name)
     const stats = lstatSync(path, { throwIfNoEntry: false })
-    // Somebody else may be writing into the same cache; nobody writes a file for a day.
+    // Others may be writing into the same cache, but nobody writes one file for a day.
     if (stats?.isFile() && Date.now() - stats.mtimeMs > DAY_MS) unlinkSync(path)
   }
 }

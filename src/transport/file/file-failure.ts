@@ -12,7 +12,7 @@ const NOT_ALLOWED: Meaning = {
   means: `this user may not write there: give it the directory (chown)${BY_UNIT}`,
 }
 
-/** What an error of the disk means: never a job's fault. */
+/** What a disk error means: it is never a job's fault. */
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   ENOSPC: NO_ROOM,
   EDQUOT: NO_ROOM,
@@ -31,7 +31,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 }
 
 /**
- * What an error of the disk means.
+ * What a disk error means.
  * @param root The directory of the destination.
  */
 export function fileFailure(error: unknown, root: string): TransportFailure {

@@ -15,19 +15,19 @@ export type DiskCall =
   | { kind: 'get'; path: string; maxBytes: number }
   /** Tells the size of a file. */
   | { kind: 'head'; path: string }
-  /** Makes a file of bytes, durably. */
+  /** Writes bytes to a file, durably. */
   | { kind: 'put'; path: string; bytes: Uint8Array }
-  /** Tells where to write a large file for that path. */
+  /** Returns where to write a large file for this path. */
   | { kind: 'prepare'; path: string }
-  /** Brings a file that was written and synced in its place, durably. */
+  /** Renames a written and synced file to its final name, durably. */
   | { kind: 'adopt'; from: string; path: string }
 
 export type DiskReply = string | number | undefined
 
-/** Nothing that is fetched is larger: narinfos and the like. */
+/** No fetched file is larger: narinfos and the like. */
 const MOST_BYTES = 1024 * 1024
 
-/** Files in a directory of this machine, or of one that is mounted here. What was put there is synced. */
+/** Files in a local directory, or one on a mounted filesystem. Uploaded files are synced. */
 export class FileTransport implements Transport {
   readonly #root: string
   readonly #thread = new Thread<DiskCall, DiskReply>(threadFile('./disk-thread', import.meta.url))
@@ -90,7 +90,7 @@ export class FileTransport implements Transport {
     return await this.#onDisk(this.#thread.call(call, { signal }))
   }
 
-  /** A stream may throw errors of the system, too: those are not the destination's. */
+  /** A stream may throw system errors, too: these don't concern the destination. */
   async #onDisk<R>(doing: Promise<R>): Promise<R> {
     try {
       return await doing

@@ -6,24 +6,24 @@ import { proxyFor, proxyProblem } from '../../config/proxy.ts'
 import { UserError } from '../../util/user-error.ts'
 import { caCertificates } from './ca-certificates.ts'
 
-/** A host that doesn't answer at all would hold up a request for minutes. */
+/** Without this, a host that doesn't answer would block a request for minutes. */
 const CONNECT_MS = 15_000
-/** Where a name has several addresses; a quarter of a second, Node's default, is less than some round trips. */
+/** If a name has several addresses. Node's default, a quarter of a second, is shorter than some round trips. */
 const NEXT_ADDRESS_MS = 3_000
 
 /** How requests get to a server; connections are kept for the next request. */
 export interface Way {
   /** Node's own. */
   agent: HttpAgent
-  /** undici's. None where there is a proxy. */
+  /** undici's; none with a proxy. */
   dispatcher(): Promise<Dispatcher | undefined>
   /** How long a connection may take. */
   connectMs: number
 }
 
-/** What connections to a destination are made with. */
+/** Settings for connections to a destination. */
 export interface AgentsOptions {
-  /** Asked once there is something to connect to. */
+  /** Called before the first connection. */
   settings?: (() => Promise<NetworkSettings>) | undefined
   /** CA certificates that come before those of the settings. */
   caFile?: (() => Promise<string | undefined>) | undefined
@@ -31,8 +31,8 @@ export interface AgentsOptions {
 }
 
 /**
- * The connections to a destination, and to where it sends us. They go through the proxies that curl, and so Nix, would use, and
- * trust the certificates that Nix trusts.
+ * The connections to a destination, and to hosts that it redirects to. They go through the proxies that curl, and so Nix, would use,
+ * and trust the certificates that Nix trusts.
  */
 export class Agents {
   readonly #options: AgentsOptions
@@ -45,14 +45,14 @@ export class Agents {
     this.#options = options
   }
 
-  /** @throws {UserError} where the proxy or the CA certificates can't be used. */
+  /** @throws {UserError} if the proxy or the CA certificates can't be used. */
   to(url: URL): Promise<Way> {
     const { origin } = url
     const known = this.#ways.get(origin)
     if (known) return known
     const way = this.#find(url)
     this.#ways.set(origin, way)
-    // What was in the way may be mended the next time.
+    // The problem may be fixed by the next time.
     way.catch(() => this.#ways.delete(origin))
     return way
   }
@@ -77,7 +77,7 @@ export class Agents {
       // The one used last is the least likely to have been closed by the server.
       scheduling: 'lifo' as const,
       autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
-      // Which hosts have a proxy was settled above.
+      // It was decided above which hosts have a proxy.
       ...(proxy === undefined ? {} : { proxyEnv: { http_proxy: proxy, https_proxy: proxy } }),
     }
     const agent = isSecure ? new HttpsAgent({ ...options, ...trust }) : new HttpAgent(options)
@@ -85,7 +85,7 @@ export class Agents {
     let made: Promise<Dispatcher> | undefined
     const dispatcher = async () => {
       if (proxy !== undefined) return undefined
-      // Where it can't be loaded, for want of memory, say, it is tried again.
+      // If it can't be loaded, for lack of memory, say, that is tried again.
       made ??= makeDispatcher({ ...trust, timeout: connectMs, signal: this.#closed.signal }).catch(
         (error: unknown) => {
           made = undefined
@@ -99,7 +99,7 @@ export class Agents {
 }
 
 /**
- * undici is loaded where it is needed, and only the parts that are: all of it takes as long as some hundred requests, and 14 MB
+ * Loads undici when it is needed, and only the needed parts: all of it takes as long as some hundred requests, and 14 MB
  * more.
  * @param how Its signal ends all connections. undici's own `destroy` leaves those that are still being made.
  */
@@ -119,12 +119,12 @@ async function makeDispatcher(how: {
   })
   return new Agent({
     connect: (options, callback) => {
-      // Node connects all the same where a signal was aborted before, and undici makes a new connection for a request that
+      // If a signal was aborted before, Node connects anyway; and undici makes a new connection for a request that
       // was aborted at the end.
       if (how.signal.aborted) callback(closed(), null)
       else connect(options, callback)
     },
-    // Whoever asks has a patience of their own.
+    // The caller has its own timeout.
     headersTimeout: 0,
     bodyTimeout: 0,
   })

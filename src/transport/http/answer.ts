@@ -7,7 +7,7 @@ export interface Answer {
   body: Buffer
 }
 
-/** Nothing that is fetched here is larger: narinfos and the like. */
+/** No file that is fetched here is larger: narinfos and the like. */
 export const MOST_BYTES = 1024 * 1024
 
 /** The headers of an answer as Node's clients give them, by their names in small letters. */
@@ -16,7 +16,7 @@ export function headersOf(
 ): Answer['headers'] {
   const flat: Answer['headers'] = {}
   for (const [name, value] of Object.entries(headers)) {
-    // Node's own client has the first one of what there should be one of.
+    // If a header that should be single is repeated, Node's own client takes the first one.
     const first = Array.isArray(value) ? value[0] : value
     if (first !== undefined) flat[name] = first
   }
@@ -42,7 +42,7 @@ export class BoundedBody {
 }
 
 /**
- * Reads the body of an answer: by its events, since to iterate over a stream takes longer than a small answer.
+ * Reads the body of an answer by its events, since iterating over a stream takes longer than a small answer.
  */
 export function collect(body: Readable): Promise<Buffer> {
   const collected = new BoundedBody()

@@ -11,7 +11,7 @@ const CA_FILES = [
 /**
  * The CA certificates to trust; undefined for those that come with Node.
  * @param configured A file; without one it is Nix's: NIX_SSL_CERT_FILE, SSL_CERT_FILE, or the system's.
- * @throws {UserError} where the file can't be read.
+ * @throws {UserError} if the file can't be read.
  */
 export async function caCertificates(
   configured: string | undefined,

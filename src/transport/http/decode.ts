@@ -4,7 +4,7 @@ import { MOST_BYTES } from './answer.ts'
 
 const LIMIT = { maxOutputLength: MOST_BYTES }
 
-/** By what a header may call it, in small letters. */
+/** By its name in the header, in lower case. */
 const DECODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   br: (bytes) => brotliDecompressSync(bytes, LIMIT),
   gzip: (bytes) => gunzipSync(bytes, LIMIT),
@@ -14,10 +14,10 @@ const DECODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
 }
 
 /**
- * The text of what was fetched. Nix may have uploaded it compressed (`narinfo-compression`), and it comes like that
- * whatever we ask for.
+ * The text of a fetched file. Nix may have uploaded it compressed (`narinfo-compression`); then it arrives compressed
+ * whatever the request accepts.
  * @param encoding As the header Content-Encoding has it.
- * @throws {TransportFailure} where it can't be read, or would be too large.
+ * @throws {TransportFailure} if it can't be decoded, or would be too large.
  */
 export function decoded(body: Buffer, encoding: string | undefined, name: string): string {
   const coding = (encoding ?? '').trim().toLowerCase()

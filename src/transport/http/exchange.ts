@@ -4,9 +4,9 @@ import { nodeExchange } from './node-exchange.ts'
 import { UnaskedContinue, undiciExchange } from './undici-exchange.ts'
 
 /**
- * Makes one http request. Small ones, of which there are three a path, take undici a third of the time that they take
+ * Makes one http request. For small ones, three for each path, undici takes a third of the time of
  * Node's own client.
- * @throws A system error where no answer came; a UserError where the proxy or the CA certificates can't be used.
+ * @throws A system error if no answer came; a UserError if the proxy or the CA certificates can't be used.
  */
 export async function exchange(wanted: HttpRequest): Promise<Answer> {
   const { url, body, agents } = wanted

@@ -2,12 +2,12 @@ import { refusalOf } from '../../util/http-refusal.ts'
 import { type Meaning, type Retry, TransportFailure } from '../transport-failure.ts'
 import type { Answer } from './answer.ts'
 
-/** Whether what was refused is asked for again; see `Retry`. */
+/** Whether a refused request is made again; see `Retry`. */
 const RETRIES: Readonly<Record<number, Retry>> = { 408: 'soon', 429: 'slower', 503: 'slower', 507: 'never' }
 
 /**
- * What a server's answer means, other than a good one.
- * @param what What was asked, in few words: `PUT nar/x`.
+ * What a server's refusal means.
+ * @param what The request, in few words: `PUT nar/x`.
  */
 export function httpFailure({ status, headers, body }: Answer, what: string): TransportFailure {
   const said = `the server says to ${what}: ${status}${inWords(body)}`
@@ -24,7 +24,7 @@ function meaningOf(status: number): Meaning {
 
 /**
  * Reads a Retry-After header, seconds or a date.
- * @returns Milliseconds from now; undefined where there is none.
+ * @returns Milliseconds from now; undefined if there is none.
  */
 export function retryAfterMs(header: string | undefined): number | undefined {
   if (header === undefined) return undefined
@@ -32,7 +32,7 @@ export function retryAfterMs(header: string | undefined): number | undefined {
   return Number.isFinite(ms) ? Math.max(0, ms) : undefined
 }
 
-/** What a server says beyond its status is often a whole page of HTML. */
+/** The text beside a status is often a whole page of HTML. */
 function inWords(body: Buffer): string {
   const text = body.subarray(0, 4096).toString('utf8')
   const [, title] = /<title>([^<]*)</i.exec(text) ?? []

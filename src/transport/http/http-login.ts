@@ -4,28 +4,28 @@ import type { NetworkSettings } from '../../config/network-settings.ts'
 import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
 import { findLogin } from './netrc.ts'
 
-/** Where Nix looks unless it is told otherwise. */
+/** Where Nix looks by default. */
 function defaultNetrcFile(env: NodeJS.ProcessEnv): string {
   return join(env.NIX_CONF_DIR || '/etc/nix', 'netrc')
 }
 
-/** Who we are to a server: what its URL says, and a netrc file. */
+/** Our login for a server, from its URL or a netrc file. */
 export class HttpLogin {
   readonly #netrcFile: string | undefined
   readonly #settings: () => Promise<NetworkSettings>
   #netrc: Promise<string> | undefined
-  /** What was found, by URL: a netrc file is taken to pieces once, not for each of thousands of requests. */
+  /** The result, by URL: a netrc file is parsed once, not for each of thousands of requests. */
   readonly #found = new Map<string, string | undefined>()
 
-  /** @param netrcFile Must be there; without it, that of Nix's settings is read, if there is one. */
+  /** @param netrcFile Must exist; if not given, the one of Nix's settings is read, if there is one. */
   constructor(netrcFile: string | undefined, settings: () => Promise<NetworkSettings> = async () => ({})) {
     this.#netrcFile = netrcFile
     this.#settings = settings
   }
 
   /**
-   * The Authorization header for a URL, if there is to be one.
-   * @throws {UserError} where the netrc file can't be read.
+   * The Authorization header for a URL, if it needs one.
+   * @throws {UserError} if the netrc file can't be read.
    */
   async headerFor(url: URL): Promise<string | undefined> {
     if (!this.#found.has(url.href)) this.#found.set(url.href, await this.#find(url))
@@ -42,7 +42,7 @@ export class HttpLogin {
     return user === '' ? undefined : basic(user, '')
   }
 
-  /** The server didn't know us: the file is read again the next time, because someone may mend it. */
+  /** The server refused our login: the file is read again next time, because someone may correct it. */
   forget(): void {
     this.#netrc = undefined
     this.#found.clear()
@@ -54,8 +54,8 @@ export class HttpLogin {
     try {
       return await readFile(file, 'utf8')
     } catch (error) {
-      // That there is none holds until the server wants to know who we are: to look before each request takes longer
-      // than the rest of it.
+      // A missing file is not looked for again until the server asks for a login: looking before each request would take
+      // longer than the rest of it.
       if (this.#netrcFile === undefined && codeOf(error) !== undefined) return ''
       this.#netrc = undefined
       throw new UserError(`netrc-file can't be read: ${wordsOf(error)}`)

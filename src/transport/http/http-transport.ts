@@ -14,18 +14,18 @@ import { HttpLogin } from './http-login.ts'
 import { baseOf, redirectOf, shownUrl, urlOf } from './http-url.ts'
 import { networkFailure } from './network-failure.ts'
 
-/** A body that is larger waits until the server has seen the headers: it may refuse them. */
+/** A larger body waits until the server has seen the headers and may refuse them. */
 const EXPECT_FROM_BYTES = 1024 * 1024
 const MOST_REDIRECTS = 5
 const MAKE_MS = 30_000
-/** What Nix takes for "not there"; 403 is what S3 behind a web server says where listing is not allowed. */
+/** What Nix treats as "not there"; S3 behind a web server answers 403 if listing is not allowed. */
 const NOT_THERE = new Set([403, 404, 410])
-/** What a server says that has no HEAD, or not for us. */
+/** Answers of a server without HEAD, or that doesn't permit it. */
 const NO_HEAD = new Set([400, 405, 501])
-/** What a server says that wants to know beforehand how long a body is. */
+/** The answer of a server that needs the length of a body beforehand. */
 const WANTS_LENGTH = new Set([400, 411, 501, 505])
 
-/** Whoever writes a cache wants to know what is there, not what a proxy or a CDN remembers. */
+/** We need to know what is there, not what a proxy or a CDN remembers. */
 const ASK_ANEW = { 'cache-control': 'no-cache' }
 
 interface Asked {
@@ -42,10 +42,10 @@ export class HttpTransport implements Transport {
   readonly #attempts: Attempts
   readonly #network: TransportOptions['network']
   #agents: Agents | undefined
-  /** False once the server has shown that it doesn't know `Expect: 100-continue`. */
+  /** False if the server has shown that it doesn't know `Expect: 100-continue`. */
   #knowsExpect = true
   readonly #collections = new Collections((name) => this.#makeCollection(name))
-  /** True once the server has shown that it takes no body of which it isn't told the length. */
+  /** True if the server has refused a body without a length. */
   #wantsLength = false
 
   constructor(options: TransportOptions) {
@@ -103,7 +103,7 @@ export class HttpTransport implements Transport {
     this.#check(await this.#request({ method: 'PUT', name, upload }, context), `PUT ${name}`)
   }
 
-  /** Uploads a stream whose length nobody knows, unless the server wants to be told that beforehand. */
+  /** Uploads a stream of unknown length; if the server needs the length, it is found out first. */
   async #isTakenUnmeasured(upload: Upload, context: AttemptContext): Promise<boolean> {
     const { name } = upload
     const counting = revocable(context)
@@ -120,7 +120,7 @@ export class HttpTransport implements Transport {
     return this.#attempts(attempt, plainContext(signal, onBytes))
   }
 
-  /** One request, wherever the server sends it. */
+  /** One request, with its redirects. */
   async #request(asked: Asked, context: AttemptContext): Promise<Answer> {
     let url = urlOf(this.#base, asked.name)
     let mayLackDirectory = asked.method === 'PUT'
@@ -167,7 +167,7 @@ export class HttpTransport implements Transport {
     }
   }
 
-  /** Credentials are not for those to whom a server sends us. */
+  /** Credentials are not sent to other hosts that a server redirects to. */
   async #loginHeaders(url: URL): Promise<Record<string, string>> {
     const authorization =
       url.origin === this.#base.origin ? await this.#login.headerFor(this.#base) : undefined

@@ -1,6 +1,6 @@
 import type { Answer } from './answer.ts'
 
-/** The URL below which the files of an http binary cache lie; what stands behind `?` is meant for Nix. */
+/** The base URL of an http binary cache's files; the part after `?` is for Nix. */
 export function baseOf(to: string): URL {
   const url = new URL(to)
   url.search = ''
@@ -12,18 +12,18 @@ export function baseOf(to: string): URL {
 /** The URL of a file of a binary cache. */
 export function urlOf(base: URL, name: string): URL {
   const path = name.split('/').map(encodeURIComponent).join('/')
-  // Nix asks for realisations with a plain colon, and not every server takes `%3A` for the same.
+  // Nix asks for realisations with a plain colon, and some servers treat `%3A` as something else.
   return new URL(base.href + path.replaceAll('%3A', ':'))
 }
 
-/** A URL as it may be shown: without user name and password, and without what a redirection signed. */
+/** A URL to show: without user name and password, and without the signature of a redirection. */
 export function shownUrl(url: URL): string {
   return url.origin + url.pathname
 }
 
 /**
- * Where a server sends us, if it may: not from https to http. A PUT goes elsewhere only where the server says that it
- * shall be a PUT there too.
+ * The target of a redirection, if it is permitted: not from https to http. A PUT is redirected only if the server says that it
+ * stays a PUT.
  */
 export function redirectOf(
   { status, headers }: Answer,

@@ -63,12 +63,12 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
 ]
 
 /**
- * What it means that no answer came.
- * @param what What was tried, in few words, with the host: `PUT nar/x to http://cache`.
- * @returns undefined where it is not the network's fault.
+ * The meaning of a request without an answer.
+ * @param what The request, in few words, with the host: `PUT nar/x to http://cache`.
+ * @returns undefined if it is not the network's fault.
  */
 export function networkFailure(error: unknown, what: string): TransportFailure | undefined {
-  // Where a host has several addresses, each has an error of its own.
+  // If a host has several addresses, each has its own error.
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error
   const code = codeOf(first) ?? codeOf(error) ?? ''
   const found = MEANINGS.find(([pattern]) => pattern.test(code))

@@ -5,7 +5,7 @@ import type { Way } from './agents.ts'
 import { type Answer, collect, headersOf } from './answer.ts'
 import type { HttpRequest } from './http-request.ts'
 
-/** As long as curl waits for leave to send a large body. */
+/** How long we wait for permission to send a large body, as curl does. */
 const CONTINUE_MS = 1_000
 
 /**
@@ -38,7 +38,7 @@ export async function nodeExchange(wanted: Omit<HttpRequest, 'agents'>, way: Way
     const cause = request.errored
     request.destroy()
     signal.throwIfAborted()
-    // What broke the connection, rather than that it is broken.
+    // The cause of the broken connection, rather than the fact.
     throw cause ?? error
   } finally {
     signal.removeEventListener('abort', abort)
@@ -63,11 +63,11 @@ function whole(request: ClientRequest, body: Uint8Array | undefined): Promise<In
   return answered
 }
 
-/** @returns A good answer only once all was sent. */
+/** @returns A good answer only after everything was sent. */
 async function stream(request: ClientRequest, body: AsyncIterable<Uint8Array>): Promise<IncomingMessage> {
   const answered = answerTo(request)
   const sent = send(request, body, answered)
-  // Whoever fails first is heard; what the other says of it then is of no interest.
+  // The first error counts; a second one only follows from it.
   answered.catch(() => {})
   sent.catch(() => {})
   const response = await Promise.race([answered, sent.then(() => answered)])
@@ -86,7 +86,7 @@ async function send(
     const response = await Promise.race([told, answered, sleep(CONTINUE_MS, undefined, { ref: false })])
     if (response) return
   }
-  // Each piece is through before the next is taken: nothing heaps up here.
+  // Each piece is sent before the next one is read: nothing accumulates here.
   for await (const chunk of body) await write(request, chunk)
   request.end()
 }

@@ -9,14 +9,14 @@ interface Whole extends Omit<HttpRequest, 'agents'> {
   body?: Uint8Array | undefined
 }
 
-/** The server said `100 Continue` unasked, which undici takes for the end of it. */
+/** The server sent `100 Continue` unasked, which undici can't handle. */
 export class UnaskedContinue extends Error {
   override name = 'UnaskedContinue'
 }
 
 /**
- * Makes one small http request with undici. It heeds the signal once there is a connection, so whoever waits doesn't rely on
- * that (`stallTimeout`).
+ * Makes one small http request with undici. It obeys the signal only after it has a connection, so `stallTimeout` doesn't rely
+ * on that.
  * @throws A system error, with a code that Node's own client would give it; the signal's reason where that was aborted.
  */
 export async function undiciExchange(wanted: Whole, dispatcher: Dispatcher): Promise<Answer> {
@@ -42,8 +42,8 @@ export async function undiciExchange(wanted: Whole, dispatcher: Dispatcher): Pro
 }
 
 /**
- * Reads an answer as it comes in. undici's own `request` makes a stream of each, which takes longer than all else of a small
- * request.
+ * Reads an answer as it comes in. undici's own `request` makes a stream of each answer, which takes longer than the rest of a
+ * small request.
  */
 class AnswerReader implements Dispatcher.DispatchHandler {
   readonly #signal: AbortSignal
@@ -60,7 +60,7 @@ class AnswerReader implements Dispatcher.DispatchHandler {
     this.#reject = reject
   }
 
-  /** It may be called again, where the first connection was closed before anything was sent. */
+  /** It may be called again, if the first connection was closed before anything was sent. */
   onRequestStart(controller: Dispatcher.DispatchController): void {
     const abort = () => controller.abort(new Error('nobody wants the answer any more'))
     this.#stop()
@@ -89,7 +89,7 @@ class AnswerReader implements Dispatcher.DispatchHandler {
   }
 }
 
-/** By undici's own codes. Whatever else it says of a connection is that it broke off. */
+/** By undici's own codes. Its other codes all mean a broken connection. */
 const CODES: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: 'ETIMEDOUT',
   UND_ERR_HEADERS_OVERFLOW: 'HPE_HEADER_OVERFLOW',

@@ -1,12 +1,12 @@
 /** A profile of `~/.aws/config` and `~/.aws/credentials`, or of the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name. */
 export interface AwsProfile {
   name: string
-  /** Undefined where the files have no such profile. */
+  /** Undefined if the files have no such profile. */
   settings: Readonly<Record<string, string | undefined>> | undefined
 }
 
 /**
- * The profile that credentials are taken from, with the ones that it takes its own from behind it (`source_profile`).
+ * The profile that credentials are taken from, followed by the profiles that it refers to (`source_profile`).
  * @param name As the URL of a destination has it; without one AWS_PROFILE counts, or `default`.
  */
 export async function awsProfiles(name: string | undefined): Promise<[AwsProfile, ...AwsProfile[]]> {
@@ -23,7 +23,7 @@ export async function awsProfiles(name: string | undefined): Promise<[AwsProfile
   return profiles
 }
 
-/** The CA certificates that are meant for S3 alone: AWS_CA_BUNDLE, or `ca_bundle` of the profile. */
+/** The CA certificates for S3 only: AWS_CA_BUNDLE, or `ca_bundle` of the profile. */
 export async function awsCaFile(profile: string | undefined): Promise<string | undefined> {
   if (process.env.AWS_CA_BUNDLE) return process.env.AWS_CA_BUNDLE
   const [{ settings }] = await awsProfiles(profile)

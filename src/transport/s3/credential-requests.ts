@@ -3,7 +3,7 @@ import { type HttpRequest, HttpResponse } from '@smithy/core/protocols'
 import type { Agents } from '../http/agents.ts'
 import { exchange } from '../http/exchange.ts'
 
-/** How the SDK makes requests, and what it wants to be told with one. */
+/** How the SDK makes requests, and the options that it passes. */
 export interface RequestHandler {
   handle(request: HttpRequest, options?: { abortSignal?: unknown }): Promise<{ response: HttpResponse }>
   updateHttpClientConfig(): void
@@ -13,8 +13,8 @@ export interface RequestHandler {
 const PATIENCE_MS = 60_000
 
 /**
- * Makes the requests of the SDK that credentials take (STS, single sign-on) as ours are made: by way of the same proxies, and with
- * the same CA certificates. The SDK itself looks at neither.
+ * Makes the SDK's requests for credentials (STS, single sign-on) in the same way as our own: through the same proxies, and with
+ * the same CA certificates. The SDK itself ignores both.
  */
 export function credentialRequests(agents: Agents): RequestHandler {
   return {

@@ -13,7 +13,7 @@ export interface PartsContext extends Bucket {
 
 type LargeUpload = Upload & { body: StreamBody }
 
-/** S3 takes 10,000; what the archive comes to is not known before its end. */
+/** S3 takes 10,000; the size of the archive is not known before its end. */
 const MOST_PARTS = 9_000
 /** Each is in memory until S3 has it, and one more is being filled. */
 const PARTS_AT_ONCE = 3
@@ -55,11 +55,11 @@ export async function putInParts(
     counter.takeBack()
     if (uploadId !== undefined) await abandon(context, upload, uploadId)
     signal.throwIfAborted()
-    // Where a part failed, the stream was ended for that; what it says of its end is of no interest.
+    // If a part failed, the stream was ended because of it; the stream's own error doesn't matter.
     throw ended.signal.reason
   } finally {
     await parts.return(undefined)
-    // Node keeps what listens to two signals until one of them is aborted.
+    // Node keeps listeners of two combined signals until one of them is aborted.
     ended.abort()
   }
 }
@@ -145,7 +145,7 @@ interface Sending {
   buffers: BufferPool
 }
 
-/** @returns What S3 calls the parts, in their order, and how many bytes there were. */
+/** @returns S3's names of the parts, in their order, and the number of bytes. */
 async function sendAll(
   context: PartsContext,
   sending: Sending,
@@ -164,7 +164,7 @@ async function sendAll(
       sending.buffers.giveBack(part.buffer)
       underway.delete(sent)
     })
-    // Whoever waits for it is told; until then it is no unhandled rejection.
+    // The waiting caller gets the error; until then it is no unhandled rejection.
     sent.catch((error: unknown) => sending.ended.abort(error))
     underway.add(sent)
   }
@@ -178,7 +178,7 @@ async function sendAll(
     return { tags, bytes }
   } catch (error) {
     sending.ended.abort(error)
-    // A part that comes there after the upload was given up would stay for ever.
+    // A part that arrives after the upload was given up would stay for ever.
     await Promise.allSettled(underway)
     throw error
   }
@@ -220,7 +220,7 @@ async function complete(
     try {
       await requests.send(request, `end PUT ${name}`, signal)
     } catch (error) {
-      // Where the first answer was lost, there is nothing left to complete.
+      // If the first answer was lost, there is nothing left to complete.
       if (made === 1 || !(error instanceof S3Failure) || error.code !== 'NoSuchUpload') throw error
       const { headers } = await requests.send({ method: 'HEAD', name }, `HEAD ${name}`, signal)
       if (Number(headers['content-length']) !== bytes) throw error
@@ -228,9 +228,9 @@ async function complete(
   }, either)
 }
 
-/** Parts that belong to nothing would cost money for ever. */
+/** Parts of an unfinished upload would cost money for ever. */
 async function abandon({ requests }: PartsContext, { name }: LargeUpload, uploadId: string): Promise<void> {
   const request = { method: 'DELETE', name, query: { uploadId } } as const
-  // What went wrong before is what counts.
+  // The earlier error is the one that counts.
   await requests.send(request, `give up PUT ${name}`, AbortSignal.timeout(ABANDON_MS)).catch(() => undefined)
 }

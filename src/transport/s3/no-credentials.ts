@@ -13,8 +13,8 @@ const IN_UNIT = IS_UNIT ? ' in its unit' : ''
 const SILENCE_MS = 30_000
 
 /**
- * Why there are no AWS credentials. The SDK asks one provider after the other and mostly says in the end that none had any, so what it
- * swallows is looked up, or asked for, again.
+ * Why there are no AWS credentials. The SDK asks one provider after the other, and usually reports only that none had any. So the
+ * hidden errors are looked up or provoked again.
  * @param error As the SDK threw it.
  * @param profile As the URL of the destination has it.
  */
@@ -51,7 +51,7 @@ export async function noCredentials(error: unknown, profile: string | undefined)
 
 /**
  * Runs the `credential_process` of a profile once more. What it prints on stdout is secret, and not shown.
- * @returns undefined where there is none, or it gives credentials.
+ * @returns undefined if there is none, or it gives credentials.
  */
 async function whyProcessFailed({ name, settings }: AwsProfile): Promise<string | undefined> {
   const program = settings?.credential_process

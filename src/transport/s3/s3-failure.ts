@@ -111,21 +111,21 @@ export class S3Failure extends TransportFailure {
     this.#said = said
   }
 
-  /** What was in the way is known now. */
+  /** The reason of the refusal is known now. */
   toBeMadeAgain(): S3Failure {
     return new S3Failure(this.code, this.#answer, this.#said, { retry: 'soon' })
   }
 }
 
 /**
- * What an answer of S3 means, other than a good one. The status tells what is the matter, and the code in the body, if there
+ * What a refusal of S3 means: the status tells, and the code in the body, if there
  * is one, tells more.
- * @param what What was asked, in few words.
+ * @param what The request, in few words.
  */
 export function s3Failure(answer: Answer, what: string): S3Failure {
   const text = answer.body.subarray(0, 64 * 1024).toString()
   const code = inXml(text, 'Code') ?? ''
-  // Some servers give a code and no words for it.
+  // Some servers give a code without a message.
   const words = inXml(text, 'Message') ?? ''
   const said = `S3 says to ${what}: ${answer.status}${code === '' ? '' : ` ${code}`}${words === '' ? '' : ` (${words})`}`
   return new S3Failure(code, answer, said)
@@ -141,7 +141,7 @@ export function inXml(text: string, element: string): string | undefined {
     .replaceAll(/&(\w+);/g, (whole, name: string) => ENTITIES[name] ?? whole)
 }
 
-/** Our credentials, or what is made of them, may be mended while we run. */
+/** Our credentials, or those derived from them, may be replaced while we run. */
 export function ofCredentials(code: string): boolean {
   return /Credentials|Signature|AccessKey|Token/.test(code)
 }
@@ -151,7 +151,7 @@ export function ofClock(code: string): boolean {
   return code === 'RequestTimeTooSkewed' || code === 'RequestExpired'
 }
 
-/** How far the clock of S3 is ahead of ours, as its answer has it. */
+/** How far the clock of S3 is ahead of ours, by its answer. */
 export function clockOffsetMs({ date = '' }: Answer['headers']): number | undefined {
   const offset = Date.parse(date) - Date.now()
   return Number.isFinite(offset) ? offset : undefined

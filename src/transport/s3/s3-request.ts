@@ -20,7 +20,7 @@ export interface S3Request {
   query?: Readonly<Record<string, string>>
   headers?: Readonly<Record<string, string>>
   body?: Outgoing
-  /** What a body comes to that goes in pieces, where that is in memory. */
+  /** The whole content of a body that is sent in pieces, if it is in memory. */
   content?: Uint8Array | undefined
 }
 
@@ -29,15 +29,15 @@ const UNSIGNED = 'UNSIGNED-PAYLOAD'
 /** S3 wants our clock to be right within a quarter of an hour. */
 const CLOCK_TOLERANCE_MS = 60_000
 /**
- * The signature of a request doesn't cover a body that is larger, a part of an archive: whoever fetches the archive checks its hash,
- * and to hash each part once more takes as long as to send it.
+ * The signature of a request doesn't cover a larger body, such as a part of an archive: readers of the archive check its hash,
+ * and hashing each part again takes as long as sending it.
  */
 const HASHED_BYTES = 4 * 1024 * 1024
 
-/** Codes of a refusal for want of a digest. AWS says `InvalidRequest` for much else, so it is tried once. */
+/** Codes of a refusal for lack of a digest. AWS uses `InvalidRequest` for other things, too, so a digest is tried once. */
 const WANTS_DIGEST: ReadonlySet<string> = new Set(['InvalidRequest', 'MissingContentMD5'])
 
-/** Makes requests to one bucket: signed as AWS wants it (Signature Version 4), one attempt each. */
+/** Makes requests to one bucket: signed with AWS Signature Version 4, one attempt each. */
 export class S3Requests {
   readonly #place: S3Place
   readonly #settings: (() => Promise<NetworkSettings>) | undefined
@@ -45,7 +45,7 @@ export class S3Requests {
   #signer: Promise<SignatureV4> | undefined
   /** How far the clock of S3 is ahead of ours, as far as that was noticed. */
   #clockOffsetMs = 0
-  /** Whether S3 wants the digest of what is uploaded, as a bucket with Object Lock does. It was found out by a refusal. */
+  /** Whether S3 needs a digest of each upload, as a bucket with Object Lock does. A refusal tells. */
   #givesDigests = false
 
   constructor(place: S3Place, settings?: () => Promise<NetworkSettings>) {
@@ -53,14 +53,14 @@ export class S3Requests {
     this.#settings = settings
   }
 
-  /** Whether nothing can be uploaded that is not in memory. */
+  /** Whether only bytes in memory can be uploaded. */
   get givesDigests(): boolean {
     return this.#givesDigests
   }
 
   /**
-   * @param what What is asked, in few words: `PUT nar/x`.
-   * @throws {TransportFailure} where S3 refuses (`S3Failure`) or can't be reached.
+   * @param what The request, in few words: `PUT nar/x`.
+   * @throws {TransportFailure} if S3 refuses (`S3Failure`) or can't be reached.
    */
   async send(request: S3Request, what: string, signal: AbortSignal): Promise<Answer> {
     const { bucket } = this.#place
@@ -83,7 +83,7 @@ export class S3Requests {
     this.#signer = undefined
   }
 
-  /** @param signedWith What was known when the request was made: others may have learned better in the meantime. */
+  /** @param signedWith The state when the request was made: another request may have changed it meanwhile. */
   #learnFrom(failure: S3Failure, signedWith: { offsetMs: number; digest: boolean }): S3Failure {
     if (ofCredentials(failure.code)) this.#signer = undefined
     if (WANTS_DIGEST.has(failure.code) && !signedWith.digest) {
@@ -117,7 +117,7 @@ export class S3Requests {
     const signed = await signer
       .sign({ ...target, method, headers, query: { ...query } }, { signingDate })
       .catch((error: unknown) => {
-        // The files that credentials come from are read anew the next time: someone may mend them.
+        // The credential files are read again next time: someone may correct them.
         this.#signer = undefined
         throw error
       })
@@ -130,7 +130,7 @@ export class S3Requests {
     return this.#agents
   }
 
-  /** The providers of credentials take a tenth of a second to load, which only those pay who use them. */
+  /** The credential providers take a tenth of a second to load, so they are loaded only when needed. */
   async #makeSigner(): Promise<SignatureV4> {
     const [{ defaultProvider }, { SignatureV4 }, { credentialRequests }] = await Promise.all([
       import('@aws-sdk/credential-provider-node'),
@@ -143,7 +143,7 @@ export class S3Requests {
       clientConfig: { region, requestHandler: credentialRequests(this.#open()) },
       ...(profile === undefined ? {} : { profile }),
     })
-    // Many requests may want them at the same time, and to find out why there are none may take a program.
+    // Many requests may need them at the same time, and a program may have to run to find out why there are none.
     let why: Promise<TransportFailure> | undefined
     const credentials = async () =>
       await provider().catch(async (error: unknown) => {
@@ -154,7 +154,7 @@ export class S3Requests {
   }
 }
 
-/** What goes in pieces of an unknown content can't have one: it would come too late. */
+/** A body that is sent in pieces as it is made can't have a digest: the digest would be known too late. */
 function digestOf(body: Outgoing | undefined): Record<string, string> {
   if (body === undefined || isStream(body)) return {}
   return { 'content-md5': createHash('md5').update(body).digest('base64') }
@@ -176,7 +176,7 @@ function isError({ body }: Answer): boolean {
   return body.includes('<Error>')
 }
 
-/** What the signer hashes with. */
+/** The signer's hash. */
 class Sha256 {
   readonly #hash: Hash | Hmac
 

@@ -10,16 +10,16 @@ import { S3Failure } from './s3-failure.ts'
 import { S3Requests } from './s3-request.ts'
 import { parseS3Url } from './s3-url.ts'
 
-/** What S3-alikes say that know no uploads in parts. */
+/** Answers of S3-like servers without uploads in parts. */
 const NO_PARTS = new Set([405, 501])
 
-/** Files in a bucket of S3, or of what speaks the same protocol. */
+/** Files in a bucket of S3, or of a service with the same protocol. */
 export class S3Transport implements Transport {
   readonly #options: TransportOptions
   readonly #attempts: Attempts
   readonly #rights: ReadRights
   #bucket: Bucket | undefined
-  /** False once the server has shown that it knows no uploads in parts. */
+  /** False if the server has shown that it knows no uploads in parts. */
   #knowsParts = true
 
   constructor(options: TransportOptions) {
@@ -29,8 +29,8 @@ export class S3Transport implements Transport {
   }
 
   /**
-   * Without the right to list a bucket, S3 says AccessDenied of what is not there. Nix takes that for "not there" too;
-   * where we really may do nothing, the upload that follows says so.
+   * Without the right to list a bucket, S3 answers AccessDenied for a missing file. Nix treats that as "not there" too;
+   * if we really have no rights, the following upload says so.
    */
   async get(name: string, signal: AbortSignal): Promise<string | undefined> {
     return await this.#try(signal, async ({ signal: either }) => {
@@ -92,7 +92,7 @@ export class S3Transport implements Transport {
     }
   }
 
-  /** S3 wants to know beforehand how long a body is. */
+  /** S3 needs the length of a body beforehand. */
   async #putMeasured(upload: Upload, body: StreamBody, signal: AbortSignal, onBytes: OnBytes): Promise<void> {
     await this.#try(
       signal,
@@ -118,7 +118,7 @@ export class S3Transport implements Transport {
     return this.#attempts(attempt, plainContext(signal, onBytes))
   }
 
-  /** A URL that makes no sense is a failure of the destination, to be seen when it is used. */
+  /** An invalid URL is a failure of the destination, reported when it is used. */
   #open(): Bucket {
     if (!this.#bucket) {
       const place = parseS3Url(this.#options.to)
@@ -132,7 +132,7 @@ function isAbsent(error: unknown): boolean {
   return error instanceof S3Failure && error.status === 404 && error.code !== 'NoSuchBucket'
 }
 
-/** It says no more than that we may not. */
+/** The answer says only that we are not permitted. */
 function isRefused(error: unknown): boolean {
   return (
     error instanceof S3Failure &&

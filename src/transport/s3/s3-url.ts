@@ -7,13 +7,13 @@ export interface S3Place {
   /** Before each name: empty, or with a slash at its end. */
   prefix: string
   region: string
-  /** The URL that requests go to, but for the bucket. */
+  /** The URL that requests go to, without the bucket. */
   endpoint: string
   profile: string | undefined
-  /** Whether the bucket stands in the path rather than in the host name. */
+  /** Whether the bucket is in the path rather than in the host name. */
   isPathStyle: boolean
   storageClass: string | undefined
-  /** Files up to that many bytes go as a whole; larger ones in parts. */
+  /** Files up to this many bytes are sent as a whole; larger ones in parts. */
   wholeUpToBytes: number
   partBytes: number
 }
@@ -26,9 +26,9 @@ const MOST_PART = 5 * 1024 * MIB
 const DEFAULT_PART = 5 * MIB
 
 /**
- * Reads a store URL of Nix's, `s3://bucket/prefix?region=…`, with the settings that Nix gives these stores. What Nix
- * leaves off unless asked, uploading in parts, is on unless it is turned off: without it no file may be over 5 GiB.
- * @throws {UserError} where it makes no sense.
+ * Reads a Nix store URL, `s3://bucket/prefix?region=…`, with Nix's settings for these stores. Uploading in parts, which is off by
+ * default in Nix, is on by default here: without it no file may be over 5 GiB.
+ * @throws {UserError} if it makes no sense.
  */
 export function parseS3Url(to: string): S3Place {
   const url = new URL(to)
@@ -82,7 +82,7 @@ function escaped(text: string): string {
   )
 }
 
-/** Where the regions are that are not of the main partition (AWS: "partitions.json"). */
+/** The hosts of regions outside the main partition (AWS: "partitions.json"). */
 const DOMAINS: readonly (readonly [RegExp, string])[] = [
   [/^cn-/, 'amazonaws.com.cn'],
   [/^us-iso-/, 'c2s.ic.gov'],
@@ -108,7 +108,7 @@ function endpointOf(parameters: URLSearchParams): string | undefined {
   return whole
 }
 
-/** Other servers than Amazon's seldom have a host name for each bucket, and no certificate covers a name with dots. */
+/** Servers other than Amazon's seldom have a host name for each bucket, and no certificate covers a name with dots. */
 function isPathStyle(parameters: URLSearchParams, endpoint: string | undefined, bucket: string): boolean {
   const style = parameters.get('addressing-style') ?? 'auto'
   if (style === 'path') return true
@@ -117,7 +117,7 @@ function isPathStyle(parameters: URLSearchParams, endpoint: string | undefined, 
   throw new UserError(`addressing-style in the URL of a destination is auto, path or virtual, not ${style}`)
 }
 
-/** Others than Amazon have classes of their own, so it is left to the server which there are. */
+/** Other services have their own classes, so the server decides which are valid. */
 function storageClassOf(parameters: URLSearchParams): string | undefined {
   const name = parameters.get('storage-class')
   if (!name) return undefined
