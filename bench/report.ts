@@ -156,7 +156,7 @@ const where = results('machine', machine)
 const page = [
   '# Benchmarks\n',
   `\`npm run bench\` writes this page, in half an hour${where ? `; last on ${where.date}, on ${where.machine}` : ''}. Machines differ, so
-each figure has a baseline from the same run. The ratios are the promise.\n`,
+each figure has a baseline from the same run, and the ratios count. Not every goal is met yet.\n`,
   ...hookSection(),
   ...deliverySection(),
   ...cacheSection(),

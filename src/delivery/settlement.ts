@@ -89,9 +89,7 @@ export class Settlement {
   settle(claimed: ClaimedJob, onSettled: () => void = () => undefined): void {
     this.#unrecorded.delete(claimed)
     this.#settling.set(claimed, { claimed, onSettled })
-    this.#running ??= this.#settleAll().finally(() => {
-      this.#running = undefined
-    })
+    this.#running ??= this.#settleAll()
   }
 
   /** Waits until all done jobs are durable and their GC roots are removed. */
@@ -100,14 +98,21 @@ export class Settlement {
   }
 
   async #settleAll(): Promise<void> {
-    while (this.#settling.size > 0) {
-      await nextTurn()
-      const jobs = [...this.#settling.values()].slice(0, SETTLED_AT_ONCE)
-      const isDone = ({ claimed }: Settling) => !hasFailed(claimed)
-      await this.#settleDone(jobs.filter(isDone))
-      for (const one of jobs) if (!isDone(one)) this.#settleOne(one, (claimed) => this.#fail(claimed))
-      this.#context.onChange()
+    try {
+      while (this.#settling.size > 0) await this.#settleSome()
+    } finally {
+      // At once, and not by way of the promise: a job that came in between would wait for the next one.
+      this.#running = undefined
     }
+  }
+
+  async #settleSome(): Promise<void> {
+    await nextTurn()
+    const jobs = [...this.#settling.values()].slice(0, SETTLED_AT_ONCE)
+    const isDone = ({ claimed }: Settling) => !hasFailed(claimed)
+    await this.#settleDone(jobs.filter(isDone))
+    for (const one of jobs) if (!isDone(one)) this.#settleOne(one, (claimed) => this.#fail(claimed))
+    this.#context.onChange()
   }
 
   /** A job's roots are removed only when a power cut can't bring it back: all jobs of a group together. */

@@ -9,11 +9,11 @@ import { claimIt, contentOf, DELIVERED, GIVEN_UP, put, rooted, tempSpool, tree }
 
 const WAITING = { state: 'waiting' as const, attempts: 1, error: 'refused' }
 
-function bench() {
+function bench(onChange: () => void = () => undefined) {
   const temp = tempSpool()
   const log: string[] = []
   const stream = { write: (line: string) => void log.push(JSON.parse(line).msg) }
-  const settlement = new Settlement({ ...temp, log: pino({}, stream), onChange: () => undefined })
+  const settlement = new Settlement({ ...temp, log: pino({}, stream), onChange })
   put(temp.spool, 'new', 'a.json')
   return { ...temp, settlement, log, claimed: claimIt(temp, 'a.json') }
 }
@@ -33,6 +33,19 @@ test('delivered everywhere, a job is in done/ and loses its roots once that is d
     { default: DELIVERED },
     { done: 1, failed: 0 },
   ])
+})
+
+test('a job that comes just when the last one is through is settled, too', async () => {
+  let isFirst = true
+  const { settlement, claimed, ...temp } = bench(() => {
+    if (isFirst) queueMicrotask(() => settlement.settle(second))
+    isFirst = false
+  })
+  put(temp.spool, 'new', 'b.json')
+  const second = claimIt(temp, 'b.json')
+  settlement.settle(claimed)
+  await expect.poll(() => tree(temp.spool)).toEqual({ done: ['a.json', 'b.json'] })
+  await settlement.finish()
 })
 
 test('given up at one destination, it is in failed/ and keeps its roots', async () => {

@@ -74,11 +74,12 @@ export function byHandSteps(machine: Machine): Steps {
     'chown nix-upload /etc/nix/key.private': async (type) => {
       await type()
     },
+    'install -m 755 "$(command -v nix-upload-hook)" /etc/nix/nix-upload-hook': async (type) => {
+      await type()
+      expect(machine.read('etc/nix/nix-upload-hook')).toBe(machine.read('usr/local/bin/nix-upload-hook'))
+    },
     'runuser -u nix-upload -- nix-upload watch --secret-key-file /etc/nix/key.private': async (type) => {
       await Promise.all([type(), useDaemon(machine)])
-    },
-    'command -v nix-upload-hook': async (type) => {
-      expect((await type()).stdout).toBe('/usr/local/bin/nix-upload-hook')
     },
   }
 }
