@@ -59,6 +59,13 @@ function startServer(flags: readonly string[]) {
   })
 }
 
+/** `nix-store --serve` ended without a word, as when somebody kills it. */
+export class SilentEnd extends NixFailure {
+  constructor() {
+    super(['`nix-store --serve` ended before it had answered'], undefined)
+  }
+}
+
 /** A running `nix-store --serve`. It answers one question at a time. */
 export class StoreServer {
   readonly #child: ReturnType<typeof startServer>
@@ -168,8 +175,7 @@ export class StoreServer {
       return new NotStartedError(notStarted('nix-store', result.cause ?? result))
     }
     const messages = messagesOf(this.#lines)
-    const silent = '`nix-store --serve` ended before it had answered'
-    return new NixFailure(messages.length > 0 ? messages : [silent], undefined)
+    return messages.length > 0 ? new NixFailure(messages, undefined) : new SilentEnd()
   }
 }
 

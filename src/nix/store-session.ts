@@ -1,5 +1,5 @@
 import { NixFailure, unlessEnded } from './failure.ts'
-import { type StoreObject, StoreServer } from './store-server.ts'
+import { SilentEnd, type StoreObject, StoreServer } from './store-server.ts'
 
 /**
  * How long a session is kept for more questions, and its answers count. It is short, since paths come and go. A nix-daemon
@@ -54,16 +54,24 @@ export class StoreSession {
       // It may have ended while nobody asked.
       if (this.#server) await this.#learn(this.#server, paths, signal).catch(unlessEnded)
       if (paths.some((path) => !this.#known.has(path))) {
-        // A missing path may have come into the store since.
-        this.#drop()
-        this.#server = this.#start()
-        await this.#learn(this.#server, paths, signal)
+        // A missing path may have come into the store since. A Ctrl-C may end the first one at its start, before it has a
+        // process group of its own.
+        await this.#learnAnew(paths, signal).catch((error: unknown) => {
+          if (!(error instanceof SilentEnd)) throw error
+          return this.#learnAnew(paths, signal)
+        })
       }
     } catch (error) {
       this.#drop()
       throw error
     }
     return paths.flatMap((path) => this.#known.get(path) ?? [])
+  }
+
+  async #learnAnew(paths: readonly string[], signal: AbortSignal): Promise<void> {
+    this.#drop()
+    this.#server = this.#start()
+    await this.#learn(this.#server, paths, signal)
   }
 
   async #learn(server: StoreServer, paths: readonly string[], signal: AbortSignal): Promise<void> {

@@ -75,7 +75,8 @@ function brotliOptions(level: number | undefined) {
 
 /** A program that compresses its standard input; the stream ends only where the program succeeded. */
 function programStream(program: string, args: readonly string[]): Duplex {
-  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'] })
+  // In a process group of its own: a Ctrl-C is meant for us. It ends with its input, too.
+  const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'ignore'], detached: true })
   const readable = new PassThrough()
   child.stdout.pipe(readable, { end: false })
   child.once('error', (error) => readable.destroy(error))

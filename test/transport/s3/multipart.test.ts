@@ -118,9 +118,9 @@ test.each([0, 1000, 6 * MIB, 17 * MIB])(
       await expect(transport.put(upload, never, (count) => counts.push(count))).rejects.toBe(error)
     })
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(0)
-    // No part comes there after it was given up.
+    // What was in the sockets by then may come there after it was given up; nothing becomes of it.
     await sleep(100)
-    expect(server.steps.at(-1)).toBe(size < 5 * MIB ? undefined : 'give up')
+    expect(server.steps.includes('give up')).toBe(size >= 5 * MIB)
     expect([server.open.size, server.objects.size]).toEqual([0, 0])
   },
 )
