@@ -13,6 +13,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -21,6 +22,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { pino } from 'pino'
 import { expect, test } from 'vitest'
+import { narinfoName } from '../../src/cache/narinfo.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { keepHouse } from '../../src/daemon/housekeeping.ts'
 import { Loop } from '../../src/daemon/loop.ts'
@@ -28,6 +30,7 @@ import { GcRoots } from '../../src/nix/gc-roots.ts'
 import { handOver } from '../../src/spool/hand-over.ts'
 import { STATES } from '../../src/spool/layout.ts'
 import { pause, resume } from '../../src/spool/pause.ts'
+import { mayBeJob } from '../../src/spool/read.ts'
 import { requeue } from '../../src/spool/settle.ts'
 import { exists, moveJob } from '../../src/spool/write.ts'
 import { Daemon } from '../integration/daemon.ts'
@@ -73,6 +76,7 @@ const commands = fc.array(
       weight: 1,
       arbitrary: fc.record({ does: fc.constantFrom('pause', 'resume', 'outage', 'recovery') }),
     },
+    { weight: 1, arbitrary: fc.record({ does: fc.constant('lose'), which }) },
     {
       weight: 1,
       arbitrary: fc.record({ does: fc.constant('jump'), hours: fc.integer({ min: -2000, max: 2000 }) }),
@@ -109,6 +113,8 @@ class Reference {
   readonly again: string[] = []
   /** Paths of jobs that a person put into done/: nobody promised that those have arrived. */
   readonly excused = new Set<string>()
+  /** Paths that the destination lost behind everybody's back. */
+  readonly lost = new Set<string>()
 }
 
 class Run {
@@ -187,6 +193,8 @@ class Run {
         return this.#leadTo('/dev/null')
       case 'recovery':
         return this.#leadTo(this.#kept)
+      case 'lose':
+        return this.#lose(command.which ?? 0)
       case 'keep house':
         return this.#keepHouse()
       case 'jump':
@@ -223,6 +231,7 @@ class Run {
     for (const name of readdirSync(spool.done)) {
       if (this.reference.undeliverable.has(plain(name))) moveJob(join(spool.done, name), name, spool.new)
     }
+    this.#sendLostAgain()
     this.world.ageLock()
     await this.#live()
     expect(violations(this.ground, 'recovered')).toEqual([])
@@ -247,6 +256,33 @@ class Run {
     const link = `${this.world.cache}-link`
     symlinkSync(target, link)
     renameSync(link, this.world.cache)
+  }
+
+  /** The cache loses what tells of a path that was delivered. */
+  #lose(number: number): void {
+    const { spool } = this.world
+    const name = readdirSync(spool.done).filter(mayBeJob).sort()[number]
+    if (name === undefined) return
+    for (const path of pathsIn(readFileSync(join(spool.done, name), 'utf8'))) {
+      rmSync(join(this.#kept, narinfoName(path)), { force: true })
+      this.reference.excused.add(path)
+      this.reference.lost.add(path)
+    }
+  }
+
+  /** As a person does who has noticed it. */
+  #sendLostAgain(): void {
+    const { done } = this.world.spool
+    const { lost, excused } = this.reference
+    for (const name of readdirSync(done).filter(mayBeJob)) {
+      if (!pathsIn(readFileSync(join(done, name), 'utf8')).some((path) => lost.has(path))) continue
+      this.#move(readdirSync(done).filter(mayBeJob).sort().indexOf(name), 'done', 'new', true)
+    }
+    // One whose name is taken in new/ stays.
+    const left = readdirSync(done)
+      .filter(mayBeJob)
+      .flatMap((name) => pathsIn(readFileSync(join(done, name), 'utf8')))
+    for (const path of lost) if (!left.includes(path)) excused.delete(path)
   }
 
   async #end(): Promise<void> {
