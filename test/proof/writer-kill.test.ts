@@ -68,7 +68,7 @@ const DESTINATIONS: Readonly<Record<string, (site: Site) => Promise<Destination>
   file: async (site) => ({
     to: `file://${site.cache}`,
     place: new Directory(site.cache),
-    largeBytes: 60_000_000,
+    largeBytes: 120_000_000,
     rate: '',
   }),
 }
@@ -119,7 +119,7 @@ test.each(['s3', 'http', 'file'])(
       const when =
         Math.random() < 0.6
           ? until(isThere, `${goal} files`)
-          : sleep(Math.random() * (rate === '' ? 1000 : 3000))
+          : sleep(Math.random() * (rate === '' ? 400 : 3000))
       await Promise.race([daemon.exited, when])
       if (Math.random() < 0.5) daemon.kill('SIGKILL')
       else daemon.killWithChildren()
