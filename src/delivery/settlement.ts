@@ -29,11 +29,6 @@ interface SettlementContext {
   onChange: () => void
 }
 
-interface Settling {
-  claimed: ClaimedJob
-  onSettled: () => void
-}
-
 /** Writes the results of claimed jobs into the spool; every failure to write ends here, in the log. */
 export class Settlement {
   /** How many jobs had each result since the start. */
@@ -42,7 +37,7 @@ export class Settlement {
   /** Jobs whose file lacks their newest records. */
   readonly #unrecorded = new Set<ClaimedJob>()
   /** Jobs to be moved to `done/` or `failed/`. */
-  readonly #settling = new Map<ClaimedJob, Settling>()
+  readonly #settling = new Map<ClaimedJob, () => void>()
   #running: Promise<void> | undefined
 
   constructor(context: SettlementContext) {
@@ -88,7 +83,7 @@ export class Settlement {
    */
   settle(claimed: ClaimedJob, onSettled: () => void = () => undefined): void {
     this.#unrecorded.delete(claimed)
-    this.#settling.set(claimed, { claimed, onSettled })
+    this.#settling.set(claimed, onSettled)
     this.#running ??= this.#settleAll()
   }
 
@@ -108,48 +103,41 @@ export class Settlement {
 
   async #settleSome(): Promise<void> {
     await nextTurn()
-    const jobs = [...this.#settling.values()].slice(0, SETTLED_AT_ONCE)
-    const isDone = ({ claimed }: Settling) => !hasFailed(claimed)
-    await this.#settleDone(jobs.filter(isDone))
-    for (const one of jobs) if (!isDone(one)) this.#settleOne(one, (claimed) => this.#fail(claimed))
+    const jobs = [...this.#settling.keys()].slice(0, SETTLED_AT_ONCE)
+    await this.#settleDone(jobs.filter((claimed) => !hasFailed(claimed)))
+    for (const claimed of jobs.filter(hasFailed)) this.#settleFailed(claimed)
     this.#context.onChange()
   }
 
   /** A job's roots are removed only when a power cut can't bring it back: all jobs of a group together. */
-  async #settleDone(jobs: readonly Settling[]): Promise<void> {
+  async #settleDone(jobs: readonly ClaimedJob[]): Promise<void> {
     if (jobs.length === 0) return
     const { spool } = this.#context
-    const records = await writeRecords(
-      spool,
-      jobs.map(({ claimed }) => claimed),
-    )
+    const records = await writeRecords(spool, jobs)
     const done: DoneJob[] = []
-    for (const [at, one] of jobs.entries()) {
+    for (const [at, claimed] of jobs.entries()) {
       if (at % PER_TURN === 0) await nextTurn()
-      const target = this.#settleOne(one, (claimed) => settleDone(spool, claimed, records.get(claimed)))
+      const target = this.#settleOne(claimed, () => settleDone(spool, claimed, records.get(claimed)))
       if (target === undefined) continue
       this.tally.done++
-      done.push({ claimed: one.claimed, target })
+      done.push({ claimed, target })
     }
     await this.#letGoOf(done)
   }
 
-  #fail(claimed: ClaimedJob): string | undefined {
-    const target = settleFailed(this.#context.spool, claimed)
+  #settleFailed(claimed: ClaimedJob): void {
+    const target = this.#settleOne(claimed, () => settleFailed(this.#context.spool, claimed))
     if (target !== undefined) this.tally.failed++
-    return target
   }
 
   /** @returns Its name in the new directory. */
-  #settleOne(
-    { claimed, onSettled }: Settling,
-    move: (claimed: ClaimedJob) => string | undefined,
-  ): string | undefined {
-    const target = this.#write(claimed, () => move(claimed))
+  #settleOne(claimed: ClaimedJob, move: () => string | undefined): string | undefined {
+    const onSettled = this.#settling.get(claimed)
+    const target = this.#write(claimed, move)
     if (target === undefined)
       this.#context.log.info({ job: claimed.name }, 'somebody moved the job away, so it is left where it is')
     this.#settling.delete(claimed)
-    onSettled()
+    onSettled?.()
     return target === false ? undefined : target
   }
 
