@@ -73,7 +73,7 @@ export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> 
       say(`nix-upload: ${howToGoOn(workspace.spool.root, workspace.gcroots, args)}`)
     } else workspace.discard()
     // Until now a signal would have ended us in the midst of that.
-    early.stop()
+    early.endNow()
   }
 }
 

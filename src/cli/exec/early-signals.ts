@@ -21,8 +21,14 @@ export class EarlySignals {
     throw new UserError(`nothing was started: ${this.#first} came before`, status)
   }
 
-  /** Leaves signals to others. */
-  stop(): void {
-    for (const signal of SIGNALS) process.off(signal, this.#note)
+  /**
+   * From now on a signal ends the process at once, with the exit code that is set. A listener stays until the end: where
+   * signal-exit, which proper-lockfile brings, finds no other, it sends a late Ctrl-C to the process again, and kills it.
+   */
+  endNow(): void {
+    for (const signal of SIGNALS) {
+      process.on(signal, () => process.exit(process.exitCode ?? 128 + constants.signals[signal]))
+      process.off(signal, this.#note)
+    }
   }
 }

@@ -118,3 +118,16 @@ test('Ctrl-C in the moment before the command is there reaches it, too', async (
   const running = follow(spawn('script', args, { env: { ...process.env, SCRIPT: script, SHELL: '/bin/sh' } }))
   expect(await running.exited, running.output()).toBe(130)
 })
+
+test('a Ctrl-C that is heard of when all is over leaves the exit code as it is', async () => {
+  const early = new URL('../../../src/cli/exec/early-signals.ts', import.meta.url)
+  const script = `
+    import 'proper-lockfile'
+    import { EarlySignals } from '${early}'
+    new EarlySignals().endNow()
+    process.exitCode = 7
+    process.kill(process.pid, 'SIGINT')
+    setTimeout(() => undefined, 60_000)`
+  const running = follow(spawn(process.execPath, ['--input-type=module', '--eval', script]))
+  expect(await running.exited, running.output()).toBe(7)
+})
