@@ -130,9 +130,10 @@ export class CacheWriter {
     progress: UploadProgress,
   ): Promise<Failures> {
     if (paths.length === 0) return new Map()
-    const { store, transport, upstream } = this.#context
+    const { store, transport, packer, upstream } = this.#context
     const { verify } = this.#destination
     const keys = keysOf(this.#destination)
+    packer.getReady()
     const objects = await closureOf(store, paths, signal)
     const ours = objects.filter((object) => !upstream.hasSigned(object))
     const asked = new Set(paths)

@@ -1,8 +1,8 @@
 import type { SecretKey } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { Transport } from '../transport/transport.ts'
+import { BusyLimit } from '../util/busy-limit.ts'
 import { settledUnlessAborted } from '../util/on-abort.ts'
-import { Semaphore } from '../util/semaphore.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import type { ArchiveUpload, Uploaded } from './archive-upload.ts'
@@ -11,8 +11,6 @@ import type { KnownPaths } from './known-paths.ts'
 import { sendListing } from './listing.ts'
 import { isOf, narinfoName, narinfoOf, parseNarInfo } from './narinfo.ts'
 
-/** At most this many paths are under way at once, including those that wait for memory or for a request. */
-const AT_ONCE = 512
 /** If this many files were refused and none was accepted, the destination is to blame. */
 const REFUSALS = 4
 
@@ -42,6 +40,7 @@ interface Context {
  */
 export class ClosureUpload {
   readonly #context: Context
+  readonly #places = new BusyLimit()
   /** Paths under way; batches that run side by side may have some in common. */
   readonly #underway = new Map<string, Promise<void>>()
 
@@ -77,10 +76,9 @@ export class ClosureUpload {
       const refusals = [...failures.values()].filter(({ verdict }) => verdict.blame !== 'job')
       if (!isTaken && new Set(refusals).size >= REFUSALS) end(error)
     }
-    const places = new Semaphore(AT_ONCE)
     const all: Promise<void>[] = []
     for (const object of objects) {
-      const leave = await places.take(1, either).catch(() => undefined)
+      const leave = await this.#places.take(either).catch(() => undefined)
       if (!leave) break
       const sent = this.#sendOnce(object, sending)
       sending.sent.set(object.path, sent)

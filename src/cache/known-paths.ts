@@ -1,12 +1,11 @@
 import type { StoreObject } from '../nix/store-server.ts'
 import type { Transport } from '../transport/transport.ts'
+import { forEachAtOnce } from '../util/busy-limit.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { type NarInfo, narinfoName, parseNarInfo } from './narinfo.ts'
 
 /** At most this many paths are remembered: some tens of megabytes. */
 const KEPT = 200_000
-/** This many requests are handed to the transport at once; it sends as many as the server takes. */
-const AT_ONCE = 512
 
 /** A path that a cache has, by its narinfo. */
 export interface Found {
@@ -98,32 +97,6 @@ export class KnownPaths {
       if (text !== undefined && info) found.set(object.path, { object, info, text })
     })
     return found
-  }
-}
-
-/**
- * Does something for each of many, hundreds at a time.
- * @throws What one of them threw; the others are ended then.
- */
-export async function forEachAtOnce<T>(
-  items: readonly T[],
-  signal: AbortSignal,
-  act: (item: T, signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const ended = new AbortController()
-  const either = AbortSignal.any([signal, ended.signal])
-  const waiting = items.values()
-  const actInTurn = async () => {
-    for (const item of waiting) {
-      either.throwIfAborted()
-      await act(item, either)
-    }
-  }
-  try {
-    await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, actInTurn))
-  } finally {
-    // Where one failed, the others are asked in vain.
-    ended.abort()
   }
 }
 

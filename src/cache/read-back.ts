@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { SecretKey } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { Transport } from '../transport/transport.ts'
+import { forEachAtOnce } from '../util/busy-limit.ts'
 import { UploadFailure } from '../util/verdict.ts'
-import { type Found, forEachAtOnce, type KnownPaths } from './known-paths.ts'
+import type { Found, KnownPaths } from './known-paths.ts'
 import { lackingKeys } from './resign.ts'
 
 /** An error names at most this many paths. */

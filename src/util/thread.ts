@@ -54,8 +54,7 @@ export class Thread<Call, Reply> {
   call(call: Call, { signal, load = 1, onChunk }: CallOptions = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
-      this.#worker ??= this.#start()
-      this.#worker.ref()
+      this.start().ref()
       const id = this.#next++
       const cancel = () => {
         this.#post({ kind: 'cancel', id })
@@ -97,7 +96,9 @@ export class Thread<Call, Reply> {
     if (messages.length > 0) this.#worker?.postMessage(messages, buffers)
   }
 
-  #start(): Worker {
+  /** Starts it, if it does not run yet. */
+  start(): Worker {
+    if (this.#worker) return this.#worker
     const worker = new Worker(this.#file, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB } })
     worker.on('message', (messages: readonly FromThread<Reply>[]) => {
       for (const message of messages) this.#take(message)
@@ -107,6 +108,8 @@ export class Thread<Call, Reply> {
     }
     worker.on('error', lose)
     worker.on('exit', () => lose(new Error('the thread ended')))
+    worker.unref()
+    this.#worker = worker
     return worker
   }
 

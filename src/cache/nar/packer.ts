@@ -58,6 +58,11 @@ export class Packer {
     }
   }
 
+  /** Starts a thread, so that the first path need not wait for that. */
+  getReady(): void {
+    this.#threads[0]?.start()
+  }
+
   /** Ends the threads. */
   close(): void {
     for (const thread of this.#threads) thread.close()

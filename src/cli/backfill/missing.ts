@@ -1,9 +1,9 @@
-import { forEachAtOnce } from '../../cache/known-paths.ts'
 import { narinfoName, parseNarInfo } from '../../cache/narinfo.ts'
 import type { Config, Destination } from '../../config/config.ts'
 import { missingAt } from '../../nix/copy.ts'
 import { networkSettings } from '../../nix/network-settings.ts'
 import { createTransport } from '../../transport/create-transport.ts'
+import { forEachAtOnce } from '../../util/busy-limit.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { printable, say } from '../print.ts'
 
