@@ -78,14 +78,16 @@ export class StoreSession {
     const unknown = paths.filter((path) => !this.#known.has(path))
     if (unknown.length === 0) return
     for (const object of await server.objects(unknown, signal)) {
-      this.#known.set(object.path, {
+      const path = this.#once(object.path)
+      this.#known.set(path, {
         ...object,
-        references: object.references.map((path) => this.#once(path)),
+        path,
+        references: object.references.map((each) => this.#once(each)),
       })
     }
   }
 
-  /** All references to a path share one string: in a large closure these strings take most of the memory. */
+  /** A path and all references to it share one string: in a large closure these strings take most of the memory. */
   #once(path: string): string {
     const first = this.#texts.get(path)
     if (first === undefined) this.#texts.set(path, path)
