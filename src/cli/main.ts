@@ -57,6 +57,7 @@ export async function parser(args: readonly string[]): Promise<Argv> {
     .demandCommand(1, 'which command?')
     .recommendCommands()
     .strict()
+    .check(refuseRepeated)
     .version(version())
     .alias('h', 'help')
     .epilogue('Exit codes: 0 done, 1 failed, 2 usage, 75 try later, 78 bad configuration')
@@ -67,6 +68,19 @@ export async function parser(args: readonly string[]): Promise<Argv> {
   const asked = Object.entries(COMMANDS).filter(([name]) => name === args[0])
   for (const [, add] of asked.length > 0 ? asked : Object.entries(COMMANDS)) await add(grammar)
   return grammar
+}
+
+/** What takes several values by its place: paths, jobs, the words of a command. */
+const LISTS: ReadonlySet<string> = new Set(['_', '--', 'path', 'job'])
+
+/** yargs makes an array of the values of an option that is given more than once, and no command expects one. */
+function refuseRepeated(argv: Readonly<Record<string, unknown>>): true {
+  const repeated = Object.keys(argv).filter((key) => Array.isArray(argv[key]) && !LISTS.has(key))
+  // `secret-key-file` is there as `secretKeyFile`, too.
+  const names = repeated.filter((key) => key === key.toLowerCase()).map((key) => `--${key}`)
+  if (names.length === 0) return true
+  const [is, takes] = names.length === 1 ? ['was', 'it takes'] : ['were', 'each takes']
+  throw usageError(`${names.join(', ')} ${is} given more than once; ${takes} one value`)
 }
 
 /** yargs throws some complaints about the command line (a flag without its value) and hands over the others. */

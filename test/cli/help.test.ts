@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import { commands, helpOf } from '../../man/pages.ts'
 import { bench, build, ROOT } from './cli.ts'
 
 beforeAll(build)
@@ -76,5 +77,33 @@ describe('what can’t be understood is said on stderr, with a hint, and exits w
     expect(stderr).toMatch(message)
     expect(stderr).not.toMatch(/\n {4}at |this is a bug/)
     expect([exitCode, stdout]).toEqual([2, ''])
+  })
+})
+
+describe('an option that takes one value is refused if it is given more than once', () => {
+  test.each(COMMANDS)('each of %s', async (command) => {
+    const options = [...(await helpOf([command])).matchAll(/--([a-z-]+) {2}.*\[string\]/g)]
+    const names = options.map(([, name = '']) => `--${name}`)
+    expect(names).toEqual(expect.arrayContaining(['--spool', '--config']))
+    const usage = (await commands()).find((usage) => usage.split(' ')[0] === command) ?? ''
+    const { stdout, stderr, exitCode } = await bench().run([
+      command,
+      ...(usage.match(/<.*?>/g) ?? []),
+      ...names.flatMap((name) => [`${name}=x`, `${name}=y`]),
+    ])
+    const [said = ''] = stderr.split('\n')
+    expect(said).toMatch(/^nix-upload: --.* were given more than once; each takes one value$/)
+    expect(said.match(/--[a-z-]+/g)?.sort()).toEqual(names.sort())
+    expect([exitCode, stdout]).toEqual([2, ''])
+  })
+
+  test('but what comes behind -- is not ours, and paths may be many', async () => {
+    const twice = ['--to', 'file:///x', '--', 'echo', '--to', 'a', '--to', 'b']
+    expect((await bench().run(['exec', ...twice])).stderr).not.toContain('more than once')
+    expect((await bench().run(['enqueue', '/a', '/b'])).stderr).not.toContain('more than once')
+    expect(await bench().run(['exec', '--to', 'a', ...twice])).toMatchObject({
+      exitCode: 2,
+      stderr: expect.stringMatching(/^nix-upload: --to was given more than once; it takes one value$/m),
+    })
   })
 })
