@@ -1,4 +1,4 @@
-// `npm run deb`: a package for Debian and Ubuntu, with a Node of its own. It takes dpkg-deb and what `npm ci` and
+// `npm run deb`: a package for Debian, with a Node of its own. It takes dpkg-deb and what `npm ci` and
 // `npm run build` left; the same sources make the same file, byte for byte.
 //
 //     node deb/build.ts [--out DIR] [--version VERSION]
@@ -26,7 +26,7 @@ const PROJECT = resolve(import.meta.dirname, '..')
 const HOME = 'usr/lib/nix-upload'
 /** Debian's names of what Node calls x64 and arm64. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' }
-/** A tenth larger than at level 19, and made in seconds. dpkg reads it from Debian 12 and Ubuntu 22.04 on. */
+/** A tenth larger than at level 19, and made in seconds. Debian's dpkg reads it from Debian 12 on. */
 const COMPRESSION = ['-Zzstd', '-z3', '--threads-max=1']
 
 const LAUNCHER = `#!/bin/sh
@@ -116,11 +116,13 @@ function modeOf(file: string): number {
   return lstatSync(file).mode & 0o100 ? 0o755 : 0o644
 }
 
-/** In KiB. */
+/** In KiB, as Debian counts: what a directory takes depends on the filesystem, so each counts as one. */
 function installedSize(): string {
-  const names = readdirSync(root, { recursive: true, encoding: 'utf8' })
-  const bytes = names.reduce((sum, name) => sum + Math.ceil(lstatSync(join(root, name)).size / 1024), 0)
-  return `${bytes}`
+  const entries = readdirSync(root, { recursive: true, withFileTypes: true })
+  const sizes = entries.map((entry) =>
+    entry.isFile() ? Math.ceil(lstatSync(join(entry.parentPath, entry.name)).size / 1024) : 1,
+  )
+  return `${sizes.reduce((sum, size) => sum + size, 0)}`
 }
 
 /** The same times and modes, whoever makes it. */

@@ -1,85 +1,83 @@
 // The Debian package, from the first installation to the purge, on booted machines, and builds that go on meanwhile.
 
 import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { build } from '../cli/cli.ts'
 import { until } from '../integration/daemon.ts'
 import { SUITES } from '../support/machine-root.mjs'
 import { must, runProgram } from '../support/run.ts'
 import { Machine } from '../systemd/machine.ts'
+import { typeSection } from '../tour/readme-page.ts'
 import { whileBuilding } from './build-loop.ts'
+import { discardCheckout, Journey, makeCheckout, NIX_CONF } from './install-steps.ts'
 
 const SPOOL = 'var/spool/nix-upload'
 const HOOK = 'etc/nix/nix-upload-hook'
-const NIX_CONF = `sandbox = false\nsubstituters =\n`
-const [OLD, NEW] = ['0.0.9', '0.0.10'] as const
+/** After the one that README.md names. */
+const NEW = '99.0.10'
 
 let dir: string
+let checkout: string
+let newer: string
 
-/** Makes the package; returns its file. */
-async function makeDeb(version: string, out = dir): Promise<string> {
-  const args = [join(import.meta.dirname, '../../deb/build.ts'), '--out', out, '--version', version]
-  const env = { PATH: process.env.PATH ?? '', HOME: homedir(), TMPDIR: tmpdir() }
-  return must(await runProgram(process.execPath, args, { env }), 'make the package').stdout
+/** Makes the package without typing it; returns its file. */
+async function makeDeb(...args: string[]): Promise<string> {
+  const script = join(import.meta.dirname, '../../deb/build.ts')
+  const env = { PATH: process.env.PATH ?? '', HOME: homedir(), TMPDIR: tmpdir(), SOURCE_DATE_EPOCH: '1' }
+  const made = await runProgram(process.execPath, [script, '--out', dir, ...args], { env })
+  return must(made, 'make the package').stdout
 }
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'nix-upload-debs-'))
-  mkdirSync(join(dir, 'again'))
-  await Promise.all([makeDeb(OLD), makeDeb(NEW), makeDeb(OLD, join(dir, 'again'))])
+  checkout = join(dir, 'checkout')
+  makeCheckout(checkout)
+  await build()
+  newer = await makeDeb('--version', NEW)
 }, 240_000)
 
-afterAll(() => rmSync(dir, { recursive: true }))
-
-test('the same sources make the same package', () => {
-  const [again = ''] = readdirSync(join(dir, 'again'))
-  expect(execFileSync('cmp', [join(dir, again), join(dir, 'again', again)]).toString()).toBe('')
+afterAll(() => {
+  discardCheckout(checkout)
+  rmSync(dir, { recursive: true })
 })
 
 describe.each(SUITES)('Debian %s', (suite) => {
   let machine: Machine
+  let other: Machine
 
-  /** Runs dpkg on it, as root. */
-  const dpkg = (...args: string[]) => machine.do('dpkg', ...args)
-  const debOf = (version: string) => {
-    const file = readdirSync(dir).find((name) => name.includes(`_${version}_`)) ?? ''
-    cpSync(join(dir, file), join(machine.root, 'srv', basename(file)))
-    return `/srv/${file}`
-  }
   const jobs = (state: string) =>
     readdirSync(join(machine.root, SPOOL, state)).filter((name) => name.endsWith('.json'))
   const allDelivered = () => until(() => jobs('new').length + jobs('cur').length === 0, 'the uploads', 60_000)
+  const installNewer = () => machine.do('apt-get', 'install', `/srv/${basename(newer)}`)
 
   beforeAll(async () => {
     machine = await Machine.make({ suite, npm: false })
     machine.write('etc/nix/nix.conf', NIX_CONF)
     await machine.boot()
     await machine.do('useradd', '--create-home', '--groups', 'nix-users', 'builder')
+    cpSync(newer, join(machine.root, 'srv', basename(newer)))
+    other = await Machine.make({ suite, npm: false, neighbour: machine })
+    other.write('etc/nix/nix.conf', NIX_CONF)
+    await other.boot()
   }, 120_000)
 
-  afterAll(() => machine?.discard())
+  afterAll(async () => {
+    await other?.discard()
+    await machine?.discard()
+  })
 
-  test('it is installed with nothing but dpkg, and init sets it up', { timeout: 90_000 }, async () => {
-    expect(await dpkg('--install', debOf(OLD))).toContain(
-      'to set it up, type: nix-upload init --install --to URL',
-    )
-    const { stdout, stderr, exitCode } = await machine.shell(
-      'nix-upload init --install --to file:///srv/cache',
-    )
-    expect(exitCode, stderr).toBe(0)
-    const line = `post-build-hook = /${HOOK}`
-    expect(stdout).toContain(`    ${line}\n`)
+  test('README.md: Install and Set up, as printed, until another machine has a signed path', {
+    timeout: 120_000,
+  }, async () => {
+    const journey = new Journey(checkout, machine, other)
+    await typeSection('Install', journey.installSteps, journey.run)
+    await typeSection('Set up', journey.setUpSteps, journey.run)
     expect(existsSync(join(machine.root, 'etc/systemd/system/nix-upload.service'))).toBe(false)
-    machine.write('etc/nix/nix.conf', `${NIX_CONF}${line}\n`)
-    const commands = stdout.match(/^ {4}(?:systemctl|nix-build|nix-upload wait) .*/gm) ?? []
-    expect(commands).toHaveLength(4)
-    for (const command of commands) expect(await machine.shell(command)).toMatchObject({ exitCode: 0 })
-    expect(jobs('done')).toEqual([expect.stringMatching(/-first-upload\.json$/)])
-    const doctor = await machine.shell('nix-upload doctor')
-    expect(doctor.exitCode, doctor.stdout).toBe(0)
-    expect(doctor.stdout).toMatch(/^ok {7}hook: \/etc\/nix\/nix-upload-hook$/m)
+    expect(jobs('done')).toEqual([expect.stringMatching(/-first\.json$/)])
+    await other.off('power cut')
   })
 
   test('an upgrade fails no build and loses none, and what runs then is the new one', {
@@ -87,7 +85,7 @@ describe.each(SUITES)('Debian %s', (suite) => {
   }, async () => {
     const before = jobs('done').length
     const { count, failed, queued } = await whileBuilding(machine, 'upgrade', async () => {
-      await dpkg('--install', debOf(NEW))
+      await installNewer()
     })
     expect(failed).toEqual([])
     expect(count).toBeGreaterThan(2)
@@ -123,7 +121,7 @@ describe.each(SUITES)('Debian %s', (suite) => {
 
   test('after its removal builds go on, and say that they are not queued', { timeout: 60_000 }, async () => {
     const { count, failed, queued } = await whileBuilding(machine, 'removal', async () => {
-      await dpkg('--remove', 'nix-upload')
+      await machine.do('apt-get', 'remove', '--yes', 'nix-upload')
     })
     expect(failed).toEqual([])
     expect(queued).toBeGreaterThan(0)
@@ -132,7 +130,7 @@ describe.each(SUITES)('Debian %s', (suite) => {
   })
 
   test('installed once more, it goes on as it was', { timeout: 60_000 }, async () => {
-    await dpkg('--install', debOf(NEW))
+    await installNewer()
     expect(await machine.property('nix-upload.service', 'ActiveState')).toBe('active')
     const { count, queued } = await whileBuilding(machine, 'again', () => Promise.resolve())
     expect(queued).toBe(count)
@@ -147,7 +145,7 @@ describe.each(SUITES)('Debian %s', (suite) => {
     expect(uninstalled.stdout).toContain('    apt-get remove nix-upload\n')
     expect(machine.read('etc/nix/nix.conf')).toBe(NIX_CONF)
     const { failed } = await whileBuilding(machine, 'purge', async () => {
-      await dpkg('--purge', 'nix-upload')
+      await machine.do('apt-get', 'purge', '--yes', 'nix-upload')
     })
     expect(failed).toEqual([])
     const kept = ['etc/nix-upload/cache.key', 'srv/cache/nix-cache-info', HOOK]
@@ -162,4 +160,9 @@ describe.each(SUITES)('Debian %s', (suite) => {
     for (const path of gone) expect(existsSync(join(machine.root, path)), path).toBe(false)
     expect(await machine.run('systemctl', ['cat', 'nix-upload.service'])).not.toMatchObject({ exitCode: 0 })
   })
+})
+
+test('the same sources make the same package, wherever they are', async () => {
+  const again = await makeDeb()
+  expect(execFileSync('cmp', [again, join(checkout, basename(again))]).toString()).toBe('')
 })

@@ -15,8 +15,10 @@ const exec = promisify(execFile)
 export const SUITES = ['bookworm', 'trixie']
 const PACKAGES = [
   ...['systemd', 'systemd-sysv', 'dbus', 'nix-bin', 'nix-setup-systemd'],
-  ...['openssh-client', 'openssh-server'],
+  ...['openssh-client', 'openssh-server', 'nginx'],
 ]
+/** Most tests need none of these. One that does starts it. */
+const NOT_STARTED = ['ssh', 'nginx']
 const NOT_NEEDED = ['doc', 'man', 'locale', 'info']
 
 /**
@@ -30,7 +32,7 @@ export async function ensureMachineRoot(suite = 'trixie', say = () => {}) {
     throw new Error('The tests in test/systemd and test/deb boot a machine, which takes root.')
   const set = process.env.XDG_CACHE_HOME
   const cache = join(set && isAbsolute(set) ? set : join(homedir(), '.cache'), 'nix-upload', 'systemd')
-  const home = join(cache, `${suite}-2`)
+  const home = join(cache, `${suite}-3`)
   if (fs.existsSync(home)) return home
   say(`fetching a Debian ${suite} with systemd into ${home}`)
   fs.mkdirSync(cache, { recursive: true })
@@ -52,8 +54,8 @@ export async function ensureMachineRoot(suite = 'trixie', say = () => {}) {
     await exec('mmdebstrap', args, { maxBuffer: 1 << 26 })
     // Each machine makes its own, and a systemd that finds one isn't booted for the first time.
     fs.writeFileSync(join(root, 'etc/machine-id'), '')
-    // Most tests need no sshd. One that does starts it.
-    fs.rmSync(join(root, 'etc/systemd/system/multi-user.target.wants/ssh.service'))
+    for (const name of NOT_STARTED)
+      fs.rmSync(join(root, `etc/systemd/system/multi-user.target.wants/${name}.service`))
     try {
       fs.renameSync(root, home)
     } catch (error) {

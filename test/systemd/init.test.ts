@@ -8,7 +8,7 @@ import { whileBuilding } from '../deb/build-loop.ts'
 import { until } from '../integration/daemon.ts'
 import { typeSection } from '../tour/readme-page.ts'
 import { Machine } from './machine.ts'
-import { byHandSteps, questionSteps, setUpSteps, variablesSteps } from './readme-steps.ts'
+import { byHandSteps, questionSteps, variablesSteps } from './readme-steps.ts'
 
 /** Where to leave what was printed, for the documentation. */
 const TRANSCRIPTS = process.env.NIX_UPLOAD_TEST_TRANSCRIPTS
@@ -208,11 +208,12 @@ test('uninstall takes back what init made, and no build fails before or after', 
   machine.write('etc/nix/nix.conf', conf)
 })
 
-const run = (line: string) => machine.shell(line)
-
-test('README.md: Set up, as printed', { timeout: 90_000 }, async () => {
-  await typeSection('Set up', setUpSteps(machine), run)
+test('docs/INSTALL.md: completion', async () => {
+  await type('nix-upload completion bash >> ~/.bashrc')
+  expect((await type('bash -ic "complete -p nix-upload"')).stdout).toMatch(/^complete .* nix-upload$/)
 })
+
+const run = (line: string) => machine.shell(line)
 
 test('docs/INIT.md: By hand, as printed', { timeout: 90_000 }, async () => {
   await typeSection('By hand', byHandSteps(machine), run, 'docs/INIT.md')

@@ -33,12 +33,14 @@ export class Machine {
   readonly root: string
   readonly #dir: string
   readonly #hasNode: boolean
+  readonly #neighbour: Machine | undefined
   #container: ChildProcess | undefined
   #console = ''
 
-  constructor(dir: string, hasNode: boolean) {
+  constructor(dir: string, hasNode: boolean, neighbour?: Machine) {
     this.#dir = dir
     this.#hasNode = hasNode
+    this.#neighbour = neighbour
     this.root = join(dir, 'root')
   }
 
@@ -46,11 +48,22 @@ export class Machine {
    * Puts a machine together; it isn't booted yet.
    * @param units Whether user, directories and units are there, too, or only the package.
    * @param npm Whether npm's package is there at all, and a Node to run it.
+   * @param neighbour A machine that is up, whose network it shares: each is localhost to the other.
    */
-  static async make({ suite = 'trixie', units = true, npm = true } = {}): Promise<Machine> {
+  static async make({
+    suite = 'trixie',
+    units = true,
+    npm = true,
+    neighbour,
+  }: {
+    suite?: string
+    units?: boolean
+    npm?: boolean
+    neighbour?: Machine
+  } = {}): Promise<Machine> {
     const lower = await ensureMachineRoot(suite)
     const dir = await mkdtemp(join(tmpdir(), 'nix-upload-machine-'))
-    const machine = new Machine(dir, npm)
+    const machine = new Machine(dir, npm, neighbour)
     // In memory, since the temporary directory may itself be an overlay, which can't be the upper layer of one.
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', dir])
     for (const name of ['root', 'upper', 'work']) mkdirSync(join(dir, name))
@@ -118,7 +131,10 @@ export class Machine {
         '--keep-unit',
         '--private-users=no',
       ],
-      ...['--private-network', '--link-journal=no', '--console=pipe', '--resolv-conf=off', '--timezone=off'],
+      ...['--link-journal=no', '--console=pipe', '--resolv-conf=off', '--timezone=off'],
+      this.#neighbour
+        ? `--network-namespace-path=/proc/${this.#neighbour.#leader}/ns/net`
+        : '--private-network',
       ...(this.#hasNode
         ? [`--bind-ro=${existsSync(node) ? node : process.execPath}:/usr/local/bin/node`]
         : []),

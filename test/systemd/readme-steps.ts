@@ -22,32 +22,6 @@ async function uninstall(machine: Machine): Promise<void> {
   await machine.do('userdel', 'nix-upload')
 }
 
-/** "Set up". The machine's `nix.conf` has the hook already. */
-export function setUpSteps(machine: Machine): Steps {
-  return {
-    'nix-upload init --install --to s3://example-nix-cache': async (type, line) => {
-      await uninstall(machine)
-      const { stdout } = await machine.shell(line.replace(/ *#.*/, ' --dry-run'))
-      expect(stdout).toContain('to = "s3://example-nix-cache"')
-      expect(existsSync(join(machine.root, 'etc/nix-upload'))).toBe(false)
-      await type()
-      expect(machine.read('etc/nix-upload/config.toml')).toContain('to = "s3://example-nix-cache"')
-    },
-    // All is well but the bucket, which the service has no credentials for.
-    'nix-upload doctor': async (type) => {
-      const { stdout } = await type(1)
-      expect(stdout.match(/^fail.*/gm)).toEqual([
-        expect.stringMatching(/destination cache: .*no AWS credentials for the user nix-upload/),
-      ])
-    },
-    'nix-upload completion bash >> ~/.bashrc': async (type) => {
-      await type()
-      const { stdout } = await machine.shell('bash -ic "complete -p nix-upload"')
-      expect(stdout).toMatch(/^complete .* nix-upload$/)
-    },
-  }
-}
-
 /** "By hand" of docs/INIT.md. */
 export function byHandSteps(machine: Machine): Steps {
   const owner = async (path: string) => (await machine.do('stat', '--format=%U', path)).trim()

@@ -19,8 +19,6 @@ export const NOT_TYPED: Readonly<Record<string, string>> = {
   'npm install --global ./nix-upload-0.1.0.tgz': 'it fetches from the npm registry, and changes this machine',
   'nix-upload exec --to URL -- nix build': 'URL stands for yours; test/cli/exec runs it with real ones',
   'nix copy --to file:///…': 'it is an example of something else',
-  'npm run deb': 'it writes into the checkout; docs/INSTALL.md has it',
-  'nix-upload uninstall': 'it takes this machine apart; docs/INSTALL.md has it',
 }
 
 /** The first words of what is a command where it is printed within a line of text. */

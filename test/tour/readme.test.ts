@@ -17,7 +17,7 @@ const PAGES = [
 ]
 
 /** The tests that type what a section of README.md prints. In each section they insist on all of it. */
-const TYPISTS = ['test/tour/readme-commands.test.ts', 'test/systemd/init.test.ts']
+const TYPISTS = ['test/tour/readme-commands.test.ts', 'test/systemd/init.test.ts', 'test/deb/booted.test.ts']
 
 /** The blocks of code of a kind in a page. */
 function blocks(page: string, kind: string): string[] {

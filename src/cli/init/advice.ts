@@ -9,7 +9,7 @@ import { spoolAt } from '../../spool/layout.ts'
 import { readReport } from '../../spool/report.ts'
 import { installedHook } from '../installed-hook.ts'
 import { ENVIRONMENT_FILE } from './install.ts'
-import type { Settled } from './settled.ts'
+import { localDirectory, type Settled } from './settled.ts'
 
 /** Parameters of a store URL that are for writing to it. */
 const FOR_WRITING =
@@ -101,7 +101,11 @@ function usersLines(settled: Settled): readonly [title: string, lines: readonly 
     publicKey === undefined && !settled.isSigned
       ? '; Nix takes nothing unsigned from there unless it is told to (?trusted=1)'
       : ''
-  return [`Into nix.conf of everybody who fetches from the cache${unsigned}`, lines]
+  const elsewhere =
+    localDirectory(settled.to) === undefined
+      ? ''
+      : ' (on other machines: the URL of a web server that serves this folder)'
+  return [`Into nix.conf of everybody who fetches from the cache${elsewhere}${unsigned}`, lines]
 }
 
 function publicKeyIn({ key, root }: Settled): string | undefined {
