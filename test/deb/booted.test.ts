@@ -137,6 +137,26 @@ describe.each(SUITES)('Debian %s', (suite) => {
     await allDelivered()
   })
 
+  test('what policy-rc.d forbids, the package does not do', { timeout: 60_000 }, async () => {
+    const pid = () => machine.property('nix-upload.service', 'MainPID')
+    const before = await pid()
+    machine.write(
+      'usr/sbin/policy-rc.d',
+      '#!/bin/sh\necho "$*" >> /srv/asked\n[ ! -e /srv/forbidden ] || exit 101\n',
+      0o755,
+    )
+    machine.write('srv/forbidden', '')
+    const scripts = '/var/lib/dpkg/info/nix-upload'
+    await machine.do(`${scripts}.postinst`, 'configure', NEW)
+    await machine.do('dpkg', '--remove', 'nix-upload')
+    expect(await pid()).toBe(before)
+    expect(machine.read('srv/asked')).toContain('nix-upload.service restart\n')
+    expect(machine.read('srv/asked')).toContain('nix-upload-drain.path stop\n')
+    rmSync(join(machine.root, 'srv/forbidden'))
+    await installNewer()
+    expect(await pid()).not.toBe(before)
+  })
+
   test('uninstall and a purge leave the key, the cache and a hook that fails no build', {
     timeout: 60_000,
   }, async () => {
@@ -154,6 +174,7 @@ describe.each(SUITES)('Debian %s', (suite) => {
       'nix/var/nix/gcroots/nix-upload',
       'var/lib/nix-upload',
       'etc/nix-upload/config.toml',
+      'etc/systemd/system/multi-user.target.wants/nix-upload.service',
       'usr/lib/nix-upload',
     ]
     for (const path of kept) expect(existsSync(join(machine.root, path)), path).toBe(true)

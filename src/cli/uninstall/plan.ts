@@ -31,13 +31,28 @@ const STATE = ['/var/lib/nix-upload', '/var/cache/nix-upload']
 export function uninstallSteps(installation: Installation, purge: boolean): Step[] {
   const { configFile, isSystemWide } = installation
   const hook = installedHook(configFile)
-  const content = uninstalledHookText()
   return [
-    ...(existsSync(hook) ? [file(SITE, { path: hook, mode: 0o755, content, isOurs: true })] : []),
+    ...(existsSync(hook) ? [hookReplacement(hook)] : []),
     hookLineRemoval(nixConf(), hook),
     ...(isSystemWide ? serviceSteps(installation) : []),
     ...(purge ? purgeSteps(installation) : []),
   ]
+}
+
+function hookReplacement(path: string): Step {
+  const { preview, perform } = file(SITE, {
+    path,
+    mode: 0o755,
+    content: uninstalledHookText(),
+    isOurs: true,
+  })
+  return {
+    preview,
+    perform: async () => {
+      await perform()
+      return `put the hook that does nothing in place: ${path}`
+    },
+  }
 }
 
 /** The nix.conf that `init` spoke of. */
