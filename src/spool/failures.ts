@@ -14,6 +14,8 @@ export interface Failures {
   reasons: Reason[]
   /** How many jobs were read for that. */
   read: number
+  /** How many of those are no valid job: tried again as they are, they fail again. */
+  invalid: number
 }
 
 /** At most this many are read, the newest. */
@@ -27,6 +29,7 @@ const READ_PER_STEP = 20
 export function* readingFailures(spool: Spool): Steps<Failures> {
   const { names } = yield* lookingForLastNames(spool, 'failed', READ_AT_MOST)
   const reasons = new Map<string, number>()
+  let invalid = 0
   for (const [at, name] of names.entries()) {
     if (at % READ_PER_STEP === 0) yield
     const found = look(spool, 'failed', name)
@@ -35,12 +38,13 @@ export function* readingFailures(spool: Spool): Steps<Failures> {
     const errors = records.flatMap(([destination, { state, error }]) =>
       state === 'failed' ? [`${destination}: ${error ?? 'it does not say why'}`] : [],
     )
-    const invalid = found.reason?.replace(/^.* is no valid job: /, '')
-    const said = invalid === undefined ? errors : [`no valid job: ${invalid}`]
+    if (found.reason !== undefined) invalid++
+    const note = found.reason?.replace(/^.* is no valid job: /, '')
+    const said = note === undefined ? errors : [`no valid job: ${note}`]
     for (const reason of new Set(said.map(general))) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
   }
   const sorted = [...reasons].map(([reason, jobs]) => ({ reason, jobs })).sort((a, b) => b.jobs - a.jobs)
-  return { reasons: sorted, read: names.length }
+  return { reasons: sorted, read: names.length, invalid }
 }
 
 /** An error without the details of one job. */

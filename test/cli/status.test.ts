@@ -233,6 +233,20 @@ describe('status', () => {
     expect(stdout).toMatch(/^failed, by reason.*:\n +1 {2}default: refused: too large$/m)
   })
 
+  test('tells what to do about what was given up: only what is a job is requeued as it is', async () => {
+    const { run, spool } = bench()
+    const title = async () => /^failed, by reason \((.*)\):$/m.exec((await run(['status'])).stdout)?.[1]
+    put(spool, 'failed', 'bad.json', '{')
+    put(spool, 'failed', 'bad.json.reason', 'bad.json is no valid job: it is no JSON.\n')
+    const mend = 'mend what is no valid job and move it to new/, or delete it'
+    expect(await title()).toBe(mend)
+    put(spool, 'failed', 'a.json', jobText('a', { destinations: { default: GIVEN_UP } }))
+    const requeue = '`nix-upload requeue` tries again'
+    expect(await title()).toBe(`${requeue}; ${mend}`)
+    rmSync(join(spool.failed, 'bad.json'))
+    expect(await title()).toBe(requeue)
+  })
+
   test('tells of a destination that is paused for itself', async () => {
     const { run, spool } = bench(TWO)
     pause(spool, 's3')

@@ -60,7 +60,7 @@ export function* takingSnapshot(config: Config): Steps<Snapshot> {
   const known = destinationsOf(config, report, daemon === 'running')
   const places = known.map(({ name, to }) => ({ name, to: withoutPassword(to) }))
   const shape = exists ? yield* surveying(spool, places) : undefined
-  const failures = exists ? yield* readingFailures(spool) : { reasons: [], read: 0 }
+  const failures = exists ? yield* readingFailures(spool) : { reasons: [], read: 0, invalid: 0 }
   const waits = (place: Place) => shape?.waiting.get(place.name) ?? { ...NOTHING_WAITS, place }
   const names = new Set(known.map(({ name }) => name))
   const strangers = [...(shape?.waiting.values() ?? [])].filter(({ place }) => !names.has(place.name))

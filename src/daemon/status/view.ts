@@ -128,12 +128,16 @@ function batchOf({ jobs, paths, since, sentBytes, expectedBytes }: RunningBatch,
   return { progress: { part, percent: `${Math.floor(part * 100)}%`, amount }, notes: [...left, ...what] }
 }
 
+const REQUEUE = '`nix-upload requeue` tries again'
+
 /** Why jobs were given up, the most frequent reason first. */
-function failedOf({ failures: { reasons, read }, states }: Snapshot): View['failed'] {
+function failedOf({ failures: { reasons, read, invalid }, states }: Snapshot): View['failed'] {
   if (reasons.length === 0) return undefined
   const of = read < states.failed.jobs ? `, of the last ${read}` : ''
+  const mend = 'mend what is no valid job and move it to new/, or delete it'
+  const remedies = [...(invalid < read ? [REQUEUE] : []), ...(invalid > 0 ? [mend] : [])]
   return {
-    title: `failed, by reason${of} (\`nix-upload requeue\` tries again)`,
+    title: `failed, by reason${of} (${remedies.join('; ')})`,
     reasons: reasons.map(({ reason, jobs }) => ({ jobs, reason: shown(reason) })),
   }
 }

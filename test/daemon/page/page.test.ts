@@ -35,7 +35,7 @@ function busy(word: string): Snapshot {
   return seen({
     paused: true,
     states: { new: jobs(1268, 2 * DAY + 3 * HOUR), cur: jobs(12), done: jobs(118), failed: jobs(1000, DAY) },
-    failures: { reasons: [{ jobs: 7, reason: `s3: ${word}` }], read: 500 },
+    failures: { reasons: [{ jobs: 7, reason: `s3: ${word}` }], read: 500, invalid: 0 },
     destinations: [
       destination('s3', {
         report,
@@ -146,7 +146,7 @@ test('a thousand failures for as many reasons make the page no longer than ten d
     reason: `s3: the server refused object ${n}`,
   }))
   const failed = (read: number) =>
-    page(seen({ states: { failed: jobs(1000) }, failures: { reasons: reasons.slice(0, read), read } }))
+    page(seen({ states: { failed: jobs(1000) }, failures: { reasons: reasons.slice(0, read), read, invalid: 0 } }))
   const text = failed(500)
   expect(text.length).toBeLessThan(failed(10).length + 200)
   expect(text.length).toBeLessThan(20_000)

@@ -47,7 +47,7 @@ export function seen(
     paused: false,
     report: { pid: 4711, identity: '', lock: '', startedAt: ago(DAY), destinations: {} },
     daemon: 'running',
-    failures: { reasons: [], read: 0 },
+    failures: { reasons: [], read: 0, invalid: 0 },
     destinations: [destination('s3')],
     ...more,
     states: { new: none, cur: none, done: none, failed: none, ...more.states },
