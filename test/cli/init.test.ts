@@ -286,7 +286,8 @@ describe('--root', () => {
     const dir = tempDir()
     mkdirSync(join(dir, 'etc/nix-upload'), { recursive: true })
     const section = (name: string) => `[[destination]]\nname = "${name}"\nto = "file:///srv/${name}"\n`
-    const config = `metrics-file = "/var/lib/metrics/x.prom"\n${section('one')}${section('two')}`
+    const home = '[[destination]]\nname = "home"\nto = "file:///home/cache"\n'
+    const config = `metrics-file = "/var/lib/metrics/x.prom"\n${section('one')}${section('two')}${home}`
     writeFileSync(join(dir, 'etc/nix-upload/config.toml'), config)
     const { stderr, exitCode } = await runProgram(
       process.execPath,
@@ -298,8 +299,10 @@ describe('--root', () => {
     expect(dropIn.match(/^ReadWritePaths=.*$/gm)).toEqual([
       'ReadWritePaths=/srv/one',
       'ReadWritePaths=/srv/two',
+      'ReadWritePaths=/home/cache',
       'ReadWritePaths=-/var/lib/metrics',
     ])
+    expect(dropIn).toContain('\nProtectHome=tmpfs\nBindPaths=-/home/cache\n')
     expect(readdirSync(join(dir, 'srv')).sort()).toEqual(['one', 'two'])
   })
 

@@ -64,6 +64,29 @@ test('whatever is broken of keys, directories, sandbox and hook', { timeout: 120
   )
 })
 
+test('what is in a home directory is hidden from the service: by the remedy it uploads there, with a key from there', {
+  timeout: 60_000,
+}, async () => {
+  const home =
+    '[[destination]]\\nname = "home"\\nto = "file:///home/cache"\\nsecret-key-file = "/home/cache.key"\\n'
+  await mend(
+    [
+      'install -d -o nix-upload /home/cache',
+      'install -o nix-upload -m 400 /etc/nix-upload/cache.key /home/cache.key',
+      `printf '${home}' >> /etc/nix-upload/config.toml`,
+      'systemctl restart nix-upload.service',
+    ].join('; '),
+    ['sandbox'],
+  )
+  const path = (await machine.do('nix-store', '--add', '/etc/nix/nix.conf')).trim()
+  await machine.do('nix-upload', 'enqueue', path)
+  await machine.do('nix-upload', 'wait', '--timeout', '1m')
+  expect(machine.read(`home/cache/${path.slice(11, 43)}.narinfo`)).toMatch(/^Sig: /m)
+  // Nothing else of it is seen.
+  const daemon = await machine.property('nix-upload.service', 'MainPID')
+  expect((await machine.do('ls', `/proc/${daemon}/root/home`)).split('\n')).toEqual(['cache', 'cache.key'])
+})
+
 test('the service may not talk to nix-daemon: no fault of the destination’s', {
   timeout: 60_000,
 }, async () => {

@@ -55,7 +55,7 @@ const REMEDIES: readonly (readonly [
     /^sandbox$/,
     ['fail'],
     () =>
-      `The module allows what services.nix-upload.destinations and settings name. Beside it, set systemd.services.nix-upload.serviceConfig.ReadWritePaths, ${SWITCH}`,
+      `The module allows what services.nix-upload.destinations and settings name. Beside it, set ReadWritePaths in systemd.services.nix-upload.serviceConfig, or BindPaths and ProtectHome = "tmpfs" for what is in a home directory, ${SWITCH}`,
   ],
   [
     /^metrics$/,

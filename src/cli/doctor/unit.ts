@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { NotStartedError, run } from '../../util/run-program.ts'
+import { HOMES, isBelow, TEMPORARY } from '../unit-sandbox.ts'
 
 const SERVICES = ['nix-upload.service', 'nix-upload-drain.service'] as const
 
@@ -14,6 +15,10 @@ export interface UnitState {
   credentials: Readonly<Record<string, string>>
   /** The directories that it may write to; undefined where that is not restricted. */
   writable: readonly string[] | undefined
+  /** Directories that it can't see, but for what is in `bound`. */
+  hidden: readonly string[]
+  /** What is mounted into those for it. */
+  bound: readonly string[]
   /** Its process that runs now; 0 where none does. */
   pid: number
   /** The path unit waits for jobs, so that no daemon needs to run. */
@@ -29,6 +34,7 @@ export async function unitState(): Promise<UnitState | undefined> {
     const names = [
       ...['LoadState', 'User', 'Environment', 'EnvironmentFiles', 'SupplementaryGroups', 'MainPID'],
       ...['ProtectSystem', 'ReadWritePaths', 'StateDirectory', 'CacheDirectory'],
+      ...['ProtectHome', 'PrivateTmp', 'BindPaths', 'BindReadOnlyPaths'],
     ]
     const { stdout } = await run('systemctl', ['show', ...names.map((key) => `--property=${key}`), name])
     const values = (key: string) =>
@@ -43,6 +49,7 @@ export async function unitState(): Promise<UnitState | undefined> {
       env: Object.fromEntries([...pairs, ...files.flatMap(linesOf)].flatMap(assignment)),
       credentials: await credentialsOf(name),
       writable: values('ProtectSystem')[0] === 'strict' ? writableOf(values) : undefined,
+      ...hiddenFrom(values),
       pid: Number(values('MainPID')[0] ?? 0),
       isPathMode,
     }
@@ -52,9 +59,32 @@ export async function unitState(): Promise<UnitState | undefined> {
   }
 }
 
-function writableOf(values: (key: string) => string[]): string[] {
-  const words = (key: string) => values(key).flatMap((line) => line.split(' ').filter(Boolean))
+type Values = (key: string) => string[]
+
+function wordsIn(values: Values, key: string): string[] {
+  return values(key).flatMap((line) => line.split(' ').filter(Boolean))
+}
+
+/** The places of `FROM:TO:OPTIONS`. */
+function mounted(values: Values, key: string): string[] {
+  return wordsIn(values, key).map((word) => word.split(':')[1] ?? word)
+}
+
+function hiddenFrom(values: Values): Pick<UnitState, 'hidden' | 'bound'> {
+  const [home = 'no'] = values('ProtectHome')
+  const [temporary = 'no'] = values('PrivateTmp')
+  const bound = [...mounted(values, 'BindPaths'), ...mounted(values, 'BindReadOnlyPaths')]
+  return {
+    hidden: [...(['yes', 'tmpfs'].includes(home) ? HOMES : []), ...(temporary === 'no' ? [] : TEMPORARY)],
+    // Where nothing at all can be seen, nothing can be mounted.
+    bound: home === 'yes' ? bound.filter((path) => !isBelow(path, HOMES)) : bound,
+  }
+}
+
+function writableOf(values: Values): string[] {
+  const words = (key: string) => wordsIn(values, key)
   return [
+    ...mounted(values, 'BindPaths'),
     // `-` in front: it need not be there; `+`: below the service's root.
     ...words('ReadWritePaths').map((path) => path.replace(/^[-+]+/, '')),
     ...words('StateDirectory').map((name) => `/var/lib/${name}`),

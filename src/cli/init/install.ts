@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { DEFAULTS, embeddedDestination } from '../../config/config.ts'
 import { fileOf, schemeOf } from '../../config/store-url.ts'
+import { HOMES, isBelow, showing, TEMPORARY } from '../unit-sandbox.ts'
 import { removal } from './removal.ts'
 import type { Settled } from './settled.ts'
 import { file, program, type Step } from './step.ts'
@@ -89,8 +90,11 @@ function dropIns(settled: Settled): Step[] {
     ...(spool === DEFAULTS.spool ? [] : [spool]),
     ...(gcroots === DEFAULTS.gcroots || gcroots === '' ? [] : [gcroots]),
   ]
+  const isHidden = (path: string) => isBelow(path, [...HOMES, ...TEMPORARY])
+  const read = settled.key && isHidden(settled.key.secretKeyFile) ? [settled.key.secretKeyFile] : []
   const lines = [
     ...writable.map((path) => `ReadWritePaths=${path}`),
+    ...showing(writable.map((path) => path.replace(/^-/, '')).filter(isHidden), read),
     ...(hasGroup(DEBIAN_GROUP) ? [`SupplementaryGroups=${DEBIAN_GROUP}`] : []),
   ]
   if (lines.length === 0) return []

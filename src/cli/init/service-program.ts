@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { run } from '../../util/run-program.ts'
 import { UserError } from '../../util/user-error.ts'
+import { HOMES } from '../unit-sandbox.ts'
 import { findUser } from '../user.ts'
 
 /** What the units start. */
@@ -25,8 +26,6 @@ const NODE_PATH = ['/usr/local/bin', '/usr/bin', '/bin', '/nix/var/nix/profiles/
 const IN_PROFILE = '/nix/var/nix/profiles/default/bin/nix-upload'
 /** Where the Debian package is. */
 const PACKAGED = '/usr/lib/nix-upload/'
-/** What `ProtectHome=` hides. */
-const HOMES = ['/home', '/root', '/run/user']
 
 /** What a hook is told to look for, where no unit starts anything. */
 export function ownProgram(): ServiceProgram {

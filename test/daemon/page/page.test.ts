@@ -146,7 +146,12 @@ test('a thousand failures for as many reasons make the page no longer than ten d
     reason: `s3: the server refused object ${n}`,
   }))
   const failed = (read: number) =>
-    page(seen({ states: { failed: jobs(1000) }, failures: { reasons: reasons.slice(0, read), read, invalid: 0 } }))
+    page(
+      seen({
+        states: { failed: jobs(1000) },
+        failures: { reasons: reasons.slice(0, read), read, invalid: 0 },
+      }),
+    )
   const text = failed(500)
   expect(text.length).toBeLessThan(failed(10).length + 200)
   expect(text.length).toBeLessThan(20_000)
