@@ -146,15 +146,19 @@ describe.each(SUITES)('Debian %s', (suite) => {
       0o755,
     )
     machine.write('srv/forbidden', '')
-    const scripts = '/var/lib/dpkg/info/nix-upload'
-    await machine.do(`${scripts}.postinst`, 'configure', NEW)
-    await machine.do('dpkg', '--remove', 'nix-upload')
+    // As dpkg runs them, at the removal and at an installation.
+    const prerm = () => machine.do('/var/lib/dpkg/info/nix-upload.prerm', 'remove')
+    const postinst = () => machine.do('/var/lib/dpkg/info/nix-upload.postinst', 'configure', NEW)
+    await prerm()
+    await postinst()
     expect(await pid()).toBe(before)
-    expect(machine.read('srv/asked')).toContain('nix-upload.service restart\n')
-    expect(machine.read('srv/asked')).toContain('nix-upload-drain.path stop\n')
+    const asked = ['nix-upload-drain.path stop', 'nix-upload.service restart']
+    expect(machine.read('srv/asked').trim().split('\n')).toEqual(asked)
     rmSync(join(machine.root, 'srv/forbidden'))
-    await installNewer()
-    expect(await pid()).not.toBe(before)
+    await prerm()
+    expect(await pid()).toBe('0')
+    await postinst()
+    expect(await pid()).not.toBe('0')
   })
 
   test('uninstall and a purge leave the key, the cache and a hook that fails no build', {
