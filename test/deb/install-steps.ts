@@ -1,8 +1,7 @@
 // "Install" and "Set up" of README.md, from a checkout to a signed path that another machine has fetched: each command is typed as
 // it is printed.
 
-import { execFileSync } from 'node:child_process'
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -10,27 +9,9 @@ import { type RunResult, runProgram } from '../support/run.ts'
 import type { Machine } from '../systemd/machine.ts'
 import type { Steps } from '../tour/readme-page.ts'
 
-const PROJECT = join(import.meta.dirname, '../..')
-/** What isn't in a fresh checkout, and what `npm ci` puts there. */
-const NOT_IN_CHECKOUT = new Set(['.git', 'node_modules', 'dist', 'tour'])
-export const HOOK_LINE = 'post-build-hook = /etc/nix/nix-upload-hook\n'
+const HOOK_LINE = 'post-build-hook = /etc/nix/nix-upload-hook\n'
 /** Of all machines in a test, which have no network. */
 export const NIX_CONF = 'sandbox = false\nsubstituters =\n'
-
-/** A checkout after `npm ci`. Its node_modules is ours, which nothing there can write to. */
-export function makeCheckout(dir: string): void {
-  mkdirSync(dir)
-  const names = readdirSync(PROJECT).filter((name) => !NOT_IN_CHECKOUT.has(name) && !name.endsWith('.deb'))
-  for (const name of names) cpSync(join(PROJECT, name), join(dir, name), { recursive: true })
-  const modules = join(dir, 'node_modules')
-  mkdirSync(modules)
-  execFileSync('mount', ['--options', 'bind,ro', join(PROJECT, 'node_modules'), modules])
-}
-
-export function discardCheckout(dir: string): void {
-  execFileSync('umount', ['--lazy', join(dir, 'node_modules')])
-  rmSync(dir, { recursive: true })
-}
 
 /** Where the README's commands are typed: which are for which machine, and what its examples stand for. */
 export class Journey {
@@ -38,8 +19,8 @@ export class Journey {
   readonly builder: Machine
   readonly fetcher: Machine
   #at: 'checkout' | 'builder' | 'fetcher' = 'checkout'
-  /** What the README has for an example, and what it is here. */
-  readonly #standsFor: Record<string, string> = {}
+  /** What the README has for an example, and what it is here, once it is known. */
+  readonly #standsFor = { 'builder-1:…': 'builder-1:…', '/nix/store/…-first': '/nix/store/…-first' }
 
   constructor(checkout: string, builder: Machine, fetcher: Machine) {
     this.checkout = checkout
@@ -83,7 +64,8 @@ export class Journey {
     let printed = ''
     return {
       'nix-upload init --install --to file:///srv/cache': async (type, line) => {
-        await builder.shell(line.replace(/ *#.*/, ' --dry-run'))
+        const { stdout } = await builder.shell(line.replace(/ *#.*/, ' --dry-run'))
+        expect(stdout).toContain('would write /etc/nix-upload/config.toml')
         expect(existsSync(join(builder.root, 'etc/nix-upload'))).toBe(false)
         printed = (await type()).stdout
       },
