@@ -169,7 +169,9 @@ describe.each(SUITES)('Debian %s', (suite) => {
     expect(uninstalled.exitCode, uninstalled.stderr).toBe(0)
     expect(uninstalled.stdout).toContain('    apt-get remove nix-upload\n')
     expect(machine.read('etc/nix/nix.conf')).toBe(NIX_CONF)
+    expect(await machine.property('nix-daemon.socket', 'ActiveState')).toBe('active')
     const { failed } = await whileBuilding(machine, 'purge', async () => {
+      await machine.do('systemctl', 'restart', 'nix-daemon')
       await machine.do('apt-get', 'purge', '--yes', 'nix-upload')
     })
     expect(failed).toEqual([])
