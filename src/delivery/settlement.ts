@@ -12,9 +12,10 @@ import {
   settleDone,
   settleFailed,
   syncDone,
+  type WrittenRecord,
   writeRecords,
 } from '../spool/settle.ts'
-import { wordsOf } from '../util/user-error.ts'
+import { codeOf, wordsOf } from '../util/user-error.ts'
 
 /** At most this many jobs are made durable together. */
 const SETTLED_AT_ONCE = 100
@@ -29,7 +30,7 @@ interface SettlementContext {
   onChange: () => void
 }
 
-/** Writes the results of claimed jobs into the spool; every failure to write ends here, in the log. */
+/** Writes the results of claimed jobs into the spool; every failure to write, and every bug, ends here, in the log. */
 export class Settlement {
   /** How many jobs had each result since the start. */
   readonly tally = { done: 0, failed: 0 }
@@ -112,8 +113,11 @@ export class Settlement {
   /** A job's roots are removed only when a power cut can't bring it back: all jobs of a group together. */
   async #settleDone(jobs: readonly ClaimedJob[]): Promise<void> {
     if (jobs.length === 0) return
-    const { spool } = this.#context
-    const records = await writeRecords(spool, jobs)
+    const { spool, log } = this.#context
+    const records = await writeRecords(spool, jobs).catch((error: unknown) => {
+      log.error({ err: error }, 'a bug in nix-upload; the records of these jobs are written one by one')
+      return new Map<ClaimedJob, WrittenRecord>()
+    })
     const done: DoneJob[] = []
     for (const [at, claimed] of jobs.entries()) {
       if (at % PER_TURN === 0) await nextTurn()
@@ -165,15 +169,18 @@ export class Settlement {
   }
 
   /**
-   * If the disk fails (full, broken), the job stays in `cur/`, nobody claims it, and the next rescan
+   * If the disk fails (full, broken), or we have a bug, the job stays in `cur/`, nobody claims it, and the next rescan
    * returns it to `new/`.
    */
   #write<T>(claimed: ClaimedJob, act: () => T): T | false {
     try {
       return act()
     } catch (error) {
-      const message = 'the spool could not be written; the job stays in cur/ and is taken up again'
-      this.#context.log.error({ job: claimed.name, error: wordsOf(error) }, message)
+      const isBug = codeOf(error) === undefined
+      const what = isBug ? 'a bug in nix-upload' : 'the spool could not be written'
+      const shown = isBug ? { err: error } : { error: wordsOf(error) }
+      const { name: job } = claimed
+      this.#context.log.error({ job, ...shown }, `${what}; the job stays in cur/ and is taken up again`)
       return false
     }
   }

@@ -63,7 +63,7 @@ export async function writeRecords(
   return new Map(jobs.map((claimed, at) => [claimed, recordOf(written[at])]))
 }
 
-/** As with `tryToWrite`. */
+/** If the disk fails, as in `tryToWrite`. */
 function recordOf(written: { path: string } | { error: unknown } | undefined): WrittenRecord {
   if (written && 'path' in written) return { temporary: written.path }
   if (codeOf(written?.error) === undefined) throw written?.error

@@ -12,10 +12,17 @@ const WAITING = { state: 'waiting' as const, attempts: 1, error: 'refused' }
 function bench(onChange: () => void = () => undefined) {
   const temp = tempSpool()
   const log: string[] = []
-  const stream = { write: (line: string) => void log.push(JSON.parse(line).msg) }
+  const stacks: unknown[] = []
+  const stream = {
+    write: (line: string) => {
+      const { msg, err } = JSON.parse(line)
+      log.push(msg)
+      if (err) stacks.push(err.stack)
+    },
+  }
   const settlement = new Settlement({ ...temp, log: pino({}, stream), onChange })
   put(temp.spool, 'new', 'a.json')
-  return { ...temp, settlement, log, claimed: claimIt(temp, 'a.json') }
+  return { ...temp, settlement, log, stacks, claimed: claimIt(temp, 'a.json') }
 }
 
 test('delivered everywhere, a job is in done/ and loses its roots once that is durable', async () => {
@@ -84,6 +91,36 @@ test('what could not be written is written with the next outcome', () => {
   renameSync(`${spool.tmp}.away`, spool.tmp)
   settlement.record(claimed)
   expect(JSON.parse(contentOf(spool, 'cur', 'a.json')).destinations).toEqual({ default: WAITING })
+})
+
+test('a bug while a job is written leaves that job in cur/, is logged with its stack, and holds up no other', async () => {
+  const { settlement, claimed, log, ...temp } = bench()
+  put(temp.spool, 'new', 'b.json')
+  const other = claimIt(temp, 'b.json')
+  settlement.update(claimed, 'default', {
+    ...DELIVERED,
+    get note(): string {
+      throw new TypeError('x is not a function')
+    },
+  })
+  let isLetGo = false
+  settlement.settle(claimed, () => {
+    isLetGo = true
+  })
+  settlement.settle(other)
+  await settlement.finish()
+  expect([tree(temp.spool), settlement.tally, isLetGo]).toEqual([
+    { cur: ['a.json'], done: ['b.json'] },
+    { done: 1, failed: 0 },
+    true,
+  ])
+  expect(log).toEqual([
+    'a bug in nix-upload; the records of these jobs are written one by one',
+    'a bug in nix-upload; the job stays in cur/ and is taken up again',
+  ])
+  expect(temp.stacks).toEqual(
+    Array(2).fill(expect.stringMatching(/x is not a function\n\s+at .*settlement.test/)),
+  )
 })
 
 test('a job that somebody has moved or edited is theirs: nothing is written, nothing moved', async () => {
