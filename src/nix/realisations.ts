@@ -6,6 +6,7 @@ import { NIX_QUIETLY, type RemoteStore, runRemote, uploadUrl } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import type { FloatingOutputs } from './floating-outputs.ts'
 import { QUERY_TIMEOUT_MS } from './local-store.ts'
+import { findSaying, WOULD_BUILD } from './said.ts'
 
 /** By derivation: Nix's message if it has no realisations of its outputs, or can't copy them. */
 export type Unrealised = ReadonlyMap<string, string>
@@ -30,20 +31,21 @@ export async function copyRealisations(
     const { blame, message } = judge(error.messages)
     // If it printed nothing, it was killed.
     if (blame === 'destination' || error.messages.length === 0) throw error
-    const isOfAll = outputs.length === 1 || !outputs.some((one) => isNamed(one, error.messages))
+    const isOfAll = outputs.length === 1 || !error.messages.some((said) => isOfOne(said, outputs))
     if (isOfAll) return new Map(outputs.map(({ drvPath }) => [drvPath, message]))
   }
   // A realisation that Nix doesn't know fails the copy of all.
-  const unrealised = new Map<string, string>()
-  for (const one of outputs) {
-    for (const [drvPath, why] of await copyRealisations(store, [one], signal)) unrealised.set(drvPath, why)
-  }
-  return unrealised
+  const middle = Math.ceil(outputs.length / 2)
+  const first = await copyRealisations(store, outputs.slice(0, middle), signal)
+  const second = await copyRealisations(store, outputs.slice(middle), signal)
+  return new Map([...first, ...second])
 }
 
-function isNamed({ drvPath, paths }: FloatingOutputs, messages: readonly string[]): boolean {
-  const names = [drvPath, ...paths.values()].map((path) => basename(path))
-  return messages.some((message) => names.some((name) => message.includes(name)))
+/** Whether a message is about a single derivation: it names one, or Nix wanted to build one without naming it. */
+function isOfOne(message: string, outputs: readonly FloatingOutputs[]): boolean {
+  if (findSaying(WOULD_BUILD, message)) return true
+  const names = outputs.flatMap(({ drvPath, paths }) => [drvPath, ...paths.values()])
+  return names.some((path) => message.includes(basename(path)))
 }
 
 async function copyAll(

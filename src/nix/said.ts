@@ -39,3 +39,6 @@ export const IGNORES_HOOK: readonly Saying[] = [
 export const NO_S3: readonly Saying[] = [
   ['2.8 2.26 Lix', /don.?t know how to open Nix store (?:with scheme )?s3/i],
 ]
+
+/** Nix lacks the outputs of a derivation, and may not build it. Newer releases name the derivation, too. */
+export const WOULD_BUILD: readonly Saying[] = [['2.8 2.26', /unable to start any build/i]]

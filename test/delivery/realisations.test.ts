@@ -117,7 +117,7 @@ describe.each(able)('with $name', (version) => {
   )
 })
 
-test.each(able.slice(-1))(
+test.each(able)(
   'one whose derivation $name knows nothing of keeps none of the others',
   TIMEOUT,
   async (version) => {
@@ -132,7 +132,10 @@ test.each(able.slice(-1))(
     await drain(site, `to = "file://${site.cache}"`)
     expect(site.counts()).toMatchObject({ new: 0, cur: 0, failed: 0 })
     expect(await notesOf(site)).toEqual([expect.stringMatching(/no realisation went along: \S+-library \(/)])
-    expect((await realisationsIn(site.cache)).size).toBe(4)
+    // 2.26 has more of them: of `middle`, too, and of derivations with the paths of their inputs resolved.
+    const texts = [...(await realisationsIn(site.cache)).values()]
+    const names = texts.map((text) => String(JSON.parse(text).outPath).replace(/^[^-]*-/, ''))
+    expect(names).toEqual(expect.arrayContaining(['tool', 'library', 'program', 'program-dev']))
   },
 )
 
