@@ -1,4 +1,4 @@
-import { isOnPath } from '../util/is-on-path.ts'
+import { findProgram } from '../util/find-program.ts'
 import { UserError } from '../util/user-error.ts'
 
 /** How archives are compressed. */
@@ -80,5 +80,5 @@ function levelOf(
  * @returns undefined where nothing is missing.
  */
 export function missingProgram({ by }: Compression): string | undefined {
-  return typeof by === 'string' || isOnPath(by.program) ? undefined : by.program
+  return typeof by === 'string' || findProgram(by.program) ? undefined : by.program
 }

@@ -1,4 +1,4 @@
-import { besideOthers, type Steps } from '../util/steps.ts'
+import { type Steps, unhurried } from '../util/steps.ts'
 
 /** Computes a value that takes time: on request, not too often, and once for all who ask at the same time. */
 export class Paced<T> {
@@ -9,9 +9,9 @@ export class Paced<T> {
   #next = 0
 
   /**
-   * @param find Does it, and lets others have their turn.
-   * @param everyMs It is done no more often than this,
-   * @param share and where it takes long, in at most this part of the time: 20 stands for a twentieth.
+   * @param find Computes it.
+   * @param everyMs It is computed no more often than this.
+   * @param share If it takes long, it takes at most this part of the time: 20 stands for a twentieth.
    */
   constructor(find: () => Steps<T>, everyMs: number, share: number) {
     this.#find = find
@@ -36,7 +36,7 @@ export class Paced<T> {
   async #findNow(): Promise<T> {
     const began = performance.now()
     try {
-      return await besideOthers(this.#find())
+      return await unhurried(this.#find())
     } finally {
       const now = performance.now()
       this.#next = now + Math.max(this.#everyMs, (now - began) * this.#share)

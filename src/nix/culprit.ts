@@ -1,6 +1,6 @@
 import { accessSync, constants, lstatSync } from 'node:fs'
 import { schemeOf } from '../config/store-url.ts'
-import { isOnPath } from '../util/is-on-path.ts'
+import { findProgram } from '../util/find-program.ts'
 import type { RunResult } from '../util/run-program.ts'
 import { codeOf } from '../util/user-error.ts'
 import { UNREADABLE, UNSUPPORTED } from './blame-rules.ts'
@@ -78,7 +78,7 @@ function complaintAbout(path: string): Diagnosis | undefined {
 /** What this machine lacks to reach a destination. */
 async function lackingFor(to: string, said: readonly string[]): Promise<Diagnosis | undefined> {
   const scheme = schemeOf(to)
-  if (/^ssh/.test(scheme) && !isOnPath('ssh')) {
+  if (/^ssh/.test(scheme) && !findProgram('ssh')) {
     const means = 'there is no ssh on the PATH: install the OpenSSH client, or add it to the PATH'
     return { blame: 'destination', means }
   }

@@ -20,18 +20,14 @@ export interface Failures {
 
 /** At most this many are read, the newest. */
 const READ_AT_MOST = 500
-const READ_PER_STEP = 20
 
-/**
- * Reads why jobs were given up. Details that differ between jobs (store paths, process IDs) make no separate reason.
- * @returns Yields now and then, for others to have their turn, and returns the result.
- */
+/** Reads why jobs were given up. Details that differ between jobs (store paths, process IDs) make no separate reason. */
 export function* readingFailures(spool: Spool): Steps<Failures> {
   const { names } = yield* lookingForLastNames(spool, 'failed', READ_AT_MOST)
   const reasons = new Map<string, number>()
   let invalid = 0
-  for (const [at, name] of names.entries()) {
-    if (at % READ_PER_STEP === 0) yield
+  for (const name of names) {
+    yield
     const found = look(spool, 'failed', name)
     if (!found) continue
     const records = Object.entries(found.job?.destinations ?? {})

@@ -9,9 +9,6 @@ import { type Spool, STATES, type State } from './layout.ts'
 import { entriesOf, mayBeJob, readJob, readTextIfThere } from './read.ts'
 import { exists } from './write.ts'
 
-/** How many names are looked at before others have their turn. */
-export const NAMES_PER_STEP = 2000
-
 /** Counts the jobs in a state, by age; a hundred thousand take a fraction of a second. */
 export function count(spool: Spool, state: State): Ages {
   const ages = new AgeCount(Date.now())
@@ -39,7 +36,7 @@ export function lastNames(
   return atOnce(lookingForLastNames(spool, state, count, most))
 }
 
-/** Does as `lastNames`, and lets others have their turn. */
+/** Like `lastNames`, in steps. */
 export function* lookingForLastNames(
   spool: Spool,
   state: State,
@@ -53,7 +50,7 @@ export function* lookingForLastNames(
     names.push(name)
     // Not every time, since this sorts the list.
     if (names.length >= 10 * count) names = lastOf(names, count)
-    if (seen % NAMES_PER_STEP === 0) yield
+    yield
   }
   return { names: lastOf(names, count), isAll: true }
 }

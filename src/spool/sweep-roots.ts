@@ -1,13 +1,13 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
 import { type GcRoots, rootKey } from '../nix/gc-roots.ts'
+import { forEachUnhurried } from '../util/steps.ts'
 import { fingerprint } from './fingerprint.ts'
 import type { Spool, State } from './layout.ts'
 import { entriesOf, mayBeJob } from './read.ts'
 import { syncDone } from './settle.ts'
 import { type Stuck, unlessStuck } from './stuck.ts'
 import { ABANDONED_MS } from './sweep.ts'
-import { unhurried } from './unhurried.ts'
 import { exists, originalName, unlinkIfThere } from './write.ts'
 
 /** What happens to jobs without roots, and to roots that can't be removed. */
@@ -33,19 +33,19 @@ export async function sweepRoots(
 ): Promise<number> {
   if (roots.directory === undefined) return 0
   const prints = new Prints()
-  await unhurried(roots.entries(), ({ key }) => prints.add(fingerprint(key)))
+  await forEachUnhurried(roots.entries(), ({ key }) => prints.add(fingerprint(key)))
   for (const state of ROOTED) await strikeOut(prints, spool, state, onUnprotected)
   // Once more: a job that was renamed or requeued meanwhile may have moved to a place that was already read.
   if (prints.jobless > 0) for (const state of ROOTED) await strikeOut(prints, spool, state, undefined)
   if (prints.jobless === 0) return 0
   const done = new Map<number, string>()
-  await unhurried(entriesOf(spool.done), ({ name }) => {
+  await forEachUnhurried(entriesOf(spool.done), ({ name }) => {
     for (const print of printsOf(name)) if (prints.isJobless(print)) done.set(print, name)
   })
   // Roots go only once a power cut can't bring their jobs back.
   if (done.size > 0) await syncDone(spool)
   let removed = 0
-  await unhurried(roots.entries(), ({ key, path }) => {
+  await forEachUnhurried(roots.entries(), ({ key, path }) => {
     const print = fingerprint(key)
     if (!prints.isJobless(print)) return
     const job = done.get(print)
@@ -86,7 +86,7 @@ async function strikeOut(
   state: State,
   onUnprotected: SweepRootsOptions['onUnprotected'],
 ): Promise<void> {
-  await unhurried(entriesOf(spool[state]), ({ name }) => {
+  await forEachUnhurried(entriesOf(spool[state]), ({ name }) => {
     if (!mayBeJob(name)) return
     const [isProtected] = printsOf(name).map((print) => prints.strikeOut(print))
     if (!isProtected) onUnprotected?.(state, name)

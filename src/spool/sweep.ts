@@ -1,9 +1,9 @@
 import { lstatSync } from 'node:fs'
 import { join } from 'node:path'
+import { forEachUnhurried } from '../util/steps.ts'
 import type { Spool } from './layout.ts'
 import { entriesOf } from './read.ts'
 import { type Stuck, unlessStuck } from './stuck.ts'
-import { unhurried } from './unhurried.ts'
 import { unlinkIfThere } from './write.ts'
 
 /** Nobody takes that long to write a job: maildir(5) and qmail use the same 36 hours. */
@@ -22,7 +22,7 @@ export async function sweepTemporaries(
   onStuck: (stuck: Stuck) => void = () => undefined,
 ): Promise<number> {
   let deleted = 0
-  await unhurried(agesOf(spool.tmp), ({ path, mtimeMs }) => {
+  await forEachUnhurried(agesOf(spool.tmp), ({ path, mtimeMs }) => {
     if (now - mtimeMs <= ABANDONED_MS) return
     if (unlessStuck(path, () => unlinkIfThere(path), onStuck)) deleted++
   })
@@ -43,14 +43,14 @@ export async function prune(
   const oldest = now - retention.ageMs
   const perMinute = new Map<number, number>()
   let kept = 0
-  await unhurried(agesOf(spool.done), ({ mtimeMs }) => {
+  await forEachUnhurried(agesOf(spool.done), ({ mtimeMs }) => {
     if (mtimeMs < oldest) return
     kept++
     perMinute.set(minuteOf(mtimeMs), (perMinute.get(minuteOf(mtimeMs)) ?? 0) + 1)
   })
   const toDelete = oldestMinutes(perMinute, kept - retention.count)
   let deleted = 0
-  await unhurried(agesOf(spool.done), ({ path, mtimeMs }) => {
+  await forEachUnhurried(agesOf(spool.done), ({ path, mtimeMs }) => {
     const left = toDelete.get(minuteOf(mtimeMs)) ?? 0
     if (mtimeMs >= oldest && left === 0) return
     if (mtimeMs >= oldest) toDelete.set(minuteOf(mtimeMs), left - 1)

@@ -14,7 +14,7 @@ import {
 } from './job.ts'
 import { type Spool, STATES, type State } from './layout.ts'
 import { readJob } from './read.ts'
-import { NAMES_PER_STEP, namesIn } from './survey.ts'
+import { namesIn } from './survey.ts'
 
 /** The jobs that wait for one destination, under way or not. */
 export interface Waiting extends Ages {
@@ -33,15 +33,12 @@ export interface Shape {
 
 /** At most this many jobs of each age are read to see which destinations they wait for; a disk may take a millisecond for each. */
 const READ_PER_COLUMN = 40
-/** Reading a claimed job's file takes as long as reading this many names. */
-const NAMES_PER_FILE = 20
 
 /**
  * Surveys a spool: the names of all jobs, and the content of some. Jobs in `new/` may have been delivered to some of
  * the destinations already, or wait for one that isn't configured. Only their content tells, so at most 40 of each age
  * are read.
  * @param destinations Those that are configured. Others that a job waits for are in the result, too.
- * @returns Yields now and then, for others to have their turn, and returns the result.
  */
 export function* surveying(spool: Spool, destinations: readonly Place[], now = Date.now()): Steps<Shape> {
   const states = {
@@ -53,16 +50,12 @@ export function* surveying(spool: Spool, destinations: readonly Place[], now = D
   const waiting = new Map(destinations.map((place) => [place.name, new Tally(place)]))
   const known = new Set(waiting.keys())
   const samples = new Map<number, Sample>()
-  let seen = 0
   for (const state of STATES) {
     for (const name of namesIn(spool, state)) {
       const path = () => join(spool[state], name)
       const column = states[state].add(name, path)
       if (state === 'cur') countClaimed(waiting, name, path(), column)
       if (state === 'new') sampleOf(samples, column).offer(name)
-      seen += state === 'cur' ? NAMES_PER_FILE : 1
-      if (seen < NAMES_PER_STEP) continue
-      seen = 0
       yield
     }
   }

@@ -1,4 +1,3 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { Paced } from '../../src/daemon/paced.ts'
 
@@ -44,28 +43,6 @@ test('where it takes long, it is done in a part of the time', async () => {
   expect(await paced.get()).toBe(1)
   vi.advanceTimersByTime(1)
   expect(await paced.get()).toBe(2)
-})
-
-test('others have their turn meanwhile', async () => {
-  const order: string[] = []
-  const paced = new Paced(
-    function* () {
-      for (let step = 0; step < 3; step++) {
-        order.push('step')
-        yield
-      }
-    },
-    0,
-    0,
-  )
-  const others = async () => {
-    for (let turn = 0; turn < 3; turn++) {
-      order.push('other')
-      await nextTurn()
-    }
-  }
-  await Promise.all([paced.get(), others()])
-  expect(order).toEqual(['step', 'other', 'step', 'other', 'step', 'other'])
 })
 
 test('a failure is told to all who asked, and tried again', async () => {

@@ -1,9 +1,10 @@
-import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DEFAULTS } from '../../config/config.ts'
 import { startOf } from '../../daemon/identity.ts'
 import { ignoresHook, withHook } from '../../nix/hook-setting.ts'
 import { setting, usesDaemon } from '../../nix/settings.ts'
+import { findProgram } from '../../util/find-program.ts'
 import { codeOf, wordsOf } from '../../util/user-error.ts'
 import { userName } from '../../util/user-name.ts'
 import { installedHook, settingIn } from '../installed-hook.ts'
@@ -36,7 +37,7 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
     const remedy = toType('Of two lines the last counts', ...lines(hook))
     return [fail(NAME, `${missing}, which post-build-hook names: every build fails`, remedy)]
   }
-  if (!isExecutable(file)) {
+  if (!findProgram(file)) {
     return [
       fail(
         NAME,
@@ -111,15 +112,6 @@ function textOf(file: string): string | Error {
     return readFileSync(file, 'utf8')
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error))
-  }
-}
-
-function isExecutable(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK)
-    return true
-  } catch {
-    return false
   }
 }
 

@@ -1,14 +1,13 @@
-import { accessSync, constants, mkdtempSync, rmdirSync, statSync } from 'node:fs'
-import { delimiter, dirname, join } from 'node:path'
+import { mkdtempSync, rmdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileOf } from '../../config/store-url.ts'
+import { findProgram } from '../../util/find-program.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, ok, quoted, toType } from './check.ts'
 
 /** A program of the user's is looked for, not run. */
 export function probeProgram(name: string, file: string): Check {
-  const directories = (process.env.PATH ?? '').split(delimiter)
-  const places = file.includes('/') ? [file] : directories.map((place) => join(place, file))
-  const found = places.find((place) => can(place, constants.X_OK) && statSync(place).isFile())
+  const found = findProgram(file)
   if (found !== undefined)
     return ok(name, `${found} is there; whether it gets anywhere, only an upload tells`)
   return fail(
@@ -38,13 +37,4 @@ export function probeDirectory(name: string, to: string, user: string): Check {
 
 function nearest(path: string): string {
   return statSync(path, { throwIfNoEntry: false }) || path === '/' ? path : nearest(dirname(path))
-}
-
-function can(path: string, mode: number): boolean {
-  try {
-    accessSync(path, mode)
-    return true
-  } catch {
-    return false
-  }
 }

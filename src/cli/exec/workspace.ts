@@ -1,17 +1,9 @@
 import { createHash } from 'node:crypto'
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { openSpool, type Spool } from '../../spool/layout.ts'
+import { findProgram } from '../../util/find-program.ts'
 import { isOpenToAll } from '../../util/open-directory.ts'
 import { codeOf, EXIT, UserError } from '../../util/user-error.ts'
 import { userName } from '../../util/user-name.ts'
@@ -86,12 +78,9 @@ function nameFor(spool: string): string {
 }
 
 function refuseNoexec(hook: string): void {
-  try {
-    accessSync(hook, constants.X_OK)
-  } catch {
-    const message = `nothing can be run from ${dirname(hook)} (mounted noexec?), and the hook must be; set TMPDIR to another place`
-    throw new UserError(message, EXIT.badConfig)
-  }
+  if (findProgram(hook)) return
+  const message = `nothing can be run from ${dirname(hook)} (mounted noexec?), and the hook must be; set TMPDIR to another place`
+  throw new UserError(message, EXIT.badConfig)
 }
 
 /**

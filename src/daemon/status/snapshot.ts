@@ -49,7 +49,7 @@ export function snapshot(config: Config): Snapshot {
   return atOnce(takingSnapshot(config))
 }
 
-/** Like `snapshot`, and lets others have their turn. */
+/** Like `snapshot`, in steps. */
 export function* takingSnapshot(config: Config): Steps<Snapshot> {
   const exists = spoolIfThere(config.spool) !== undefined
   const spool = spoolAt(config.spool)
