@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
-import { isPendingAt, isSettled, type Job, NotAJobError, type Place } from './job.ts'
+import { isPendingAt, isSettled, type Job, type Place } from './job.ts'
+import { NotAJobError } from './job-file.ts'
 import type { Spool } from './layout.ts'
 import { readJobFile } from './read.ts'
 import { record, release, settleDone, settleFailed } from './settle.ts'

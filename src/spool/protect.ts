@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { rootedPaths } from './claim.ts'
-import { NotAJobError } from './job.ts'
+import { NotAJobError } from './job-file.ts'
 import type { Spool, State } from './layout.ts'
 import { mayBeJob, readJob } from './read.ts'
 import { freeName } from './write.ts'

@@ -10,7 +10,8 @@ import {
   type Stats,
 } from 'node:fs'
 import { codeOf, naming, wordsOf } from '../util/user-error.ts'
-import { type Job, MAX_FILE_BYTES, MAX_JOB_BYTES, NotAJobError, parseJob, tooLarge } from './job.ts'
+import type { Job } from './job.ts'
+import { MAX_FILE_BYTES, MAX_JOB_BYTES, NotAJobError, parseJob, tooLarge } from './job-file.ts'
 import { identityIn, versionIn } from './write.ts'
 
 /** True for a directory entry that may be a job: no dotfile, and no note beside a rejected file. */

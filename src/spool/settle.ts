@@ -5,7 +5,7 @@ import { printable } from '../util/printable.ts'
 import { syncPath } from '../util/sync.ts'
 import { codeOf } from '../util/user-error.ts'
 import { type ClaimedJob, rootedPaths } from './claim.ts'
-import { formatJob } from './job.ts'
+import { formatJob } from './job-file.ts'
 import type { Spool, State } from './layout.ts'
 import {
   exists,

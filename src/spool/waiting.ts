@@ -3,15 +3,8 @@ import { ANY_STORE } from '../nix/store-path.ts'
 import { atOnce, type Steps } from '../util/steps.ts'
 import { AgeCount, type Ages, queuedAt } from './ages.ts'
 import { fingerprint } from './fingerprint.ts'
-import {
-  isPendingAt,
-  isSettled,
-  type Job,
-  NotAJobError,
-  type Place,
-  startAfresh,
-  strangersOf,
-} from './job.ts'
+import { isPendingAt, isSettled, type Job, type Place, startAfresh, strangersOf } from './job.ts'
+import { NotAJobError } from './job-file.ts'
 import { type Spool, STATES, type State } from './layout.ts'
 import { readJob } from './read.ts'
 import { namesIn } from './survey.ts'

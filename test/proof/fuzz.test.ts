@@ -15,14 +15,8 @@ import { storeUrlProblem, withoutPassword, withParameters } from '../../src/conf
 import { judge } from '../../src/nix/blame.ts'
 import { messagesOf } from '../../src/nix/messages.ts'
 import { hashOf, splitStorePath } from '../../src/nix/store-path.ts'
-import {
-  formatJob,
-  isSettled,
-  MAX_JOB_BYTES,
-  NotAJobError,
-  parseJob,
-  startAfresh,
-} from '../../src/spool/job.ts'
+import { isSettled, startAfresh } from '../../src/spool/job.ts'
+import { formatJob, MAX_JOB_BYTES, NotAJobError, parseJob } from '../../src/spool/job-file.ts'
 import { spoolAt } from '../../src/spool/layout.ts'
 import { readReport } from '../../src/spool/report.ts'
 import { parseDuration } from '../../src/util/duration.ts'

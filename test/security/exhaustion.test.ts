@@ -4,7 +4,7 @@
 import { closeSync, ftruncateSync, openSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { MAX_FILE_BYTES, MAX_JOB_BYTES } from '../../src/spool/job.ts'
+import { MAX_FILE_BYTES, MAX_JOB_BYTES } from '../../src/spool/job-file.ts'
 import { Daemon, until } from '../integration/daemon.ts'
 import { stateOf } from '../proof/process-state.ts'
 import { inWorld } from '../proof/programs.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { formatJob, MAX_JOB_BYTES, parseJob } from '../../src/spool/job.ts'
+import { formatJob, MAX_JOB_BYTES, parseJob } from '../../src/spool/job-file.ts'
 import { DELIVERED, GIVEN_UP, jobText, STORE, storePath } from './temp-spool.ts'
 
 const OURS = new Set(['version', 'drvPath', 'outPaths', 'queuedAt', 'destinations', 'history'])

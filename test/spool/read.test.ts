@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmdirSync, symlinkSync, truncateSync } from 'node
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { NotAJobError } from '../../src/spool/job.ts'
+import { NotAJobError } from '../../src/spool/job-file.ts'
 import { entriesOf, mayBeJob, readJob } from '../../src/spool/read.ts'
 import { jobText, put, STORE, storePath, tempSpool, unprivileged } from './temp-spool.ts'
 

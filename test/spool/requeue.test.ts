@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { formatJob, isSettled, parseJob, startAfresh } from '../../src/spool/job.ts'
+import { isSettled, startAfresh } from '../../src/spool/job.ts'
+import { formatJob, parseJob } from '../../src/spool/job-file.ts'
 import { claimIt, DELIVERED, GIVEN_UP, jobText, put, STORE, tempSpool } from './temp-spool.ts'
 
 const WAITING = { state: 'waiting', attempts: 2, error: 'reset' } as const

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ANY_STORE } from '../../src/nix/store-path.ts'
-import { NotAJobError, parseJob } from '../../src/spool/job.ts'
+import { NotAJobError, parseJob } from '../../src/spool/job-file.ts'
 import { STORE, storePath } from './temp-spool.ts'
 
 const HELLO = storePath('hello')
