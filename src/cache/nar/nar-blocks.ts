@@ -1,21 +1,7 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-  type Stats,
-} from 'node:fs'
+import { closeSync, fstatSync, readlinkSync, readSync, type Stats } from 'node:fs'
 import { encode } from '../../nix/wire.ts'
 import type { BufferPool } from '../../util/buffer-pool.ts'
-import { codeOf } from '../../util/user-error.ts'
-
-/** Why a store path can't be packed. */
-export class NotPackable extends Error {
-  override name = 'NotPackable'
-}
+import { type Name, NotPackable, namesIn, notPackable, openUnlessLink } from './store-files.ts'
 
 /** What is in an archive, as Nix's `.ls` files tell it. */
 export type Listing =
@@ -24,9 +10,6 @@ export type Listing =
   | { type: 'symlink'; target: string }
 
 const OWNER_MAY_EXECUTE = 0o100
-/** If a file is replaced by a FIFO, it must not block us. */
-const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-
 const MAGIC = encode(['nix-archive-1'])
 const REGULAR = encode(['(', 'type', 'regular'])
 const EXECUTABLE = encode(['executable', ''])
@@ -38,14 +21,7 @@ const NODE = encode(['node'])
 const END = encode([')'])
 const END_ENTRY = encode([')', ')'])
 const WORD = 8
-/** What macOS stores get behind names that differ in capitals only (nix: src/libutil/archive.cc). */
-const CASE_HACK = /~nix~case~hack~\d+$/
-
-/** A name in a directory, one character a byte: on the disk, and in the archive. */
-interface Name {
-  onDisk: string
-  inArchive: string
-}
+const PADDING = new Uint8Array(WORD)
 
 /** A directory that is being packed. */
 interface Level {
@@ -131,7 +107,7 @@ export class NarBlocks {
       if (stats.isDirectory()) {
         const listing = this.#wantsListing ? new Map<string, Listing>() : undefined
         if (listing) list({ type: 'directory', entries: listing })
-        levels.push({ path, names: sorted(readdirSync(bytes, 'latin1')), listing })
+        levels.push({ path, names: namesIn(bytes), listing })
         return yield* this.#put(DIRECTORY)
       }
       if (!stats.isFile()) throw notPackable(bytes)
@@ -177,36 +153,4 @@ export class NarBlocks {
     this.#filled = 0
     yield { bytes: buffer, buffer }
   }
-}
-
-const PADDING = new Uint8Array(WORD)
-
-/** @returns undefined for a symlink. */
-function openUnlessLink(path: Buffer): number | undefined {
-  try {
-    return openSync(path, FLAGS)
-  } catch (error) {
-    if (codeOf(error) === 'ELOOP') return undefined
-    // A socket.
-    if (codeOf(error) === 'ENXIO') throw notPackable(path)
-    throw error
-  }
-}
-
-function notPackable(path: Buffer): NotPackable {
-  return new NotPackable(`${path} is neither a file nor a directory nor a symlink`)
-}
-
-/** By their bytes, as Nix does. */
-function sorted(names: string[]): IterableIterator<Name> {
-  if (process.platform !== 'darwin') {
-    return names
-      .sort()
-      .map((name) => ({ onDisk: name, inArchive: name }))
-      .values()
-  }
-  return names
-    .map((onDisk) => ({ onDisk, inArchive: onDisk.replace(CASE_HACK, '') }))
-    .sort((one, other) => (one.inArchive < other.inArchive ? -1 : 1))
-    .values()
 }
