@@ -1,23 +1,14 @@
 import { BufferPool } from '../../util/buffer-pool.ts'
-import type { Attempt } from '../attempt.ts'
+import type { AttemptContext } from '../attempt.ts'
 import { ByteCounter } from '../byte-counter.ts'
-import { sending } from '../outgoing.ts'
 import type { OnBytes, StreamBody, Upload } from '../transport.ts'
-import { type Bucket, headersOf } from './bucket.ts'
-import { inXml, S3Failure } from './s3-failure.ts'
-
-/** A bucket, and how attempts are made to do something there. */
-export interface PartsContext extends Bucket {
-  attempts: <R>(attempt: Attempt<R>, signal: AbortSignal, onBytes?: OnBytes) => Promise<R>
-}
-
-type LargeUpload = Upload & { body: StreamBody }
+import { putObject } from './bucket.ts'
+import { abandon, begin, complete, type OpenUpload, type PartsContext, sendPart } from './multipart-calls.ts'
 
 /** S3 takes 10,000; the size of the archive is not known before its end. */
 const MOST_PARTS = 9_000
 /** Each is in memory until S3 has it, and one more is being filled. */
 const PARTS_AT_ONCE = 3
-const ABANDON_MS = 10_000
 
 /**
  * Uploads a stream of unknown length in parts. Each is kept in memory until S3 has it, so it can be sent again by itself;
@@ -25,7 +16,7 @@ const ABANDON_MS = 10_000
  */
 export async function putInParts(
   context: PartsContext,
-  upload: LargeUpload,
+  upload: Upload & { body: StreamBody },
   signal: AbortSignal,
   onBytes: OnBytes,
 ): Promise<void> {
@@ -35,25 +26,21 @@ export async function putInParts(
   const partBytes = Math.max(context.place.partBytes, Math.ceil(upload.body.atMost / MOST_PARTS))
   const buffers = new BufferPool(partBytes)
   const parts = partsOf(upload.body.open(either), partBytes, buffers)
-  let uploadId: string | undefined
+  let open: OpenUpload | undefined
   try {
     const first = await parts.next()
     if (first.done || first.value.bytes.length < partBytes) {
-      const bytes = first.done ? new Uint8Array(0) : first.value.bytes
-      return await putWhole(context, upload, bytes, either, (count) => counter.add(count))
+      const body = first.done ? new Uint8Array(0) : first.value.bytes
+      const put = (attempt: AttemptContext) => putObject(context, { ...upload, body }, body.length, attempt)
+      return await context.attempts(put, either, (count) => counter.add(count))
     }
-    uploadId = await begin(context, upload, either)
-    const sent = await sendAll(
-      context,
-      { upload, uploadId, counter, ended, either, buffers },
-      first.value,
-      parts,
-    )
-    await complete(context, upload, uploadId, either, sent)
+    open = await begin(context, upload, either)
+    const sent = await sendAll(context, { open, counter, ended, either, buffers }, first.value, parts)
+    await complete(context, open, either, sent)
   } catch (error) {
     ended.abort(error)
     counter.takeBack()
-    if (uploadId !== undefined) await abandon(context, upload, uploadId)
+    if (open) await abandon(context, open)
     signal.throwIfAborted()
     // If a part failed, the stream was ended because of it; the stream's own error doesn't matter.
     throw ended.signal.reason
@@ -92,52 +79,8 @@ async function* partsOf(
   if (filled > 0) yield { bytes: buffer.subarray(0, filled), buffer }
 }
 
-async function putWhole(
-  { place, requests, attempts }: PartsContext,
-  upload: LargeUpload,
-  bytes: Uint8Array,
-  signal: AbortSignal,
-  onBytes: OnBytes,
-): Promise<void> {
-  const { name } = upload
-  const headers = headersOf(upload, place)
-  await attempts(
-    (context) =>
-      sending(bytes, context, (body) =>
-        requests.send(
-          {
-            method: 'PUT',
-            name,
-            headers: { ...headers, 'content-length': `${bytes.length}` },
-            body,
-            content: bytes,
-          },
-          `PUT ${name}`,
-          context.signal,
-        ),
-      ),
-    signal,
-    onBytes,
-  )
-}
-
-async function begin(
-  { place, requests, attempts }: PartsContext,
-  upload: LargeUpload,
-  either: AbortSignal,
-): Promise<string> {
-  const { name } = upload
-  const what = `begin PUT ${name}`
-  const request = { method: 'POST', name, query: { uploads: '' }, headers: headersOf(upload, place) } as const
-  const answer = await attempts(({ signal }) => requests.send(request, what, signal), either)
-  const uploadId = inXml(answer.body.toString(), 'UploadId')
-  if (uploadId) return uploadId
-  throw new S3Failure('NoUploadId', answer, `it says to ${what}: ${answer.status}, without an UploadId`)
-}
-
 interface Sending {
-  upload: LargeUpload
-  uploadId: string
+  open: OpenUpload
   counter: ByteCounter
   ended: AbortController
   /** Aborted with that, or when nobody wants the upload any more. */
@@ -148,7 +91,7 @@ interface Sending {
 /** @returns S3's names of the parts, in their order, and the number of bytes. */
 async function sendAll(
   context: PartsContext,
-  sending: Sending,
+  { open, counter, ended, either, buffers }: Sending,
   first: Part,
   rest: AsyncGenerator<Part>,
 ): Promise<{ tags: string[]; bytes: number }> {
@@ -159,13 +102,15 @@ async function sendAll(
     const at = tags.length
     tags.push('')
     bytes += part.bytes.length
-    const sent = sendPart(context, sending, part.bytes, at + 1).then((tag) => {
+    const numbered = { bytes: part.bytes, number: at + 1 }
+    const onBytes = (count: number) => counter.add(count)
+    const sent = sendPart(context, open, numbered, either, onBytes).then((tag) => {
       tags[at] = tag
-      sending.buffers.giveBack(part.buffer)
+      buffers.giveBack(part.buffer)
       underway.delete(sent)
     })
     // The waiting caller gets the error; until then it is no unhandled rejection.
-    sent.catch((error: unknown) => sending.ended.abort(error))
+    sent.catch((error: unknown) => ended.abort(error))
     underway.add(sent)
   }
   try {
@@ -177,60 +122,9 @@ async function sendAll(
     await Promise.all(underway)
     return { tags, bytes }
   } catch (error) {
-    sending.ended.abort(error)
+    ended.abort(error)
     // A part that arrives after the upload was given up would stay for ever.
     await Promise.allSettled(underway)
     throw error
   }
-}
-
-async function sendPart(
-  { requests, attempts }: PartsContext,
-  { upload: { name }, uploadId, counter, either }: Sending,
-  part: Uint8Array,
-  number: number,
-): Promise<string> {
-  const query = { partNumber: String(number), uploadId }
-  const headers = { 'content-length': String(part.length) }
-  const what = `PUT part ${number} of ${name}`
-  const answer = await attempts(
-    (context) =>
-      sending(part, context, (body) =>
-        requests.send({ method: 'PUT', name, query, headers, body, content: part }, what, context.signal),
-      ),
-    either,
-    (count) => counter.add(count),
-  )
-  return answer.headers.etag ?? ''
-}
-
-async function complete(
-  { requests, attempts }: PartsContext,
-  { name }: LargeUpload,
-  uploadId: string,
-  either: AbortSignal,
-  { tags, bytes }: { tags: readonly string[]; bytes: number },
-): Promise<void> {
-  const parts = tags.map((tag, at) => `<Part><PartNumber>${at + 1}</PartNumber><ETag>${tag}</ETag></Part>`)
-  const xml = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${parts.join('')}</CompleteMultipartUpload>`
-  const request = { method: 'POST', name, query: { uploadId }, body: Buffer.from(xml) } as const
-  let made = 0
-  await attempts(async ({ signal }) => {
-    made++
-    try {
-      await requests.send(request, `end PUT ${name}`, signal)
-    } catch (error) {
-      // If the first answer was lost, there is nothing left to complete.
-      if (made === 1 || !(error instanceof S3Failure) || error.code !== 'NoSuchUpload') throw error
-      const { headers } = await requests.send({ method: 'HEAD', name }, `HEAD ${name}`, signal)
-      if (Number(headers['content-length']) !== bytes) throw error
-    }
-  }, either)
-}
-
-/** Parts of an unfinished upload would cost money for ever. */
-async function abandon({ requests }: PartsContext, { name }: LargeUpload, uploadId: string): Promise<void> {
-  const request = { method: 'DELETE', name, query: { uploadId } } as const
-  // The earlier error is the one that counts.
-  await requests.send(request, `give up PUT ${name}`, AbortSignal.timeout(ABANDON_MS)).catch(() => undefined)
 }

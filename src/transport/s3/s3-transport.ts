@@ -1,11 +1,12 @@
-import { type Attempt, type AttemptContext, type Attempts, plainContext } from '../attempt.ts'
+import { type Attempt, type Attempts, plainContext } from '../attempt.ts'
 import { decoded } from '../http/decode.ts'
-import { isWhole, measured, sending } from '../outgoing.ts'
+import { isWhole, measured } from '../outgoing.ts'
 import { ReadRights } from '../read-rights.ts'
 import type { OnBytes, StreamBody, Transport, Upload } from '../transport.ts'
 import { attemptsFor, type TransportOptions } from '../transport-options.ts'
-import { type Bucket, headersOf } from './bucket.ts'
-import { type PartsContext, putInParts } from './multipart.ts'
+import { type Bucket, putObject } from './bucket.ts'
+import { putInParts } from './multipart.ts'
+import type { PartsContext } from './multipart-calls.ts'
 import { S3Failure } from './s3-failure.ts'
 import { S3Requests } from './s3-request.ts'
 import { parseS3Url } from './s3-url.ts'
@@ -66,9 +67,10 @@ export class S3Transport implements Transport {
 
   async put(upload: Upload, signal: AbortSignal, onBytes: OnBytes): Promise<void> {
     const { body, name } = upload
-    const { place, requests } = this.#open()
+    const bucket = this.#open()
+    const { place, requests } = bucket
     if (isWhole(body)) {
-      await this.#try(signal, (context) => this.#putWhole(upload, body.length, context), onBytes)
+      await this.#try(signal, (context) => putObject(bucket, upload, body.length, context), onBytes)
       await this.#rights.uploaded(async () => (await this.get(name, signal)) !== undefined)
     } else if (!this.#knowsParts || (body.atMost <= place.wholeUpToBytes && !requests.givesDigests)) {
       await this.#putMeasured(upload, body, signal, onBytes)
@@ -98,19 +100,9 @@ export class S3Transport implements Transport {
       signal,
       async (context) => {
         const sized = body.size === undefined ? await measured(body, context) : body
-        await this.#putWhole({ ...upload, body: sized }, sized.size ?? 0, context)
+        await putObject(this.#open(), { ...upload, body: sized }, sized.size ?? 0, context)
       },
       onBytes,
-    )
-  }
-
-  async #putWhole(upload: Upload, size: number, context: AttemptContext): Promise<void> {
-    const { place, requests } = this.#open()
-    const headers = { ...headersOf(upload, place), 'content-length': String(size) }
-    const { name } = upload
-    const content = isWhole(upload.body) ? upload.body : undefined
-    await sending(upload.body, context, (body) =>
-      requests.send({ method: 'PUT', name, headers, body, content }, `PUT ${name}`, context.signal),
     )
   }
 
