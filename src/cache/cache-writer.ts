@@ -1,9 +1,7 @@
 import { compressionOf } from '../config/compression.ts'
 import type { Destination } from '../config/config.ts'
 import { parametersOf } from '../config/store-parameters.ts'
-import { fileOf, schemeOf } from '../config/store-url.ts'
 import { closureOf } from '../nix/closure.ts'
-import { storeDirectory } from '../nix/local-store.ts'
 import type { SecretKey } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { StoreSession } from '../nix/store-session.ts'
@@ -11,7 +9,7 @@ import type { Transport } from '../transport/transport.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { ArchiveUpload } from './archive-upload.ts'
-import { ensureCacheInfo, isCache, writeCacheInfo } from './cache-info.ts'
+import { CacheInfo } from './cache-info.ts'
 import { ClosureUpload, type Failures } from './closure-upload.ts'
 import { keysOf } from './keys.ts'
 import { type Found, KnownPaths } from './known-paths.ts'
@@ -42,13 +40,13 @@ export class CacheWriter {
   readonly #destination: Destination
   readonly #context: WriterContext
   readonly #known: KnownPaths
+  readonly #info: CacheInfo
   #upload: ClosureUpload | undefined
-  /** Asking Nix takes longer than the request. */
-  #storeDir: Promise<string> | undefined
 
   constructor(destination: Destination, context: WriterContext) {
     this.#destination = destination
     this.#context = context
+    this.#info = new CacheInfo(destination.to, context.transport)
     this.#known = new KnownPaths(context.transport, destination.presenceAgeMs)
   }
 
@@ -67,7 +65,8 @@ export class CacheWriter {
   ): Promise<Failures> {
     const { derivations, logs } = this.#destination
     const { transport, onWarning } = this.#context
-    await this.#greet(hints, signal)
+    // If the cache is a new one, nothing that is known about it is true any more.
+    if (!(await this.#info.ensure(hints.wasThere === true, signal))) this.#known.forget()
     const failures = await this.#sendClosures(paths, hints, signal, progress)
     // Nothing protects a derivation from garbage collection once its outputs are built.
     const valid = derivations ? await this.#valid(drvPaths, signal) : []
@@ -80,27 +79,15 @@ export class CacheWriter {
 
   /** Writes `nix-cache-info` with its present content, as a test: read permission doesn't imply write permission. */
   async probe(signal: AbortSignal): Promise<void> {
-    await writeCacheInfo(this.#context.transport, await this.#ownStoreDir(), signal)
+    await this.#info.rewrite(signal)
   }
 
   close(): void {
     this.#context.transport.close()
   }
 
-  /** The file that readers of a cache look at first. If it is gone, everything known about the cache is forgotten. */
-  async #greet({ wasThere = false }: Hints, signal: AbortSignal): Promise<void> {
-    const { transport } = this.#context
-    const { to } = this.#destination
-    const storeDir = await this.#ownStoreDir()
-    // If the old cache isn't mounted, a new cache on its mount point would be of no use.
-    if (wasThere && schemeOf(to) === 'file' && !(await isCache(transport, storeDir, signal))) {
-      throw notMounted(fileOf(to), storeDir)
-    }
-    if (!(await ensureCacheInfo(transport, storeDir, signal))) this.#known.forget()
-  }
-
   async #checkStill(signal: AbortSignal): Promise<void> {
-    if (await isCache(this.#context.transport, await this.#ownStoreDir(), signal)) return
+    if (await this.#info.isThere(signal)) return
     this.#known.forget()
     const message = 'the destination took the upload, and now there is no cache: its nix-cache-info is gone'
     throw new UploadFailure({ blame: 'destination', permanent: false, message })
@@ -111,11 +98,6 @@ export class CacheWriter {
     if (this.#known.generation === generation) return
     const message = 'the cache lost something while it was written to, so what was uploaded is looked at anew'
     throw new UploadFailure({ blame: 'destination', permanent: false, message })
-  }
-
-  #ownStoreDir(): Promise<string> {
-    this.#storeDir ??= storeDirectory()
-    return this.#storeDir
   }
 
   async #valid(drvPaths: readonly string[], signal: AbortSignal): Promise<string[]> {
@@ -193,13 +175,6 @@ export class CacheWriter {
     for (const { object } of whole) if (!verify || !stays.has(object.path)) this.#known.note(object.path)
     return verify ? stays : new Map()
   }
-}
-
-function notMounted(directory: string, storeDir: string): UploadFailure {
-  const message =
-    `there was a binary cache in ${directory}, and now there is none: is something not mounted? Where it is gone on purpose, ` +
-    `begin a new one: mkdir -p ${directory} && echo 'StoreDir: ${storeDir}' > ${directory}/nix-cache-info`
-  return new UploadFailure({ blame: 'destination', permanent: false, message })
 }
 
 /** What refers to a path that failed has failed, too. */

@@ -1,10 +1,10 @@
-import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto'
 import type { SignatureV4 } from '@smithy/signature-v4'
 import type { Agents } from '../http/agents.ts'
 import type { Outgoing } from '../outgoing.ts'
 import type { TransportFailure } from '../transport-failure.ts'
 import { noCredentials } from './no-credentials.ts'
 import { clockOffsetMs, ofClock, ofCredentials, type S3Failure } from './s3-failure.ts'
+import { contentHash, digestOf, Sha256 } from './s3-hashes.ts'
 import { objectUrl, type S3Place } from './s3-url.ts'
 
 /** A request for an object, or about one. */
@@ -19,16 +19,8 @@ export interface S3Request {
   content?: Uint8Array | undefined
 }
 
-/** Says that the body is not covered by the signature. */
-const UNSIGNED = 'UNSIGNED-PAYLOAD'
 /** S3 wants our clock to be right within a quarter of an hour. */
 const CLOCK_TOLERANCE_MS = 60_000
-/**
- * The signature of a request doesn't cover a larger body, such as a part of an archive: readers of the archive check its hash,
- * and hashing each part again takes as long as sending it.
- */
-const HASHED_BYTES = 4 * 1024 * 1024
-
 /** Codes of a refusal for lack of a digest. AWS uses `InvalidRequest` for other things, too, so a digest is tried once. */
 const WANTS_DIGEST: ReadonlySet<string> = new Set(['InvalidRequest', 'MissingContentMD5'])
 
@@ -131,51 +123,4 @@ export class S3Signer {
       })
     return new SignatureV4({ credentials, region, service: 's3', sha256: Sha256, uriEscapePath: false })
   }
-}
-
-/** A body that is sent in pieces as it is made can't have a digest: the digest would be known too late. */
-function digestOf(body: Outgoing | undefined): Record<string, string> {
-  if (body === undefined || isStream(body)) return {}
-  return { 'content-md5': createHash('md5').update(body).digest('base64') }
-}
-
-function contentHash(body: Outgoing | undefined): string {
-  if (isStream(body)) return UNSIGNED
-  if (body && body.length > HASHED_BYTES) return UNSIGNED
-  return createHash('sha256')
-    .update(body ?? '')
-    .digest('hex')
-}
-
-function isStream(body: Outgoing | undefined): body is AsyncIterable<Uint8Array> {
-  return body !== undefined && !(body instanceof Uint8Array)
-}
-
-/** The signer's hash. */
-class Sha256 {
-  readonly #hash: Hash | Hmac
-
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    if (secret === undefined) this.#hash = createHash('sha256')
-    else this.#hash = createHmac('sha256', typeof secret === 'string' ? secret : bytesOf(secret))
-  }
-
-  update(data: string | ArrayBuffer | ArrayBufferView): void {
-    this.#hash.update(typeof data === 'string' ? data : bytesOf(data))
-  }
-
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest()
-  }
-
-  /** The signer makes a new one each time. */
-  reset(): void {
-    throw new Error('this hash is used once')
-  }
-}
-
-function bytesOf(data: ArrayBuffer | ArrayBufferView): Uint8Array {
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data)
 }
