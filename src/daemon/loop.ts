@@ -85,7 +85,7 @@ export class Loop {
 
   /** Ends the batches in flight now. */
   abort(): void {
-    this.#dispatcher.abort()
+    this.#dispatcher.routes.abort()
     this.stop()
   }
 
@@ -94,7 +94,7 @@ export class Loop {
    * @param isAll Nothing else in it has changed.
    */
   setRates(config: Config, isAll: boolean): void {
-    this.#dispatcher.setRates(config)
+    this.#dispatcher.routes.setRates(config)
     if (isAll) this.#reporter.rereadConfig()
   }
 
@@ -155,7 +155,7 @@ export class Loop {
   /** How many bytes went out to each destination since the start. */
   sentBytes(): Record<string, number> {
     return Object.fromEntries(
-      this.#dispatcher.routes.map(({ destination, worker }) => [destination.name, worker.sent.bytes]),
+      this.#dispatcher.routes.all.map(({ destination, worker }) => [destination.name, worker.sent.bytes]),
     )
   }
 
@@ -190,7 +190,7 @@ export class Loop {
 
   /** The backlog of a destination that is down may be too large to start watching again. */
   async #onMany(): Promise<void> {
-    if (this.#dispatcher.areAllUp) await this.#watcher.ignoreJobs(this.#claimer)
+    if (this.#dispatcher.routes.areAllUp) await this.#watcher.ignoreJobs(this.#claimer)
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */
@@ -207,7 +207,7 @@ export class Loop {
   #notePause(): void {
     const paused = isPaused(this.#context.spool)
     if (paused !== this.#wasPaused) this.#context.log.info(paused ? 'paused: nothing is claimed' : 'resumed')
-    this.#dispatcher.pause((name) => paused || isPaused(this.#context.spool, name))
+    this.#dispatcher.routes.pause((name) => paused || isPaused(this.#context.spool, name))
     if (paused) this.#dispatcher.releaseIdle()
     else if (this.#wasPaused) this.#claimer.scan.lookAgain()
     const isChanged = paused !== this.#wasPaused

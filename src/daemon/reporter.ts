@@ -76,11 +76,11 @@ export class Reporter {
   /** The time of the last success is in the last daemon's report, which ours is going to replace. */
   #rememberSuccess(): void {
     const before = readReport(this.#spool)?.destinations ?? {}
-    for (const route of this.#dispatcher.routes) route.remember(before[route.destination.name])
+    for (const route of this.#dispatcher.routes.all) route.remember(before[route.destination.name])
   }
 }
 
 /** How each destination is, by name. */
 export function reportsOf({ routes }: Dispatcher): Record<string, DestinationReport> {
-  return Object.fromEntries(routes.map((route) => [route.destination.name, route.report()]))
+  return Object.fromEntries(routes.all.map((route) => [route.destination.name, route.report()]))
 }

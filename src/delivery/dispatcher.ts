@@ -1,16 +1,14 @@
 import type { Logger } from 'pino'
-import { Packer } from '../cache/nar/packer.ts'
-import type { Config, Destination } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
-import { StoreSession } from '../nix/store-session.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
-import { Rates } from '../transport/rates.ts'
 import type { Observer } from './observer.ts'
 import { OpenPlaces } from './open-places.ts'
 import { afterOutcome, type Outcome } from './outcome.ts'
-import { Route } from './route.ts'
+import type { Route } from './route.ts'
+import { Routes } from './routes.ts'
 import { Settlement } from './settlement.ts'
 import { tell } from './tell.ts'
 import type { Worker } from './worker.ts'
@@ -36,14 +34,11 @@ export interface DispatcherContext {
  * worker has it any more.
  */
 export class Dispatcher {
-  readonly routes: readonly Route[]
+  readonly routes: Routes
   readonly #context: DispatcherContext
   readonly #inHand = new Map<string, ClaimedJob>()
   readonly #settlement: Settlement
   readonly #places: OpenPlaces
-  readonly #packer: Packer
-  readonly #rates = new Rates()
-  readonly #store = new StoreSession()
   /** More jobs are being claimed: when a batch ends, the next one waits for more than the few jobs that are there. */
   isFilling = false
   /** A job went back to `new/` because a destination had no room; no scan has counted it yet. */
@@ -54,26 +49,12 @@ export class Dispatcher {
     this.#context = context
     this.#settlement = new Settlement(context)
     this.#places = new OpenPlaces(config)
-    this.#packer = new Packer(config.packJobs)
-    this.routes = config.destinations.map((destination) => this.#routeTo(destination))
-    this.#rates.set(config)
-  }
-
-  #routeTo(destination: Destination): Route {
-    const { config, log, observer, onHealth, onChange } = this.#context
-    return new Route(destination, {
-      // Each destination has its own share of places: if one is slow or stands still, the others keep theirs.
-      capacity: Math.max(1, Math.floor(MAX_IN_HAND / config.destinations.length)),
-      store: this.#store,
-      packer: this.#packer,
-      rates: this.#rates,
-      log,
-      observer,
-      onHealth,
+    this.routes = new Routes(config, MAX_IN_HAND, {
+      ...context,
       onOutcome: (route, claimed, outcome) => this.#onOutcome(route, claimed, outcome),
       onChange: () => {
         this.start()
-        onChange()
+        context.onChange()
       },
     })
   }
@@ -88,27 +69,22 @@ export class Dispatcher {
   }
 
   get isRunning(): boolean {
-    return this.#settlement.size > 0 || this.#workers.some((worker) => worker.isRunning)
-  }
-
-  /** False while some destination is down or paused. */
-  get areAllUp(): boolean {
-    return this.#workers.every(({ health, isPaused }) => !health.isDown && !isPaused)
+    return this.#settlement.size > 0 || this.routes.isRunning
   }
 
   /** Destinations that can take more jobs. */
   get workersWithRoom(): Worker[] {
-    return this.#workers.filter((worker) => worker.room > 0)
+    return this.routes.workersWithRoom
   }
 
   /** True while no job can be taken on. */
   get isFull(): boolean {
-    return this.#inHand.size >= MAX_IN_HAND || this.#workers.every((worker) => worker.room === 0)
+    return this.#inHand.size >= MAX_IN_HAND || this.workersWithRoom.length === 0
   }
 
   /** True if some destination that a job still has to go to has room for it. */
   wants(job: Job): boolean {
-    const pending = this.#pendingWorkers(job)
+    const pending = this.routes.pendingFor(job)
     return pending.length > 0 ? pending.some((worker) => worker.room > 0) : !this.#places.waitsElsewhere(job)
   }
 
@@ -125,29 +101,24 @@ export class Dispatcher {
 
   /** Starts what can be started. */
   start(): void {
-    const isSpread = this.routes.length > 1 && this.workersWithRoom.length > 0
+    const isSpread = this.routes.all.length > 1 && this.workersWithRoom.length > 0
     if (isSpread) for (const claimed of this.#inHand.values()) this.#offer(claimed)
-    for (const worker of this.#workers) if (!this.isFilling || worker.hasMany) worker.start()
+    for (const worker of this.routes.workers) if (!this.isFilling || worker.hasMany) worker.start()
   }
 
   /** Sends the first few jobs to destinations that have got nothing yet, so that these need not wait until a whole batch is claimed. */
   startUntried(): void {
-    for (const worker of this.#workers) if (worker.isUntried) worker.start()
+    for (const worker of this.routes.workers) if (worker.isUntried) worker.start()
   }
 
-  /** Starts Nix for the questions at the beginning of a batch, while its jobs are still being claimed. */
+  /** See `Routes.getReady`. */
   getReady(): void {
-    this.#store.open()
-  }
-
-  /** @param isPaused Whether a destination is paused, given its name. */
-  pause(isPaused: (name: string) => boolean): void {
-    for (const { destination, worker } of this.routes) worker.isPaused = isPaused(destination.name)
+    this.routes.getReady()
   }
 
   /** Returns jobs that are not in flight to `new/`: when pausing, or when a drain is done. */
   releaseIdle(): void {
-    for (const worker of this.#workers) worker.clear()
+    for (const worker of this.routes.workers) worker.clear()
     // Jobs in flight to another destination go back when that has ended.
     for (const claimed of [...this.#inHand.values()]) if (!this.#isHad(claimed)) this.#release(claimed)
   }
@@ -157,46 +128,26 @@ export class Dispatcher {
    * to `new/`.
    */
   async stop(graceMs: number): Promise<void> {
-    for (const worker of this.#workers) worker.stop()
+    for (const worker of this.routes.workers) worker.stop()
     this.releaseIdle()
-    const deadline = setTimeout(() => this.abort(), graceMs)
+    const deadline = setTimeout(() => this.routes.abort(), graceMs)
     while (this.isRunning) await new Promise((resolve) => setTimeout(resolve, 20))
     clearTimeout(deadline)
     // Ends questions to Nix whose answers nobody needs any more.
-    this.abort()
+    this.routes.abort()
     this.releaseIdle()
     await this.#settlement.finish()
-    for (const route of this.routes) route.close()
-    this.#store.close()
-    this.#packer.close()
-  }
-
-  /** Applies the limits of another configuration, and nothing else of it. */
-  setRates(config: Config): void {
-    this.#rates.set(config)
-  }
-
-  /** Ends what is in flight now, and starts nothing more. */
-  abort(): void {
-    for (const worker of this.#workers) worker.abort()
-  }
-
-  get #workers(): Worker[] {
-    return this.routes.map(({ worker }) => worker)
-  }
-
-  #pendingWorkers(job: Job): Worker[] {
-    return this.routes.flatMap((route) => (route.isFor(job) ? [route.worker] : []))
+    this.routes.close()
   }
 
   /** True while something is still to happen to a job before it may go back to `new/`. */
   #isHad(claimed: ClaimedJob): boolean {
-    return this.#settlement.has(claimed) || this.#workers.some((worker) => worker.has(claimed))
+    return this.#settlement.has(claimed) || this.routes.holdersOf(claimed).length > 0
   }
 
   /** Gives a job to the workers of the destinations that it still has to go to, as far as they have room. */
   #offer(claimed: ClaimedJob): void {
-    for (const worker of this.#pendingWorkers(claimed.job))
+    for (const worker of this.routes.pendingFor(claimed.job))
       if (!worker.has(claimed) && worker.room > 0) worker.add(claimed)
   }
 
@@ -220,7 +171,7 @@ export class Dispatcher {
       return
     }
     worker.remove(claimed)
-    const others = this.#workers.filter((other) => other.has(claimed))
+    const others = this.routes.holdersOf(claimed)
     if (others.length === 0) this.#finish(claimed)
     // The job may wait for days, and until then its file would not have these records.
     else if (others.every(({ health, isPaused }) => health.isDown || isPaused))
@@ -233,7 +184,7 @@ export class Dispatcher {
    */
   #finish(claimed: ClaimedJob): void {
     const { job } = claimed
-    const isOpen = this.#pendingWorkers(job).length > 0 || this.#places.waitsElsewhere(job)
+    const isOpen = this.routes.pendingFor(job).length > 0 || this.#places.waitsElsewhere(job)
     this.hasGivenBack ||= isOpen
     if (isOpen) this.#release(claimed)
     else this.#settlement.settle(claimed, () => this.#inHand.delete(claimed.name))

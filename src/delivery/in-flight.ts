@@ -9,8 +9,15 @@ export class InFlight {
   /** What went out in the batches that are through. */
   #sent: Rate = { bytes: 0, jobs: 0 }
   readonly #throughput = new Throughput()
+  /** How many batches were begun since the start. */
+  begun = 0
 
-  /** How many batches. */
+  /** How many of them are through. */
+  get ended(): number {
+    return this.begun - this.size
+  }
+
+  /** How many batches are in flight. */
   get size(): number {
     return this.#batches.size
   }
@@ -27,6 +34,7 @@ export class InFlight {
 
   /** @returns The batch's progress, for its sender to keep up to date. */
   begin(jobs: readonly ClaimedJob[]): UploadProgress {
+    this.begun++
     const progress = { sentBytes: 0, expectedBytes: 0 }
     this.#batches.set(jobs, { since: new Date().toISOString(), progress })
     return progress

@@ -17,6 +17,8 @@ interface Entry {
 /** The jobs that a worker has, each in one state; in the order in which they came to it. */
 export class JobStates {
   readonly #entries = new Map<ClaimedJob, Entry>()
+  /** How many times a job was queued. */
+  arrivals = 0
   readonly #counts: Record<JobState, number> = { queued: 0, delayed: 0, 'in flight': 0, settling: 0 }
 
   get size(): number {
@@ -61,6 +63,7 @@ export class JobStates {
   #add(claimed: ClaimedJob, entry: Entry): void {
     this.#entries.set(claimed, entry)
     this.#counts[entry.state]++
+    if (entry.state === 'queued') this.arrivals++
   }
 
   #take(claimed: ClaimedJob): Entry | undefined {

@@ -23,7 +23,7 @@ export interface RouteContext {
   packer: Packer
   rates: Rates
   log: Logger
-  observer: Observer | undefined
+  observer?: Observer | undefined
   onOutcome(route: Route, claimed: ClaimedJob, outcome: Outcome): void
   /** Called when the destination's state changed. */
   onHealth(): void

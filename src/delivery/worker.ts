@@ -1,6 +1,4 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Logger } from 'pino'
-import type { Destination } from '../config/config.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { DestinationReport, Rate } from '../spool/report.ts'
 import { waitAfter } from '../util/backoff.ts'
@@ -12,55 +10,13 @@ import { JobStates } from './job-states.ts'
 import { MODES, type Mode, modeOf } from './mode.ts'
 import type { Outcome } from './outcome.ts'
 import { Pace } from './pace.ts'
+import { ParallelChoice } from './parallel-choice.ts'
+import type { BatchSummary, WorkerContext } from './worker-context.ts'
 
 /** The outcomes of this many jobs take some milliseconds; then the event loop gets its turn. */
 const SETTLED_PER_TURN = 25
 /** While more jobs come, fewer than this are not sent yet. */
 const MANY = 100
-
-/** What a worker reports to its caller. */
-export interface WorkerEvents {
-  /** The receiver then calls `delay`, `add` or `remove` for the job. */
-  onOutcome(claimed: ClaimedJob, outcome: Outcome): void
-  /** The destination failed (again); it is left alone for `waitMs`. */
-  onDown(error: string, waitMs: number): void
-  /** Something went through, for the first time or for the first time after the destination had been down. */
-  onUp(before: 'down' | 'unknown'): void
-  onBatch(summary: BatchSummary): void
-  /** A batch is through, or a wait is over: there may be something to start or to claim. */
-  onChange(): void
-}
-
-/** What a finished batch was like, for the log. */
-export interface BatchSummary {
-  jobs: number
-  paths: number
-  /** How many times something was sent. */
-  runs: number
-  ms: number
-}
-
-type Limits = Pick<Destination, 'batchSize' | 'concurrency' | 'retryMinMs' | 'retryMaxMs'>
-
-export interface WorkerContext {
-  limits: Limits
-  /** It has at most this many jobs at once. */
-  capacity: number
-  log: Logger
-  /** Delivers a batch; an outcome for each job. */
-  send(
-    jobs: readonly ClaimedJob[],
-    signal: AbortSignal,
-    progress: UploadProgress,
-  ): Promise<{ outcomes: ReadonlyMap<ClaimedJob, Outcome>; runs: number }>
-  /** Those of `paths` that depend on one of `others`, or that one of `others` depends on. */
-  related(
-    others: readonly string[],
-    paths: readonly string[],
-    signal: AbortSignal,
-  ): Promise<ReadonlySet<string>>
-  events: WorkerEvents
-}
 
 /**
  * Sends jobs to one destination: in batches, as many side by side as the destination permits, and one job at a time
@@ -71,21 +27,18 @@ export class Worker {
   readonly #jobs = new JobStates()
   readonly #inFlight = new InFlight()
   readonly #pace: Pace
+  readonly #choice: ParallelChoice
   readonly #abort = new AbortController()
   /** Somebody paused the destination. */
   isPaused = false
   #isStopping = false
   /** The batch of one job that was sent last to see whether the destination is back. */
   #lastProbe: readonly ClaimedJob[] = []
-  #isChoosing = false
-  #isHeldUp = false
-  /** How many batches were sent since the start, and how many of them are through. */
-  #batchCount = 0
-  #endCount = 0
 
   constructor(context: WorkerContext) {
     const { limits, events } = context
     this.#context = context
+    this.#choice = new ParallelChoice(context.related, this.#jobs, this.#inFlight)
     this.#pace = new Pace({
       ...limits,
       onDown: (error, waitMs) => events.onDown(error, waitMs),
@@ -106,8 +59,8 @@ export class Worker {
       isDown: this.health.isDown,
       waitMs: this.health.waitMs,
       isProbing: this.#inFlight.has(this.#lastProbe),
-      isChoosing: this.#isChoosing,
-      isHeldUp: this.#isHeldUp,
+      isChoosing: this.#choice.isChoosing,
+      isHeldUp: this.#choice.isHeldUp,
       batches: this.#inFlight.size,
       concurrency: this.#context.limits.concurrency,
     })
@@ -124,7 +77,7 @@ export class Worker {
 
   /** Nothing was sent since the start. */
   get isUntried(): boolean {
-    return this.#batchCount === 0
+    return this.#inFlight.begun === 0
   }
 
   get isRunning(): boolean {
@@ -158,17 +111,13 @@ export class Worker {
   /** Queues a job, at the end. */
   add(claimed: ClaimedJob): void {
     this.#jobs.set(claimed, 'queued')
-    this.#isHeldUp = false
   }
 
   /** Puts aside a job that failed by its own fault, until its next attempt; the wait grows each time. */
   delay(claimed: ClaimedJob): void {
     const { retryMinMs: minMs, retryMaxMs: maxMs } = this.#context.limits
     const wait = (delays: number) => waitAfter(delays, { minMs, maxMs })
-    this.#jobs.delay(claimed, wait, () => {
-      this.#isHeldUp = false
-      this.#context.events.onChange()
-    })
+    this.#jobs.delay(claimed, wait, () => this.#context.events.onChange())
   }
 
   remove(claimed: ClaimedJob): void {
@@ -209,36 +158,13 @@ export class Worker {
     if (probe) this.#send(this.#lastProbe)
   }
 
-  /**
-   * Starts another batch beside those in flight. Paths that depend on a path in flight, or that a path in flight depends on,
-   * stay behind: they would be uploaded twice.
-   */
   async #startBeside(): Promise<void> {
-    this.#isChoosing = true
-    const asked = new Set(this.#jobs.in('queued'))
-    const [batches, ends] = [this.#batchCount, this.#endCount]
-    const pathsOf = (jobs: Iterable<ClaimedJob>) => [...jobs].flatMap(({ job }) => job.outPaths)
-    // If Nix can't tell (a path was collected meanwhile), everything stays behind.
-    const held = await this.#context
-      .related(pathsOf(this.#jobs.in('in flight')), pathsOf(asked), this.#abort.signal)
-      .catch(() => undefined)
-    this.#isChoosing = false
-    // Another batch went out meanwhile, and nothing was compared with it.
-    if (this.#batchCount > batches) return this.#context.events.onChange()
-    const isFree = (claimed: ClaimedJob) =>
-      held !== undefined && asked.has(claimed) && !claimed.job.outPaths.some((path) => held.has(path))
-    const queued = this.#jobs.in('queued')
-    const free = queued.filter(isFree)
-    // Nix was not asked about jobs that came meanwhile.
-    const areAllHeld = free.length === 0 && queued.every((claimed) => asked.has(claimed))
-    // The batch that held them back may have ended meanwhile.
-    this.#isHeldUp = areAllHeld && this.#endCount === ends
+    const free = await this.#choice.choose(this.#abort.signal)
     if (free.length > 0 && this.mode === 'sending') this.#send(this.#pace.batchOf(free))
-    else if (!this.#isHeldUp) this.#context.events.onChange()
+    else if (!this.#choice.isHeldUp) this.#context.events.onChange()
   }
 
   #send(jobs: readonly ClaimedJob[]): void {
-    this.#batchCount++
     for (const claimed of jobs) this.#jobs.set(claimed, 'in flight')
     void this.#deliver(jobs, this.#inFlight.begin(jobs))
       .then((summary) => this.#context.events.onBatch(summary))
@@ -251,8 +177,6 @@ export class Worker {
     const { outcomes, runs } = await this.#context.send(jobs, this.#abort.signal, progress)
     const delivered = [...outcomes.values()].filter(({ kind }) => kind === 'delivered').length
     this.#inFlight.end(jobs, delivered)
-    this.#endCount++
-    this.#isHeldUp = false
     this.#pace.note(outcomes)
     await this.#settle(outcomes)
     const ms = Math.round(performance.now() - startedAt)
@@ -274,8 +198,6 @@ export class Worker {
   #recover(jobs: readonly ClaimedJob[], error: unknown): void {
     this.#context.log.error({ err: error }, 'a bug in nix-upload; the destination is tried again')
     this.#inFlight.end(jobs, 0)
-    this.#endCount++
-    this.#isHeldUp = false
     for (const claimed of jobs) {
       const state = this.#jobs.stateOf(claimed)
       if (state === 'in flight' || state === 'settling') this.add(claimed)

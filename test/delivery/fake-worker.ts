@@ -3,7 +3,8 @@
 import { pino } from 'pino'
 import { vi } from 'vitest'
 import type { Outcome } from '../../src/delivery/outcome.ts'
-import { Worker, type WorkerContext } from '../../src/delivery/worker.ts'
+import { Worker } from '../../src/delivery/worker.ts'
+import type { WorkerContext } from '../../src/delivery/worker-context.ts'
 import type { ClaimedJob } from '../../src/spool/claim.ts'
 
 export const DELIVERED: Outcome = { kind: 'delivered' }
