@@ -5,7 +5,6 @@ import type { Observer } from '../delivery/observer.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from '../spool/layout.ts'
 import { isPaused } from '../spool/pause.ts'
-import { recover } from '../spool/recover.ts'
 import { hasWork } from '../spool/survey.ts'
 import { codeOf, wordsOf } from '../util/user-error.ts'
 import { Alarm } from './alarm.ts'
@@ -15,11 +14,9 @@ import { Housekeeping } from './housekeeping.ts'
 import type { Standing } from './notify.ts'
 import { Protector } from './protector.ts'
 import { Reporter, reportsOf } from './reporter.ts'
+import { Rescan } from './rescan.ts'
 import { SpoolWatcher } from './spool-watcher.ts'
 import { StuckLog } from './stuck-log.ts'
-
-/** Reading a backlog that only waits for a destination that is down takes at most a tenth of the time. */
-const RESCAN_SHARE = 10
 
 export interface LoopContext {
   spool: Spool
@@ -50,13 +47,12 @@ export class Loop {
   readonly #protector: Protector
   readonly #claimer: Claimer
   readonly #watcher: SpoolWatcher
-  readonly #stuckLog: StuckLog
   readonly #housekeeping: Housekeeping
+  readonly #rescan: Rescan
   readonly #reporter: Reporter
   readonly #exit: ExitCondition
   readonly #alarm = new Alarm()
   #wasPaused = false
-  #lastRescan = 0
   #isStopping = false
   #hasGotOn = false
 
@@ -65,16 +61,20 @@ export class Loop {
     const ring = () => this.#alarm.ring()
     this.#context = context
     const onHealth = () => this.#report()
-    this.#dispatcher = new Dispatcher({ spool, roots, config, log, onChange: ring, onHealth, observer })
-    this.#protector = new Protector(context)
-    this.#stuckLog = new StuckLog(log)
-    const [protector, stuckLog, dispatcher] = [this.#protector, this.#stuckLog, this.#dispatcher]
+    const dispatcher = new Dispatcher({ spool, roots, config, log, onChange: ring, onHealth, observer })
+    const stuckLog = new StuckLog(log)
+    const protector = new Protector(context)
     const onMany = () => this.#onMany()
-    this.#claimer = new Claimer({ ...context, protector, stuckLog, ring, onMany }, dispatcher)
-    this.#watcher = new SpoolWatcher(spool, ring)
-    this.#housekeeping = new Housekeeping(context, protector, stuckLog)
+    const claimer = new Claimer({ ...context, protector, stuckLog, ring, onMany }, dispatcher)
+    const housekeeping = new Housekeeping(context, protector, stuckLog)
+    this.#dispatcher = dispatcher
+    this.#protector = protector
+    this.#claimer = claimer
+    this.#housekeeping = housekeeping
+    this.#watcher = new SpoolWatcher({ spool, claimer, housekeeping, ring })
+    this.#rescan = new Rescan({ spool, config, log, dispatcher, claimer, housekeeping, stuckLog, ring })
     this.#reporter = new Reporter(context, dispatcher)
-    this.#exit = new ExitCondition('stopped', { spool, log, dispatcher, claimer: this.#claimer, ring })
+    this.#exit = new ExitCondition('stopped', { spool, log, dispatcher, claimer, ring })
   }
 
   /** Stops claiming; `run` then returns when the batches in flight have ended, or the grace is over. */
@@ -110,9 +110,9 @@ export class Loop {
     const isStaying = until !== 'idle'
     this.#exit.until = until
     this.#report()
-    this.#recover()
+    this.#rescan.recover()
     onReady()
-    const rescan = setInterval(() => this.#rescan(), this.#context.config.rescanMs)
+    this.#rescan.start()
     // Also if a turn throws (a full disk, say): claimed jobs go back, and nothing runs on.
     try {
       if (isStaying) await this.#watcher.start()
@@ -123,15 +123,14 @@ export class Loop {
           if (!isStaying && hasWork(this.#context.spool)) await this.#housekeeping.protectAll()
           break
         }
-        if (isStaying) await this.#watchJobs()
+        if (isStaying) await this.#watcher.watchJobs(this.#wasPaused)
         await this.#alarm.sleep()
       }
     } finally {
-      clearInterval(rescan)
+      this.#rescan.stop()
       await this.#close()
     }
-    const { done, failed } = this.#dispatcher.tally
-    return { done, failed: failed + this.#claimer.rejected, isWaiting: hasWork(this.#context.spool) }
+    return { ...this.#tally, isWaiting: hasWork(this.#context.spool) }
   }
 
   /** False if the loop has hung since the last call: it doesn't sleep, isn't stopping, and has made no progress. */
@@ -146,8 +145,7 @@ export class Loop {
       isPaused: this.#wasPaused,
       isStopping: this.#isStopping,
       inHand: this.#dispatcher.inHand,
-      done: this.#dispatcher.tally.done,
-      failed: this.#dispatcher.tally.failed + this.#claimer.rejected,
+      ...this.#tally,
       destinations: reportsOf(this.#dispatcher),
     }
   }
@@ -157,6 +155,12 @@ export class Loop {
     return Object.fromEntries(
       this.#dispatcher.routes.all.map(({ destination, worker }) => [destination.name, worker.sent.bytes]),
     )
+  }
+
+  /** Files that are no jobs count as failed. */
+  get #tally(): { done: number; failed: number } {
+    const { done, failed } = this.#dispatcher.tally
+    return { done, failed: failed + this.#claimer.rejected }
   }
 
   async #close(): Promise<void> {
@@ -172,7 +176,7 @@ export class Loop {
   /** Claims as much as there is room for and starts what can be started. */
   async #turn(): Promise<void> {
     this.#notePause()
-    if (this.#wasPaused) return this.#protectHeard()
+    if (this.#wasPaused) return this.#watcher.protectHeard()
     await this.#claimer.claim(this.#watcher.takeNames(), () => {
       this.#hasGotOn = true // a look at one of a million files, say
       return this.#isStopping
@@ -181,16 +185,9 @@ export class Loop {
     this.#reporter.follow()
   }
 
-  /** Jobs that come in while nothing is claimed get their GC roots, too. */
-  #protectHeard(): void {
-    const heard = this.#watcher.takeNames()
-    if (heard) this.#claimer.protect(heard)
-    if (!heard) this.#housekeeping.hurry()
-  }
-
   /** The backlog of a destination that is down may be too large to start watching again. */
   async #onMany(): Promise<void> {
-    if (this.#dispatcher.routes.areAllUp) await this.#watcher.ignoreJobs(this.#claimer)
+    if (this.#dispatcher.routes.areAllUp) await this.#watcher.ignoreJobs()
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */
@@ -213,43 +210,6 @@ export class Loop {
     const isChanged = paused !== this.#wasPaused
     this.#wasPaused = paused
     if (isChanged) this.#context.onChange()
-  }
-
-  #recover(): void {
-    const { spool, log } = this.#context
-    const isOurs = (name: string) => this.#dispatcher.isOurs(name)
-    const returned = recover(spool, isOurs, ({ name, error }) =>
-      this.#stuckLog.job(name, error, "the job can't be moved out of cur/, so it is left alone"),
-    )
-    if (returned.length === 0) return
-    log.info({ jobs: returned.length }, 'returned to new/ what nobody was delivering')
-    this.#claimer.scan.lookAgain()
-  }
-
-  #rescan(): void {
-    const quietMs = performance.now() - this.#lastRescan
-    if (quietMs < this.#claimer.scan.lastPassMs * RESCAN_SHARE) return
-    this.#lastRescan = performance.now()
-    try {
-      this.#recover()
-    } catch (error) {
-      this.#context.log.error({ error: wordsOf(error) }, 'cur/ could not be read')
-    }
-    this.#housekeeping.run(this.#dispatcher.tally.done)
-    this.#claimer.scan.lookAgain()
-    this.#alarm.ring()
-  }
-
-  async #watchJobs(): Promise<void> {
-    const became = await this.#watcher.watchJobs(this.#claimer, this.#wasPaused)
-    // A job that comes unnoticed has no roots until it is claimed, so such jobs are looked for.
-    if (became === 'too large') this.#housekeeping.hurry()
-    if (became !== 'started') return
-    // Jobs that came between the last look and the start.
-    if (this.#wasPaused) void this.#housekeeping.protectAll()
-    else if (!this.#claimer.scan.isThrough) this.#housekeeping.hurry()
-    this.#claimer.scan.lookAgain()
-    this.#alarm.ring()
   }
 
   /** For what matters to the service manager too. */
