@@ -53,7 +53,7 @@ export class CacheInfo {
     // Without a StoreDir, Nix assumes /nix/store; here any store is accepted then.
     const [, theirs = ours] = /^StoreDir: *(.*?)[ \r]*$/m.exec(text) ?? []
     if (theirs === ours) return true
-    const message = `the destination is a cache for ${theirs}, as its nix-cache-info says, and the store here is ${ours}`
+    const message = `the destination is a cache for ${theirs}, as its nix-cache-info says, and the local store is ${ours}`
     throw new UploadFailure({ blame: 'destination', permanent: false, message })
   }
 

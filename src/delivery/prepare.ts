@@ -102,7 +102,7 @@ function takeOutInvalid(
     const gone = claimed.job.outPaths.filter((path) => !valid.has(path))
     if (gone.length === 0) return true
     const more = gone.length > PATHS_NAMED ? ` and ${gone.length - PATHS_NAMED} more` : ''
-    const message = `not in the store here (garbage-collected before it was uploaded, or built into another store with --store): ${gone.slice(0, PATHS_NAMED).join(' ')}${more}`
+    const message = `not in the local store (garbage-collected before it was uploaded, or built into another store with --store): ${gone.slice(0, PATHS_NAMED).join(' ')}${more}`
     outcomes.set(claimed, { kind: 'failed', verdict: { blame: 'job', permanent: true, message } })
     return false
   })

@@ -45,7 +45,7 @@ export const UNSUPPORTED =
 export const RULES: readonly Rule[] = [
   // The job's own.
   {
-    // to another Nix store with --no-recursive, in reading a destination back, and of queries of the store here
+    // to another Nix store with --no-recursive, in reading a destination back, and of queries of the local store
     says: [
       ['2.8 2.26 2.34 2.35', /path (\/.+?) is not valid/i],
       ['Lix', /path (\/.+?) does not exist in the (?:Lix database|store)/i],

@@ -33,7 +33,7 @@ function scene(): Bench {
   for (let at = 0; at < 2; at++) {
     const path = `/nix/store/${'a'.repeat(32)}-x${at}`
     const error =
-      `the content of ${path} in the store here is not what was built, so it is not uploaded: ` +
+      `the content of ${path} in the local store is not what was built, so it is not uploaded: ` +
       `\`nix-store --repair-path ${path}\` may mend it, or delete it and build it again; then requeue the job`
     const text = jobText(`f${at}`, { destinations: { s3: { ...GIVEN_UP, error } } })
     age(put(spool, 'failed', `${at}.json`, text), 5.1 * HOUR)

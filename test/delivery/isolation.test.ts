@@ -71,7 +71,7 @@ describe.each(versions)('with $name, of 100 jobs', (version) => {
       runs: 1,
       counts: { new: 0, cur: 0, done: JOBS - bad, failed: bad },
     })
-    await expectReasons(site, 'failed', spoilt, /^not in the store here \(garbage-collected/)
+    await expectReasons(site, 'failed', spoilt, /^not in the local store \(garbage-collected/)
   })
 
   test('5 that were changed on the disk, or are gone from it, cost no run', async () => {
@@ -85,7 +85,7 @@ describe.each(versions)('with $name, of 100 jobs', (version) => {
     }
     const { exitCode, runs, spoilt, paths } = await drainWith(site, 5, damage)
     expect({ exitCode, runs }).toEqual({ exitCode: 1, runs: 1 })
-    await expectReasons(site, 'failed', spoilt, /the content of .* in the store here is not what was built/)
+    await expectReasons(site, 'failed', spoilt, /the content of .* in the local store is not what was built/)
     expect(paths.filter((path) => !site.isCached(path))).toEqual(spoilt)
   })
 

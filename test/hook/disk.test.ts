@@ -129,7 +129,7 @@ describe('when the disk fails', () => {
     const { name } = theJob(here)
     expect(result).toMatchObject({ stdout: '', exitCode: 0 })
     expect(theLine(result)).toBe(
-      `nix-upload: not queued for certain: ${HELLO_DRV}: ${name} is there, but a power cut may undo it: ` +
+      `nix-upload: perhaps not queued: ${HELLO_DRV}: ${name} is in new/, but a power cut may undo it: ` +
         `cannot sync ${here.spool}/new: sync: error syncing '.': Input/output error`,
     )
     expect(left(here)).toEqual({

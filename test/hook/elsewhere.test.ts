@@ -38,7 +38,7 @@ describe('what was built into another store', () => {
     const result = await runHook(here, env)
     expect(result).toMatchObject({ stdout: '', exitCode: 0 })
     expect(theLine(result)).toBe(
-      `nix-upload: not queued: ${env.DRV_PATH ?? env.OUT_PATHS}: not in the store here, so built into another one (--store): ${named}`,
+      `nix-upload: not queued: ${env.DRV_PATH ?? env.OUT_PATHS}: not in the local store, so built into another one (--store): ${named}`,
     )
     expect(left(here)).toEqual(NOTHING)
     expect(await runHook(here, { ...env, NIX_UPLOAD_STRICT: '1' })).toMatchObject({ exitCode: 0 })
@@ -50,7 +50,7 @@ describe.each(SHELLS)('with $name, what was built into another store', (shell) =
     const here = bed()
     fake(here, 'nix-store', `echo ${GONE}`)
     const result = await runHook(here, { DRV_PATH: HELLO_DRV, OUT_PATHS: '' }, shell)
-    expect(theLine(result)).toMatch(/^nix-upload: not queued: .* not in the store here/)
+    expect(theLine(result)).toMatch(/^nix-upload: not queued: .* not in the local store/)
     expect(left(here)).toEqual(NOTHING)
   })
 
@@ -60,7 +60,7 @@ describe.each(SHELLS)('with $name, what was built into another store', (shell) =
     const result = await runHook(here, env, shell)
     const { name, text } = theJob(here)
     expect(theLine(result)).toBe(
-      `nix-upload: queued ${name}, but without what is not in the store here: ${GONE}`,
+      `nix-upload: queued ${name}, but without paths that are not in the local store: ${GONE}`,
     )
     expect(JSON.parse(text).outPaths).toEqual([HELLO])
     expect(Object.values(left(here).roots)).toEqual([HELLO])

@@ -124,7 +124,7 @@ describe.each(SHELLS)('with $name, nothing is queued where', (shell) => {
         renameSync(join(spool, name), join(dir, 'victim'))
         symlinkSync('../victim', join(spool, name))
       },
-      why: ({ spool }: Bed) => `${join(spool, name)} is reached over a symlink`,
+      why: ({ spool }: Bed) => `${join(spool, name)} is a symlink`,
     })),
     {
       what: 'date fails',
@@ -214,7 +214,7 @@ describe('the owner of the spool gains nothing by exchanging', () => {
     mkdirSync(join(here.dir, 'victim'))
     fake(here, 'sync', `PATH=/usr/bin; ${swap('new')}; exec sync "$@"`)
     expect(theLine(await runHook(here))).toMatch(
-      /^nix-upload: not queued: .*\/new is reached over a symlink$/,
+      /^nix-upload: not queued: .*\/new is a symlink$/,
     )
     expect(listed(join(here.dir, 'victim'))).toEqual([])
   })

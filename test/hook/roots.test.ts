@@ -49,7 +49,7 @@ describe.each(SHELLS)('with $name, a job without its GC roots', (shell) => {
         mkdirSync(join(dir, 'elsewhere'))
         symlinkSync('elsewhere', gcroots)
       },
-      why: ({ gcroots }) => `${gcroots} is a symlink, and Nix looks for no roots behind those`,
+      why: ({ gcroots }) => `${gcroots} is a symlink, and Nix does not follow it to find roots`,
     },
     {
       what: 'ln fails',

@@ -51,7 +51,7 @@ for (const kind of IS_WHOLE ? KINDS : []) {
     const said = wrong.flatMap(({ what }) => what)
     expect(said).toHaveLength(1)
     expect(said[0]).toMatch(/^later, \S+-built\.json is in failed, /)
-    expect(said[0]).toMatch(/-built in the store here is not what was built, so it is not uploaded/)
+    expect(said[0]).toMatch(/-built in the local store is not what was built, so it is not uploaded/)
   })
 }
 

@@ -175,7 +175,7 @@ test('Recover', async () => {
         move('hello', 'done', 'new')
         await until(() => jobs('failed', 'hello').length === 1, 'hello to be given up')
         expect((await type()).stdout).toMatch(
-          /hello.*the content of .* in the store here is not what was built/,
+          /hello.*the content of .* in the local store is not what was built/,
         )
       },
       'nix-upload requeue --all': async (type) => {

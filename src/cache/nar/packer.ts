@@ -131,7 +131,7 @@ function asFailure(error: unknown, path: string, signal: AbortSignal): unknown {
     new UploadFailure({ blame: 'job', permanent, message: `${means}; ${said}`, said, path })
   if (error.name === NOT_AS_BUILT || error.name === 'NotPackable' || GONE.has(code)) {
     return own(
-      `the content of ${path} in the store here is not what was built, so it is not uploaded: ` +
+      `the content of ${path} in the local store is not what was built, so it is not uploaded: ` +
         `\`nix-store --repair-path ${path}\` may mend it, or delete it and build it again; then requeue the job`,
       true,
     )
@@ -144,6 +144,6 @@ function asFailure(error: unknown, path: string, signal: AbortSignal): unknown {
     const message = `this machine has no room or no file handles left to read ${path}; ${said}`
     return new UploadFailure({ blame: 'destination', permanent: false, message, said })
   }
-  if (code !== '') return own(`${path} can't be read from the store here`, false)
+  if (code !== '') return own(`${path} can't be read from the local store`, false)
   return error
 }

@@ -66,7 +66,7 @@ async function checkOne(look: Look, destination: Destination): Promise<Check> {
   const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
   const { objects, jobs } = await sample(look.spool, destinationName, names)
   if (objects.length === 0) {
-    const what = `nothing to look for: of ${lastJobs(names.length)} ${where}, none went there and is still in the store here`
+    const what = `nothing to look for: of ${lastJobs(names.length)} ${where}, none went there and is still in the local store`
     return ok(name, what)
   }
   const { gone, unsigned } = await lookUp(destination, publicKey, objects)
@@ -116,7 +116,7 @@ function remedyFor({ to, secretKeyFile, via }: Destination, jobs: readonly strin
   )
 }
 
-/** The paths that were delivered last, as far as they are still in the store here, and of how many jobs they are. */
+/** The paths that were delivered last, as far as they are still in the local store, and of how many jobs they are. */
 async function sample(
   spool: Spool,
   destination: string,
