@@ -48,7 +48,7 @@ function linesOf(file: string | URL): string[] {
   return ['#!/bin/sh', ...rest]
 }
 
-/** A setting in the text of a hook; undefined where it has none. */
+/** A setting in the text of a hook; undefined if it has none. */
 export function settingIn(text: string, name: `NIX_UPLOAD_${string}`): string | undefined {
   const found = new RegExp(`^\\s*(?:export )?${name}=(?:'([^'\\n]*)'|"([^"\\n]*)"|(\\S*))`, 'm').exec(text)
   return found?.[1] ?? found?.[2] ?? found?.[3]

@@ -3,7 +3,7 @@ import { EXIT, UserError } from '../util/user-error.ts'
 
 /**
  * Checks the name of a destination given on the command line; a typo must not look like a success.
- * @throws {UserError} where there is no such destination.
+ * @throws {UserError} if there is no such destination.
  */
 export function knownDestination(config: Config, name: string | undefined): string | undefined {
   if (name === undefined || config.destinations.some((destination) => destination.name === name)) return name

@@ -20,7 +20,7 @@ export async function findUser(key: string): Promise<User | undefined> {
 
 /**
  * Says who may do what the kernel forbade: the owner of the directory that it was to be done in.
- * @returns To be put behind the error's words; empty where that is no help.
+ * @returns To be put behind the error's words; empty if that is no help.
  */
 export async function whoMay(error: unknown): Promise<string> {
   const path = error instanceof Error && 'path' in error ? String(error.path) : ''

@@ -3,13 +3,13 @@ import { UserError } from '../util/user-error.ts'
 
 /** How archives are compressed. */
 export interface Compression {
-  /** As a narinfo has it, and `compression` in the URL of a store. */
+  /** Its name in a narinfo, and in `compression` in the URL of a store. */
   name: string
-  /** Of the archive's name, as Nix has it. */
+  /** The ending of the archive's name, as with Nix. */
   extension: string
-  /** What makes it: Node's zlib, or a program that compresses its standard input. */
+  /** What compresses: nothing, Node's zlib, or a program that compresses its standard input. */
   by: 'nothing' | 'zstd' | 'gzip' | 'brotli' | { program: string; args: readonly string[] }
-  /** What was asked for; undefined: the default of the method. */
+  /** undefined: the default of the method. */
   level: number | undefined
 }
 
@@ -21,7 +21,7 @@ interface Method {
   levels: readonly [number, number]
 }
 
-/** zstd's own default. Lix takes 12 instead, which is some fifty times slower on small paths. */
+/** zstd's own default. Lix uses 12, which is about fifty times slower on small paths. */
 const ZSTD_LEVEL = 3
 
 /** nix: src/libstore/binary-cache-store.cc (extensions), src/libutil/compression.cc (names). */
@@ -39,16 +39,16 @@ const METHODS: Readonly<Record<string, Method>> = {
 }
 
 /**
- * Reads how archives are to be compressed from the parameters of a store URL (`compression`, `compression-level`,
+ * Reads the compression of archives from the parameters of a store URL (`compression`, `compression-level`,
  * `parallel-compression`).
- * @throws {UserError} where that can't be done here.
+ * @throws {UserError} if it is not supported.
  */
 export function compressionOf(parameters: URLSearchParams): Compression {
   const name = parameters.get('compression') || 'zstd'
   const method = METHODS[name]
   if (!method) {
     throw new UserError(
-      `compression=${name} in the URL of a destination is not known here: it is one of ${Object.keys(METHODS).join(', ')}`,
+      `compression=${name} in the URL of a destination is unknown; use one of ${Object.keys(METHODS).join(', ')}`,
     )
   }
   const level = levelOf(parameters, name, method)
@@ -67,17 +67,17 @@ function levelOf(
 ): number | undefined {
   const text = parameters.get('compression-level') || '-1'
   const level = Number(text)
-  // What Nix takes for the default.
+  // -1 is the default, as with Nix.
   if (level === -1 || name === 'none') return name === 'zstd' ? ZSTD_LEVEL : undefined
   if (Number.isInteger(level) && level >= least && level <= most) return level
   throw new UserError(
-    `compression-level=${text} in the URL of a destination is no level of ${name}: it is from ${least} to ${most}`,
+    `compression-level=${text} in the URL of a destination is no level of ${name}; use a number from ${least} to ${most}`,
   )
 }
 
 /**
- * The program that a compression takes and that is not there.
- * @returns undefined where nothing is missing.
+ * The program that a compression needs, if it is missing.
+ * @returns undefined if nothing is missing.
  */
 export function missingProgram({ by }: Compression): string | undefined {
   return typeof by === 'string' || findProgram(by.program) ? undefined : by.program

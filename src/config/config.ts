@@ -1,35 +1,35 @@
 import { availableParallelism } from 'node:os'
 import type { Via } from './via.ts'
 
-/** A place that every job goes to. */
+/** A place that all jobs are uploaded to. */
 export interface Destination {
-  /** What `status`, logs and job files call it. */
+  /** Its name in `status`, logs and job files. */
   name: string
-  /** A Nix store URL as the user wrote it; for a program of the user's, its command line. */
+  /** A Nix store URL as the user wrote it; for a user's program, its command line. */
   to: string
   /** The program that gets the store paths instead of `nix copy`. */
   command?: Command
-  /** The key that every path is signed with on its way. */
+  /** The key to sign all paths with. */
   secretKeyFile?: string
   /** Credentials for http destinations. */
   netrcFile?: string
-  /** At most so many store paths go out in one `nix copy`. */
+  /** A batch has at most this many store paths. */
   batchSize: number
-  /** So many copies may run side by side. */
+  /** This many batches may run in parallel. */
   concurrency: number
-  /** Failures of its own that a job may have before it is given up. */
+  /** A job is given up after this many failures of its own. */
   maxAttempts: number
   /** The first wait after a failure; it doubles up to `retryMaxMs`. */
   retryMinMs: number
   retryMaxMs: number
-  /** A copy that shows no sign of life for so long is ended. */
+  /** A copy is ended after this time without output or I/O. */
   progressTimeoutMs: number
-  /** Globs on names such as `hello-2.12.1`: what is not included, or excluded, is not uploaded. */
+  /** Globs on names such as `hello-2.12.1`: paths that are excluded, or not included, are not uploaded. */
   include: readonly string[]
   exclude: readonly string[]
   /** A path with a NAR larger than this many bytes is not uploaded. */
   maxSize?: number
-  /** Whether the paths' dependencies go along. */
+  /** Whether the paths' dependencies are uploaded too. */
   closure: boolean
   /** Whether the derivations that built the paths are uploaded too. */
   derivations: boolean
@@ -37,20 +37,20 @@ export interface Destination {
   logs: boolean
   /** Whether the destination is read back after each upload: is all there, with our signature? */
   verify: boolean
-  /** How uploads get there, where there is a choice. */
+  /** How uploads get there, if there is a choice. */
   via: Via
-  /** Names of keys, and URLs of caches: what has been signed with them, or is there, isn't uploaded. */
+  /** Names of keys, and URLs of caches: paths that are signed with these keys, or are in these caches, aren't uploaded. */
   skipUpstream: readonly string[]
-  /** For how long what was seen at the destination is taken to be there. */
+  /** For this long, a path that was seen at the destination counts as present. */
   presenceAgeMs: number
-  /** Bytes a second that go out at most. */
+  /** At most this many bytes are sent per second. */
   maxRate?: number
 }
 
-/** A program of the user's that uploads. */
+/** A user's program that uploads. */
 export interface Command {
   argv: readonly [string, ...string[]]
-  /** How it gets the store paths: appended to its arguments, or one a line on stdin. */
+  /** How it gets the store paths: appended to its arguments, or on stdin, one per line. */
   paths: 'arguments' | 'stdin'
 }
 
@@ -66,7 +66,7 @@ export interface Config {
   /** The GC-root directory; empty turns roots off. */
   gcroots: string
   destinations: Destination[]
-  /** Destinations of the configuration that `--to` stands in for: jobs go on waiting for them. */
+  /** Configured destinations that `--to` replaces: jobs go on waiting for them. */
   others: readonly Destination[]
   /** How often `new/` is read in case the file watcher missed something. */
   rescanMs: number
@@ -79,13 +79,13 @@ export interface Config {
   metricsFile?: string
   /** Where metrics are served over HTTP. */
   metricsListen?: Address
-  /** How many store paths are packed side by side. */
+  /** How many store paths are packed in parallel. */
   packJobs: number
-  /** Bytes a second that go out at most, to all destinations together. */
+  /** At most this many bytes are sent per second, to all destinations together. */
   maxRate?: number
   /** The file it came from, if any. */
   source?: string
-  /** What is odd about it, but no error. */
+  /** Warnings about it. */
   warnings: readonly string[]
 }
 
@@ -94,10 +94,10 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export const DEFAULT_CONFIG_FILE = '/etc/nix-upload/config.toml'
 
-/** Each takes some megabytes of memory, whether it is at work or not. */
+/** Each thread takes some megabytes of memory, even when idle. */
 const MOST_PACK_JOBS = 8
 
-/** The one place of every default; README and the manual state the same. */
+/** All defaults; README and the manual state the same. */
 export const DEFAULTS = {
   spool: '/var/spool/nix-upload',
   gcroots: '/nix/var/nix/gcroots/nix-upload',
@@ -126,7 +126,7 @@ export const DESTINATION_DEFAULTS = {
   presenceAgeMs: 4 * 3600_000,
 } as const
 
-/** Where uploads go when nobody says where: a binary cache in a folder beside the spool. */
+/** The default destination: a binary cache in a directory beside the spool. */
 export function embeddedDestination(spool: string): string {
   return `file://${spool}-cache`
 }

@@ -6,7 +6,7 @@ import { checkCompression } from './store-parameters.ts'
 import { isBinaryCache, isNetworkCache, schemeOf } from './store-url.ts'
 import { defaultVia } from './via.ts'
 
-/** A destination of which only the URL is known: `--to`, or the embedded default. */
+/** A destination with a URL and defaults: `--to`, or the built-in default. */
 export function simpleDestination(to: string, secretKeyFile: string | undefined): Destination {
   const key = secretKeyFile === undefined ? {} : { secretKeyFile: resolve(secretKeyFile) }
   checkUrl(to, (problem) => `--to: ${problem}`)
@@ -14,8 +14,8 @@ export function simpleDestination(to: string, secretKeyFile: string | undefined)
 }
 
 /**
- * A destination as its section in a config file describes it.
- * @throws {UserError} where settings contradict each other.
+ * The destination that a section of a config file describes.
+ * @throws {UserError} if settings contradict each other.
  */
 export function destinationOf(section: DestinationSection, index: number, path: string): Destination {
   const { command, to } = section
@@ -53,7 +53,7 @@ export function destinationOf(section: DestinationSection, index: number, path: 
   return destination
 }
 
-/** What a URL asks for in a way that makes no sense is better said now. */
+/** A mistake in a URL is reported at once, not at the first upload. */
 function checkUrl(to: string, where: (problem: string) => string): void {
   try {
     checkCompression(to)
@@ -63,7 +63,7 @@ function checkUrl(to: string, where: (problem: string) => string): void {
   }
 }
 
-/** A setting that could never take effect is a mistake, and better said now. */
+/** A setting that could never take effect is a mistake, and is reported. */
 function refuseMeaningless(
   destination: Destination,
   section: DestinationSection,
@@ -82,7 +82,7 @@ function refuseMeaningless(
     ],
     [
       destination.logs && schemeOf(destination.to) === 'ssh',
-      '"logs" can\'t be had over ssh://, only over ssh-ng://',
+      '"logs" works over ssh-ng://, but not over ssh://',
     ],
     [
       !destination.closure && !destination.command && isBinaryCache(destination.to),

@@ -5,7 +5,7 @@ import { parameterProblem } from './store-parameters.ts'
 import { storeUrlProblem } from './store-url.ts'
 import type { Expectation } from './table.ts'
 
-/** A checked value: what is expected is said in words, for the error message. */
+/** A check of a value, with a description of what is expected, for the error message. */
 function expected<T>(words: string, read: (value: unknown) => T | undefined): Expectation<T> {
   return { problemOf: () => `expected ${words}`, read }
 }
@@ -85,7 +85,7 @@ export const rate = expected('a size per second such as "500K" or "2M"', (value)
   return bytes !== undefined && bytes >= 1 ? bytes : undefined
 })
 
-/** One word of a few. */
+/** One of some words. */
 export function oneOf<const Word extends string>(
   words: readonly Word[],
   said = `one of ${words.join(', ')}`,
@@ -93,7 +93,7 @@ export function oneOf<const Word extends string>(
   return expected(said, (value) => words.find((word) => word === value))
 }
 
-/** Of keys that have no effect any more, anything is taken. */
+/** Keys without effect may have any value. */
 export const retired: Expectation<{ was: unknown }> = { problemOf: () => '', read: (was) => ({ was }) }
 
 export const metricsFile = expected('a file, an absolute path that ends in .prom', (value) => {

@@ -16,7 +16,7 @@ import type { ConfigFile } from './schema.ts'
 import { parameterProblem } from './store-parameters.ts'
 import { storeUrlProblem, withoutPassword } from './store-url.ts'
 
-/** What the command line and the environment say about the configuration. */
+/** The options of the command line that change the configuration. */
 export interface Overrides {
   /** `--config`; without it NIX_UPLOAD_CONFIG, or `/etc/nix-upload/config.toml`, which may be missing. */
   config?: string | undefined
@@ -24,14 +24,14 @@ export interface Overrides {
   spool?: string | undefined
   /** `--to`: this one destination instead of the configured ones. */
   to?: string | undefined
-  /** `--secret-key-file`, for `--to` or the embedded default. */
+  /** `--secret-key-file`, for `--to` or the built-in default. */
   secretKeyFile?: string | undefined
 }
 
 /**
- * Makes the whole configuration: flags before environment before file before defaults.
- * @param env Where `NIX_UPLOAD_CONFIG` is looked up, and, as the hook does, `NIX_UPLOAD_SPOOL` and `NIX_UPLOAD_GCROOTS`.
- * @throws {UserError} with exit code 78 naming the key, what was expected and what came.
+ * Makes the whole configuration. Flags come before the environment, then the file, then the defaults.
+ * @param env The environment: `NIX_UPLOAD_CONFIG`, and `NIX_UPLOAD_SPOOL` and `NIX_UPLOAD_GCROOTS` as for the hook.
+ * @throws {UserError} with exit code 78 that names the key, the expected value and the actual one.
  */
 export async function loadConfig(
   overrides: Overrides,
@@ -73,7 +73,7 @@ export async function loadConfig(
   }
 }
 
-/** `--spool "$UNSET"` means no spool, and least of all the working directory. */
+/** `--spool "$UNSET"` is a mistake, and must not mean the working directory. */
 function refuseEmpty({ config, spool, secretKeyFile }: Overrides): void {
   const flags = { '--config': config, '--spool': spool, '--secret-key-file': secretKeyFile }
   for (const [flag, value] of Object.entries(flags)) {
@@ -81,7 +81,7 @@ function refuseEmpty({ config, spool, secretKeyFile }: Overrides): void {
   }
 }
 
-/** The hook, which runs in another directory than we do, refuses them too: it would be another spool's. */
+/** The hook refuses relative paths too: it runs in another directory, so it would mean another spool. */
 function refuseRelative(env: NodeJS.ProcessEnv): void {
   for (const name of ['NIX_UPLOAD_SPOOL', 'NIX_UPLOAD_GCROOTS', 'NIX_UPLOAD_CONFIG'] as const) {
     const value = env[name]
@@ -100,7 +100,7 @@ function readConfigFile(path: string, isRequired: boolean): string | undefined {
   }
 }
 
-/** Only who has a config file pays for loading the libraries that read it. */
+/** The libraries that read the file are loaded only if there is one. */
 async function parseFile(text: string, path: string): Promise<ConfigFile> {
   const [{ parse, TomlError }, { checkFile }] = await Promise.all([
     import('smol-toml'),
@@ -141,14 +141,14 @@ function destinationsOf(
   if (sections.length === 0) return [simpleDestination(embeddedDestination(spool), secretKeyFile)]
   if (secretKeyFile !== undefined) {
     throw new UserError(
-      `--secret-key-file goes with --to; ${path} has destinations with keys of their own`,
+      `--secret-key-file needs --to; the destinations in ${path} have their own keys`,
       EXIT.usage,
     )
   }
   const nameless = sections.findIndex((section) => section.name === undefined)
   if (sections.length > 1 && nameless !== -1) {
     throw new UserError(
-      `${path}: destination[${nameless}].name: expected a name, as there are several`,
+      `${path}: destination[${nameless}].name: expected a name, since there are several destinations`,
       EXIT.badConfig,
     )
   }
@@ -157,7 +157,7 @@ function destinationsOf(
   const twice = names.find((name, at) => names.indexOf(name) !== at)
   if (twice !== undefined) {
     throw new UserError(
-      `${path}: destination: each needs a name of its own; "${twice}" is there twice`,
+      `${path}: destination: expected different names; "${twice}" is there twice`,
       EXIT.badConfig,
     )
   }

@@ -4,8 +4,8 @@ import type { Destination } from './config.ts'
 import { parametersOf } from './store-parameters.ts'
 
 /**
- * Some compressions take a program; who delivers has to have it.
- * @throws {UserError} where it is not there.
+ * Some compressions need a program, and so does a process that delivers.
+ * @throws {UserError} if it is not there.
  */
 export function refuseMissingPrograms(destinations: readonly Destination[]): void {
   for (const { name, to, via, command } of destinations) {
@@ -14,7 +14,7 @@ export function refuseMissingPrograms(destinations: readonly Destination[]): voi
     const program = missingProgram(compression)
     if (program === undefined) continue
     throw new UserError(
-      `destination "${name}": compression=${compression.name} takes the program "${program}", which is not on the PATH here: ` +
+      `destination "${name}": compression=${compression.name} needs the program "${program}", which is not on the PATH: ` +
         'install it, or use zstd',
       EXIT.badConfig,
     )

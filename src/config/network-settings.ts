@@ -1,4 +1,4 @@
-/** What of Nix's settings concerns whoever uploads. Undefined is what nobody has set. */
+/** Nix's settings that matter for uploads. Those that are not set are undefined. */
 export interface NetworkSettings {
   /** `ssl-cert-file`: the CA certificates to trust. */
   caFile?: string

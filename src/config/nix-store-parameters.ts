@@ -2,7 +2,7 @@ import { nearest } from '../util/spelling.ts'
 import { parametersOf } from './store-parameters.ts'
 import { schemeOf } from './store-url.ts'
 
-/** Parameters of every store of Nix's (nix help-stores, of Nix 2.35 and Lix 2.95). */
+/** Parameters of all Nix stores (nix help-stores, of Nix 2.35 and Lix 2.95). */
 const OF_ALL = ['path-info-cache-size', 'priority', 'store', 'system-features', 'trusted', 'want-mass-query']
 const OF_SSH = [
   'base64-ssh-public-host-key',
@@ -32,8 +32,8 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Nix ignores a parameter that it doesn't know. What looks like a misspelt one is worth a warning; another may be of a newer Nix.
- * @returns undefined where all are known, or the store is a binary cache, whose parameters are checked elsewhere.
+ * Nix ignores unknown parameters. One that looks misspelt is worth a warning; another may belong to a newer Nix.
+ * @returns undefined if all are known, or the store is a binary cache, whose parameters are checked elsewhere.
  */
 export function misspeltParameter(url: string): string | undefined {
   const scheme = schemeOf(url)

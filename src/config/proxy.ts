@@ -7,15 +7,15 @@ export interface Proxy {
   variable: string
 }
 
-/** curl's order. HTTP_PROXY is not among them: where there is CGI, whoever sends a header `Proxy:` sets it. */
+/** curl's order. HTTP_PROXY is not among them: under CGI, a request's header `Proxy:` would set it. */
 const VARIABLES: Readonly<Record<string, readonly string[]>> = {
   'http:': ['http_proxy', 'all_proxy', 'ALL_PROXY'],
   'https:': ['https_proxy', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'],
 }
-/** curl's, for proxies at http:// without a port. */
+/** curl's default, for proxies at http:// without a port. */
 const DEFAULT_PORT = '1080'
 
-/** The proxy that requests to a URL go through, by the environment as curl reads it, and so Nix. */
+/** The proxy for requests to a URL, from the environment, as curl and so Nix read it. */
 export function proxyFor(url: URL, env: NodeJS.ProcessEnv): Proxy | undefined {
   const variable = VARIABLES[url.protocol]?.find((name) => env[name])
   const value = variable === undefined ? undefined : env[variable]?.trim()
@@ -25,8 +25,8 @@ export function proxyFor(url: URL, env: NodeJS.ProcessEnv): Proxy | undefined {
 }
 
 /**
- * Says what is wrong with the proxy that requests to a URL go through. The proxy itself isn't shown, as it may have a password in it.
- * @returns undefined where there is none, or it will do.
+ * Says what is wrong with the proxy for requests to a URL. The proxy itself isn't shown, since it may contain a password.
+ * @returns undefined if there is none, or it can be used.
  */
 export function proxyProblem(url: URL, env: NodeJS.ProcessEnv): string | undefined {
   const proxy = proxyFor(url, env)
@@ -35,8 +35,8 @@ export function proxyProblem(url: URL, env: NodeJS.ProcessEnv): string | undefin
   const isKnown = ['http', 'https'].includes(scheme.toLowerCase())
   if (isKnown && URL.canParse(proxy.url)) return undefined
   const what = isKnown
-    ? `${proxy.variable} is no address of a proxy`
-    : `${proxy.variable} names a proxy at ${scheme}://, which nix-upload can't use (curl, and so Nix, can)`
+    ? `${proxy.variable} is not the address of a proxy`
+    : `${proxy.variable} names a proxy at ${scheme}://, which nix-upload can't use (curl and Nix can)`
   const otherwise = isKnown ? '' : ', or let Nix upload (via = "nix")'
   return `${what}: name one at http:// or https://, add ${url.hostname} to no_proxy${otherwise}`
 }
@@ -49,7 +49,7 @@ function withPort(proxy: string): string {
   return url.href
 }
 
-/** Whether a host is one of those in no_proxy. Ports mean nothing there, and a `*` only by itself. */
+/** Whether no_proxy names a host. Ports have no meaning there, and `*` has one only by itself. */
 function isExempt(hostname: string, noProxy: string): boolean {
   if (noProxy === '*') return true
   const host = hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')

@@ -1,6 +1,6 @@
 import type { ConfigFile } from './schema.ts'
 
-const STAGE = 'nothing is packed on a disk any more before it is sent'
+const STAGE = 'paths are not packed on a disk any more before they are sent'
 const BECAME = {
   stage: `"stage" has no effect: ${STAGE}, and the directory can be removed`,
   'stage-size': `"stage-size" has no effect: ${STAGE}`,
@@ -10,7 +10,7 @@ const BECAME = {
 /** Keys of older versions: an old configuration that has them still starts. */
 export const RETIRED_KEYS: readonly string[] = Object.keys(BECAME)
 
-/** What became of the keys of older versions that a configuration still has: one sentence each. */
+/** One sentence about each key of older versions that a configuration still has. */
 export function retiredKeys(file: ConfigFile): string[] {
   const sections = file.destination ?? []
   return [

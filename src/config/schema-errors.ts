@@ -3,14 +3,14 @@ import { nearest } from '../util/spelling.ts'
 import { withoutPassword } from './store-url.ts'
 import type { Path, Problem } from './table.ts'
 
-/** The keys that are known at the top of a file and in a `[[destination]]`, for saying what a typo meant. */
+/** The known keys at the top of a file and in a `[[destination]]`, to find the meaning of a typo. */
 export interface KnownKeys {
   top: readonly string[]
   destination: readonly string[]
 }
 
 /**
- * Says what is wrong with a config file, one sentence a problem: the key, what was expected, what came.
+ * Says what is wrong with a config file, one sentence for each problem: the key, the expected value, the actual one.
  */
 export function problemsOf(problem: Problem, known: KnownKeys): string[] {
   if ('unknown' in problem) {
@@ -27,7 +27,7 @@ function keyOf(path: Path): string {
     .join('')
 }
 
-/** Whoever takes a key for its file must not find it in the journal. */
+/** If somebody sets a key instead of its file, the key must not get into the journal. */
 function isSecret(path: Path): boolean {
   return path.some((part) => part === 'secret-key-file' || part === 'netrc-file')
 }
@@ -45,7 +45,7 @@ function suggestion(unknown: string, path: Path, keys: KnownKeys): string {
   if (elsewhere.includes(unknown.toLowerCase().replaceAll('_', '-'))) {
     return path[0] === 'destination'
       ? '; it belongs above the first [[destination]]'
-      : '; it belongs into a [[destination]]'
+      : '; it belongs in a [[destination]]'
   }
   return `; known here: ${known.join(', ')}`
 }

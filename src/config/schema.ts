@@ -26,7 +26,7 @@ function destinationSection(table: Table) {
     'retry-min': table.withDefault('retry-min', an.wait(1), d.retryMinMs),
     'retry-max': table.withDefault('retry-max', an.wait(1), d.retryMaxMs),
     'progress-timeout': table.withDefault('progress-timeout', an.wait(1), d.progressTimeoutMs),
-    // `stage` is what older versions called the way of binary caches.
+    // In older versions, `stage` was the way to write binary caches.
     via: table.optional('via', an.oneOf(['nix', 'stage'], '"nix"')),
     'skip-upstream': table.withDefault('skip-upstream', an.upstreams, [...d.skipUpstream]),
     'presence-age': table.withDefault('presence-age', an.duration, d.presenceAgeMs),
@@ -60,7 +60,7 @@ function configFile(table: Table) {
 export type ConfigFile = ReturnType<typeof configFile>
 export type DestinationSection = ReturnType<typeof destinationSection>
 
-/** The keys that are known at the top of a file and in a `[[destination]]`. */
+/** The known keys at the top of a file and in a `[[destination]]`. */
 export const KEYS = { top: keysOf(configFile), destination: keysOf(destinationSection) } as const
 
 function keysOf(read: (table: Table) => unknown): readonly string[] {
@@ -70,9 +70,9 @@ function keysOf(read: (table: Table) => unknown): readonly string[] {
 }
 
 /**
- * Checks what a config file holds.
+ * Checks the content of a config file.
  * @param value The parsed TOML.
- * @returns The values with defaults filled in, or one sentence a problem: the key, what was expected, what came.
+ * @returns The values with defaults filled in, or one sentence for each problem: the key, the expected value, the actual one.
  */
 export function checkFile(value: unknown): { file: ConfigFile } | { problems: string[] } {
   const problems: Problem[] = []

@@ -3,13 +3,13 @@ import { compressionOf } from './compression.ts'
 import { isBinaryCache, schemeOf } from './store-url.ts'
 
 /**
- * What becomes of a parameter of a store URL:
- * `writer`: we do as it says. `nix`: only Nix can, so `nix copy` writes the cache. `reader`: it means something to who
- * fetches, and nothing to who uploads. A text: it can't be had, and that is what to do instead.
+ * How a parameter of a store URL is used:
+ * `writer`: we follow it. `nix`: only Nix can follow it, so `nix copy` writes the cache. `reader`: it matters for downloads
+ * only. A text: it is not supported, and the text says what to use instead.
  */
 type Use = 'writer' | 'nix' | 'reader' | { instead: string }
 
-const OWN_RETRIES: Use = { instead: 'retry-min and retry-max of the destination say how often it is tried' }
+const OWN_RETRIES: Use = { instead: 'retry-min and retry-max of the destination set how often it is tried' }
 
 /** Parameters of every binary cache (nix: src/libstore/include/nix/store/binary-cache-store.hh, store-api.hh). */
 const OF_CACHES: Readonly<Record<string, Use>> = {
@@ -29,7 +29,7 @@ const OF_CACHES: Readonly<Record<string, Use>> = {
   'want-mass-query': 'reader',
 }
 
-/** Those of caches over http, of which S3 has some (http-binary-cache-store.hh, s3-binary-cache-store.hh). */
+/** Those of caches over http; S3 has some of them (http-binary-cache-store.hh, s3-binary-cache-store.hh). */
 const OVER_HTTP: Readonly<Record<string, Use>> = {
   'narinfo-compression': 'nix',
   'ls-compression': 'nix',
@@ -68,8 +68,8 @@ export function parametersOf(url: string): URLSearchParams {
 }
 
 /**
- * Says what is wrong with the parameters of a binary cache's URL: none of them may vanish.
- * @returns undefined where all will do.
+ * Says what is wrong with the parameters of a binary cache's URL: none of them may be ignored.
+ * @returns undefined if all can be used.
  */
 export function parameterProblem(url: string): string | undefined {
   if (!isBinaryCache(url)) return undefined
@@ -77,31 +77,31 @@ export function parameterProblem(url: string): string | undefined {
   for (const name of parametersOf(url).keys()) {
     const use = uses[name]
     if (use === undefined) return `unknown parameter "${name}"${suggestion(name, Object.keys(uses))}`
-    if (typeof use === 'object') return `the parameter "${name}" can't be had: ${use.instead}`
+    if (typeof use === 'object') return `the parameter "${name}" is not supported: ${use.instead}`
   }
   return undefined
 }
 
-/** Whether a store URL asks for what only Nix does. */
+/** Whether a store URL needs something that only Nix can do. */
 export function wantsNix(url: string): boolean {
   const isOn = (value: string) => value !== '' && value !== 'false' && value !== 'none'
   const uses = usesOf(url)
   return [...parametersOf(url)].some(([name, value]) => uses[name] === 'nix' && isOn(value))
 }
 
-/** The files of keys that a store URL names to sign with. */
+/** The key files in a store URL, to sign with. */
 export function keyFilesIn(url: string): string[] {
   const parameters = parametersOf(url)
   const many = (parameters.get('secret-keys') ?? '').split(/[\s,]+/)
   return [parameters.get('secret-key') ?? '', ...many].filter((file) => file !== '')
 }
 
-/** @throws {UserError} where the compression that a store URL asks for makes no sense. */
+/** @throws {UserError} if the compression that a store URL asks for makes no sense. */
 export function checkCompression(url: string): void {
   if (isBinaryCache(url) && !wantsNix(url)) compressionOf(parametersOf(url))
 }
 
 function suggestion(unknown: string, known: readonly string[]): string {
   const near = nearest(unknown, known)
-  return near === undefined ? `; known here: ${known.join(', ')}` : `; did you mean "${near}"?`
+  return near === undefined ? `; known parameters: ${known.join(', ')}` : `; did you mean "${near}"?`
 }

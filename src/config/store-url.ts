@@ -1,11 +1,11 @@
 import { printable } from '../util/printable.ts'
 
-/** Stores that hold compressed archives and narinfos; signing and compression are set in their URL. */
+/** Binary caches: stores of compressed archives and narinfos, with signing and compression set in the URL. */
 const NETWORK_CACHES = new Set(['http', 'https', 's3'])
 const BINARY_CACHES = new Set([...NETWORK_CACHES, 'file'])
 const SCHEMES = new Set([...BINARY_CACHES, 'ssh', 'ssh-ng', 'unix', 'local'])
 
-/** Up to the last `@`, with what does not belong into a password but people put there; a port has none behind it. */
+/** The password: up to the last `@`, also with characters that should be escaped. After a port comes no `@`. */
 const PASSWORDS = /(:\/\/[^/?#:@\s]*:)(?!\d*(?:[/?#'"\s]|$))\S*@/g
 const PASSWORD = new RegExp(PASSWORDS.source)
 
@@ -24,7 +24,7 @@ export function isNetworkCache(url: string): boolean {
   return NETWORK_CACHES.has(schemeOf(url))
 }
 
-/** The directory that a `file://` URL names: without its parameters, and percent-decoded, as Nix has it. */
+/** The directory that a `file://` URL names: without its parameters, and percent-decoded, as Nix does it. */
 export function fileOf(url: string): string {
   const path = url.replace(/^file:\/\//, '').replace(/[?#].*/, '')
   try {
@@ -36,7 +36,7 @@ export function fileOf(url: string): string {
 
 /**
  * Says what is wrong with a store URL.
- * @returns undefined where it will do; otherwise what was expected, in words.
+ * @returns undefined if it can be used; otherwise what was expected.
  */
 export function storeUrlProblem(url: string): string | undefined {
   if (url.startsWith('/')) {
@@ -54,7 +54,7 @@ export function storeUrlProblem(url: string): string | undefined {
     return `expected a place behind "${scheme}://"`
   }
   if (/^https?:/.test(url) && PASSWORD.test(url)) {
-    return 'a password does not belong into the URL, where every local user could read it; put it into netrc-file'
+    return 'a password in the URL could be read by every local user; put it into netrc-file'
   }
   if (scheme === 's3') {
     const problem = bucketProblem(url)
@@ -66,7 +66,7 @@ export function storeUrlProblem(url: string): string | undefined {
   return undefined
 }
 
-/** What some S3s have beside plain names of buckets, and we can't speak to. */
+/** Kinds of buckets that some S3 services have, and that are not supported. */
 function bucketProblem(url: string): string | undefined {
   const [, bucket = ''] = /^s3:\/\/([^/?#]*)/.exec(url) ?? []
   if (bucket.startsWith('arn:')) return 'expected the name of a bucket behind "s3://"; ARNs are not supported'
@@ -78,12 +78,12 @@ function bucketProblem(url: string): string | undefined {
   return undefined
 }
 
-/** Text as it may be shown: with `…` for the password of a URL in it. */
+/** Text that may be shown: passwords of URLs are replaced by `…`. */
 export function withoutPassword(text: string): string {
   return text.replaceAll(PASSWORDS, '$1…@')
 }
 
-/** A store URL with parameters added; one that it has already is left as it is. */
+/** Adds parameters to a store URL; those that it has already stay as they are. */
 export function withParameters(url: string, parameters: Readonly<Record<string, string>>): string {
   const [base = '', query = ''] = splitOnce(url, '?')
   const present = new Set(query.split('&').map((pair) => splitOnce(pair, '=')[0]))

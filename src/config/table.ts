@@ -1,25 +1,25 @@
 import { isObject } from '../util/is-object.ts'
 
-/** Where a value stands in a file: keys, and numbers of sections. */
+/** The place of a value in a file: keys, and numbers of sections. */
 export type Path = readonly (string | number)[]
 
-/** A value that was expected to be something, said in words. */
+/** A check of a value. */
 export interface Expectation<T> {
-  /** What to say of a value that is something else, such as `expected true or false`. */
+  /** The message for another value, such as `expected true or false`. */
   problemOf: (value: unknown) => string
-  /** The value as it is used, or undefined where it won't do. */
+  /** The value as it is used, or undefined if it is none of the expected ones. */
   read: (value: unknown) => T | undefined
 }
 
-/** Something that is wrong with a file. */
+/** A problem in a file. */
 export type Problem =
   | { path: Path; message: string; value: unknown }
-  /** Keys that nobody knows. */
+  /** Unknown keys. */
   | { path: Path; unknown: readonly string[] }
 
 /**
- * A table of a configuration file, read key by key: what is never asked for is an unknown key. A problem is noted and reading goes
- * on, so that all of them can be told at once; what was read counts only where none was noted.
+ * A table of a configuration file, read key by key. Keys that are never read are unknown. Problems are collected, so that all
+ * can be reported at once; the values are valid only if there is none.
  */
 export class Table {
   readonly #values: Readonly<Record<string, unknown>>
@@ -28,8 +28,8 @@ export class Table {
   readonly #known: string[] = []
 
   /**
-   * @param value What the file has there.
-   * @param problems Where problems are noted.
+   * @param value The value in the file.
+   * @param problems Problems are added here.
    */
   constructor(value: unknown, path: Path, problems: Problem[]) {
     this.#values = isObject(value) ? value : {}
@@ -38,12 +38,12 @@ export class Table {
     if (!isObject(value)) problems.push({ path, message: 'expected a table of keys and values', value })
   }
 
-  /** The keys that were asked for. */
+  /** The keys that were read. */
   get known(): readonly string[] {
     return this.#known
   }
 
-  /** A value that may be left out. */
+  /** An optional value. */
   optional<T>(key: string, { read, problemOf }: Expectation<T>): T | undefined {
     this.#known.push(key)
     const value = Object.hasOwn(this.#values, key) ? this.#values[key] : undefined
@@ -60,21 +60,21 @@ export class Table {
     return this.optional(key, expectation) ?? fallback
   }
 
-  /** A list of tables, `[[key]]`, each read by `read`; undefined where there is none. */
+  /** A list of tables, `[[key]]`, each read by `read`; undefined if there is none. */
   sections<T>(key: string, expectation: Expectation<unknown[]>, read: (table: Table) => T): T[] | undefined {
     return this.optional(key, expectation)?.map((value, at) =>
       readTable(value, [...this.#path, key, at], this.#problems, read),
     )
   }
 
-  /** Notes the keys that nobody asked for. */
+  /** Adds a problem for keys that were not read. */
   refuseOthers(): void {
     const unknown = Object.keys(this.#values).filter((key) => !this.#known.includes(key))
     if (unknown.length > 0) this.#problems.push({ path: this.#path, unknown })
   }
 }
 
-/** Reads a table, and notes what it has too much. */
+/** Reads a table, and reports unknown keys. */
 export function readTable<T>(value: unknown, path: Path, problems: Problem[], read: (table: Table) => T): T {
   const table = new Table(value, path, problems)
   const result = read(table)

@@ -1,10 +1,10 @@
 import { wantsNix } from './store-parameters.ts'
 import { isBinaryCache } from './store-url.ts'
 
-/** Ways to a store: we write a binary cache ourselves, or `nix copy` does whatever Nix has a URL for. */
+/** Ways to a store: we write a binary cache ourselves, or `nix copy` writes to any store that Nix knows. */
 export type Via = 'writer' | 'nix'
 
-/** The way where nobody says which. */
+/** The default way. */
 export function defaultVia(url: string): Via {
   return isBinaryCache(url) && !wantsNix(url) ? 'writer' : 'nix'
 }

@@ -5,8 +5,8 @@ export interface Backoff {
 }
 
 /**
- * The wait after the given number of failures in a row: doubling, capped, and a quarter more or less by chance, so
- * that many builders don't come back to a recovered server all at once.
+ * The wait after the given number of failures in a row: it doubles up to a limit, and varies by a quarter at random, so that
+ * many builders don't come back to a recovered server at the same time.
  * @param random From 0 up to 1.
  */
 export function waitAfter(failures: number, { minMs, maxMs }: Backoff, random = Math.random()): number {

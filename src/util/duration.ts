@@ -1,11 +1,11 @@
-/** Node's timers run for 24 days at the most, and what is longer than that not at all. */
+/** Node's timers run for at most 24 days. A longer one would end at once. */
 export const LONGEST_WAIT_MS = 14 * 24 * 3600_000
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /**
  * Reads `"500ms"`, `"30s"`, `"5m"`, `"12h"` or `"7d"`; a bare number is seconds.
- * @returns Milliseconds, or undefined where it is no duration.
+ * @returns Milliseconds, or undefined if it is no duration.
  */
 export function parseDuration(value: unknown): number | undefined {
   if (typeof value === 'number') return value >= 0 && Number.isFinite(value * 1000) ? value * 1000 : undefined

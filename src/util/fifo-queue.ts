@@ -5,7 +5,7 @@ interface Waiting<T> {
   go: () => void
 }
 
-/** Those who wait for their turn, in the order they came. */
+/** A queue: callers wait for their turn, in the order in which they came. */
 export class FifoQueue<T> {
   #waiting: Waiting<T>[] = []
 
@@ -13,15 +13,15 @@ export class FifoQueue<T> {
     return this.#waiting.length === 0
   }
 
-  /** What waits for its turn next. */
+  /** The first in the queue. */
   get first(): T | undefined {
     return this.#waiting[0]?.what
   }
 
   /**
-   * Waits until it is let go. Rejects with the signal's reason, and leaves the line then.
-   * @param what Handed to who lets it go.
-   * @param onJoined Called when it stands in the line: it may be its turn already.
+   * Waits for its turn. If the signal is aborted, it leaves the queue and rejects with the signal's reason.
+   * @param what Passed to the caller of `shift`.
+   * @param onJoined Called when it is in the queue: it may be its turn already.
    */
   async join(what: T, signal: AbortSignal, onJoined: () => void): Promise<void> {
     signal.throwIfAborted()
@@ -42,7 +42,7 @@ export class FifoQueue<T> {
     })
   }
 
-  /** Takes the first out of the line; it goes when its `go` is called. */
+  /** Takes the first out of the queue; its wait ends when its `go` is called. */
   shift(): Waiting<T> | undefined {
     return this.#waiting.shift()
   }

@@ -1,4 +1,4 @@
-/** What an HTTP status means that is not a good one. */
+/** What an HTTP status other than success means. */
 export interface Refusal {
   blame?: 'job'
   permanent?: true
@@ -26,15 +26,15 @@ const REFUSALS: Readonly<Record<number, Refusal>> = {
       'the destination does not let us write: check the login (netrc-file, or the AWS keys) and its rights there',
   },
   404: {
-    means: 'the server knows no such place to upload to: check the path in the URL of this destination',
+    means: 'the server has no such place for uploads: check the path in the URL of this destination',
   },
   405: NO_UPLOADS,
-  407: { means: 'a proxy on the way wants a login: check http_proxy and https_proxy' },
-  408: { means: 'the destination waited too long for us: check the network' },
+  407: { means: 'a proxy requires a login: check http_proxy and https_proxy' },
+  408: { means: 'the destination timed out while it waited for data: check the network' },
   409: {
     ...ONE,
     means:
-      'the destination refuses the upload as a conflict: make the directory of the file there, as some servers want it, or let files be overwritten',
+      'the destination refuses the upload as a conflict: some servers need the directory of the file to exist, or need to be told that files may be overwritten',
   },
   411: NO_UPLOADS,
   413: {
@@ -45,26 +45,26 @@ const REFUSALS: Readonly<Record<number, Refusal>> = {
       'the destination refuses a file of this size: raise its limit (client_max_body_size of nginx) and requeue the job, or exclude such paths',
   },
   429: {
-    means: 'the destination asks for fewer requests; nothing to do unless it stays so: then raise its limit',
+    means: 'the destination asks for fewer requests: if this goes on, raise its limit',
   },
   501: NO_UPLOADS,
-  503: { means: 'the destination is overloaded or down for maintenance: look into the log of that server' },
+  503: { means: 'the destination is overloaded or down for maintenance: read the log of that server' },
   507: { ...ONE, isTrouble: true, means: 'the disk of the destination is full: make room there' },
 }
 
 /**
- * Tells what a server's refusal means, whoever asked.
- * @param status Of HTTP.
- * @returns undefined where the status alone doesn't tell, as 400.
+ * Says what a server's refusal means, for all kinds of requests.
+ * @param status The HTTP status.
+ * @returns undefined if the status alone doesn't say it, as with 400.
  */
 export function refusalOf(status: number): Refusal | undefined {
   const known = REFUSALS[status]
   if (known) return known
   if (status >= 500) {
     const means =
-      'the destination has trouble of its own (its disk may be full, or create_full_put_path is missing in nginx): look into the log of that server'
+      'the destination has an internal problem (its disk may be full, or create_full_put_path is missing in nginx): read the log of that server'
     return { ...ONE, isTrouble: true, means }
   }
   if (status < 300 || status >= 400) return undefined
-  return { means: 'the server sends us elsewhere, and not to an end: give the final URL as this destination' }
+  return { means: 'too many redirects, or an unusable one: set the final URL as this destination' }
 }

@@ -6,19 +6,19 @@ import type { Writable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import { codeOf, UserError, wordsOf } from './user-error.ts'
 
-/** How often it is looked whether there are more lines. */
+/** How often to look for more lines. */
 const LOOK_EVERY_MS = 100
 const CHUNK_BYTES = 64 << 10
-/** A file of so many bytes is emptied once it has been read. A source tree of 100,000 files makes twice as many. */
+/** When the file has this many bytes, it is emptied after it has been read. A source tree of 100,000 files makes twice as many. */
 const MAX_BYTES = 64 << 20
 
 /**
  * A file without a name that a program writes lines to, read as it grows. `nix copy` writes some twenty lines of progress
- * for each file of a path (2.26.3, 2.34.8); through a pipe each of them wakes us, and a copy of small paths takes half
- * as long again.
+ * for each file of a path (2.26.3, 2.34.8); through a pipe, each line wakes this process, and a copy of small paths takes
+ * half as long again.
  */
 export class LineFile {
-  /** For the program to write to: execa takes a stream, of which the program gets the file itself. */
+  /** For the program to write to. execa takes a stream, and gives its file to the program. */
   readonly stream: Writable
   readonly #fd: number
   readonly #onLine: (line: string) => void
@@ -31,8 +31,8 @@ export class LineFile {
 
   /**
    * @param onLine Called with each line, without its end.
-   * @param maxBytes What is written just when a file that has become so large is emptied may be lost.
-   * @throws {UserError} where no file can be made in the directory for temporary ones.
+   * @param maxBytes A file of this size is emptied. Lines that are written at that moment may be lost.
+   * @throws {UserError} if no file can be made in the directory for temporary ones.
    */
   constructor(onLine: (line: string) => void, maxBytes = MAX_BYTES) {
     this.#onLine = onLine
@@ -40,7 +40,7 @@ export class LineFile {
     const path = join(tmpdir(), `nix-upload-${randomUUID()}`)
     this.#fd = open(path)
     this.stream = createWriteStream(path, { fd: this.#fd, autoClose: false })
-    // Whatever ends us leaves nothing behind.
+    // So nothing is left behind, however this process ends.
     unlinkSync(path)
     this.#looks = setInterval(() => this.#read(), LOOK_EVERY_MS)
   }
@@ -63,13 +63,13 @@ export class LineFile {
     if (this.#readBytes > this.#maxBytes) this.#empty()
   }
 
-  /** The program appends, so it goes on at the start. */
+  /** The program appends, so it continues at the start of the file. */
   #empty(): void {
     ftruncateSync(this.#fd)
     this.#readBytes = 0
   }
 
-  /** What a disk doesn't give back is lost, as if it had not been said; how the program ended is known all the same. */
+  /** If the disk fails, the lines are lost, but the program's exit code is still known. */
   #fill(): number {
     try {
       return readSync(this.#fd, this.#chunk, 0, CHUNK_BYTES, this.#readBytes)
@@ -86,7 +86,7 @@ function open(path: string): number {
   } catch (error) {
     const directory = dirname(path)
     throw new UserError(
-      `no temporary file can be made in ${directory}, see to that directory or set TMPDIR to another: ${wordsOf(error)}`,
+      `can't make a temporary file in ${directory}; check that directory, or set TMPDIR to another: ${wordsOf(error)}`,
     )
   }
 }

@@ -1,4 +1,4 @@
-/** Lets one in at a time, in the order they came. */
+/** Lets one caller in at a time, in the order in which they came. */
 export class Mutex {
   #last: Promise<unknown> = Promise.resolve()
 

@@ -1,9 +1,9 @@
 const waiting = new WeakMap<AbortSignal, Set<() => void>>()
 
 /**
- * Has something called when a signal is aborted. For signals that hundreds of requests heed: a signal compares each listener
- * that is added with all that it has.
- * @returns To call when that is of no interest any more.
+ * Calls a function when a signal is aborted. It is for signals with hundreds of listeners: adding one compares it with all
+ * others.
+ * @returns Removes the function again.
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   const callbacks = waiting.get(signal) ?? listenTo(signal)

@@ -1,21 +1,21 @@
-/** What a terminal may obey: control and format characters (direction, say), and the separators of lines. */
+/** Characters that may control a terminal: control and format characters (such as text direction), and line separators. */
 const OBEYED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
-/** The same, without the ends of lines. */
+/** The same, without line ends. */
 const OBEYED_IN_LINES = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
-/** Nothing of the kind: nearly all that is written, and told in a tenth of the time. */
+/** Text without such characters. Nearly all text is like that, and this check takes a tenth of the time. */
 const PLAIN = /^[\n\x20-\x7e]*$/
 
-/** Text for a terminal, on one line: what it would obey, which names and errors may hold, is shown instead. */
+/** Text for a terminal, on one line. Characters that may control it, which names and errors may contain, are escaped. */
 export function printable(text: string): string {
   return text.replaceAll(OBEYED, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
 }
 
 /**
- * JSON in which what a terminal may obey is escaped, also where JSON itself does not ask for it.
- * @param text JSON; its new lines stay.
- * @param before What stands before the four digits.
+ * JSON in which all characters that may control a terminal are escaped, more than JSON requires.
+ * @param text JSON; its line ends stay.
+ * @param before The text before the four digits.
  */
 export function escapedJson(text: string, before = '\\u'): string {
   if (PLAIN.test(text)) return text

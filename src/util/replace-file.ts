@@ -13,9 +13,9 @@ import { dirname, join } from 'node:path'
 import { naming } from './user-error.ts'
 
 /**
- * Writes a file whole: whoever opens it, at any time and after a power cut, sees the old content or the new one.
+ * Replaces a file at once: a reader sees the old content or the new content, at any time, and after a power cut.
  * @param mode Its permissions, whatever the umask.
- * @param owner Without one it is this process's.
+ * @param owner Without it, this process's user.
  * @throws A system error that names the file.
  */
 export function replaceFile(

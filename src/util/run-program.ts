@@ -11,15 +11,15 @@ export interface RunOptions {
   env?: Readonly<Record<string, string>>
   /** Ends the program: SIGTERM to its whole process group, SIGKILL five seconds later. */
   signal?: AbortSignal
-  /** The program is ended when it has shown no sign of life for so long. */
+  /** The program is ended after this time without output or I/O. */
   silenceMs?: number
   /** Called with each line the program writes to stderr. */
   onLine?: (line: string) => void
-  /** Lines of stderr that are not kept for the result: progress, which would push out what matters. */
+  /** Lines of stderr that are not kept for the result, such as progress: they would push out the important ones. */
   isNoise?: (line: string) => boolean
-  /** It may write thousands of lines to stderr, of which a tenth of a second later is soon enough to hear. */
+  /** It may write thousands of lines to stderr, and reading them a tenth of a second later is soon enough. */
   isTalkative?: boolean
-  /** Bytes of stdout to take at most. */
+  /** At most this many bytes of stdout are read. */
   stdoutMax?: number
   /** Written to the program's stdin, which is empty otherwise. */
   input?: string
@@ -27,12 +27,12 @@ export interface RunOptions {
 
 /** How a program ended. */
 export interface RunResult {
-  /** Undefined where a signal ended it. */
+  /** Undefined if a signal ended it. */
   exitCode: number | undefined
   stdout: string
-  /** What it wrote to stderr, line by line, the last of it, without noise. */
+  /** The last lines that it wrote to stderr, without noise. */
   lines: string[]
-  /** Why it was ended from here, if it was. */
+  /** Why we ended it, if we did. */
   ended?: 'silent' | 'aborted'
 }
 
@@ -41,17 +41,17 @@ export class NotStartedError extends Error {
   override name = 'NotStartedError'
 }
 
-/** How long the output of a program that has ended may stay open: something that it left behind may hold it for ever. */
+/** How long the output may stay open after the program has ended: a process that it left behind may hold it open for ever. */
 const LET_GO_AFTER_MS = 1_000
-/** So many lines of what a program writes to stderr are kept. */
+/** This many of the last lines of stderr are kept. */
 const LINES_KEPT = 200
-/** What we ask Nix for on stdout is a list of store paths; more than this is not it. */
+/** We read only lists of store paths from Nix's stdout, and these are smaller. */
 const STDOUT_MAX = 16 << 20
 
 /**
- * Runs a program in a process group of its own, so that a Ctrl-C meant for us doesn't reach it and that ending it
- * takes along whatever it started (ssh).
- * @throws {NotStartedError} where it isn't there or isn't executable.
+ * Runs a program in its own process group. So a Ctrl-C that is meant for us doesn't reach it, and the programs that it starts
+ * (ssh) end with it.
+ * @throws {NotStartedError} if it isn't there or isn't executable.
  */
 export async function run(
   program: string,
@@ -65,7 +65,7 @@ export async function run(
     if (options.isNoise?.(line)) return
     keepLast(lines, line)
   }
-  // Half of the start of `nix-upload status`, which runs no program.
+  // Loading it takes half of the start of `nix-upload status`, which runs no program.
   const { execa } = await import('execa')
   const file = options.isTalkative ? new LineFile(onLine) : undefined
   const child = execa(program, args, {
@@ -92,12 +92,12 @@ export async function run(
     return { exitCode: result.exitCode, stdout, lines, ...(life.ended ? { ended: life.ended } : {}) }
   } finally {
     life.stop()
-    // Adds what it said last to `lines`.
+    // Adds its last words to `lines`.
     file?.end()
   }
 }
 
-/** Ours, or `/` where that one is gone or out of reach: `runuser` starts a daemon in root's home, which nobody else may enter. */
+/** Our working directory, or `/` if it is gone or may not be entered: `runuser` starts a daemon in root's home. */
 export function workingDirectory(): string {
   try {
     const own = process.cwd()
@@ -108,7 +108,7 @@ export function workingDirectory(): string {
   }
 }
 
-/** An ssh that was told to stay (ControlPersist) inherits stderr and keeps it open. */
+/** Closes the output soon: an ssh that stays (ControlPersist) inherits stderr and keeps it open. */
 export function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable | null }): void {
   const timer = setTimeout(() => {
     stdout.destroy()
@@ -117,7 +117,7 @@ export function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable |
   timer.unref()
 }
 
-/** Adds a line to the last ones of what a program writes to stderr. */
+/** Adds a line, and keeps only the last lines. */
 export function keepLast(lines: string[], line: string): void {
   lines.push(line)
   if (lines.length > LINES_KEPT) lines.shift()
@@ -129,7 +129,7 @@ export function notStarted(program: string, error: unknown): string {
   return `"${program}" could not be started: ${error instanceof Error ? error.message : String(error)}`
 }
 
-/** Resolves at the end of a stream, also of one that fails or was let go: what was read of it is kept. */
+/** Resolves at the end of a stream, also if it fails or was closed; the lines read so far are kept. */
 export function readLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
   const reader = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY })
   reader.on('line', onLine)

@@ -1,6 +1,6 @@
 import { FifoQueue } from './fifo-queue.ts'
 
-/** Lets in as many as there is room for, in the order they came; each may need more room than another. */
+/** Lets callers in while there is room, in the order in which they came. Each needs some amount of room. */
 export class Semaphore {
   readonly #room: number
   #taken = 0
@@ -11,8 +11,8 @@ export class Semaphore {
   }
 
   /**
-   * Waits for room. What needs more than there is at all gets it once all is free.
-   * @returns Gives back some of the room, or all that is left of it. May be called more than once.
+   * Waits for room. A caller that needs more than the whole room waits until all is free.
+   * @returns A function that gives back some of the room, or all that is left. It may be called more than once.
    * @throws The signal's reason, once that is aborted.
    */
   async take(room: number, signal: AbortSignal): Promise<(some?: number) => void> {
@@ -33,7 +33,7 @@ export class Semaphore {
     try {
       await this.#waiting.join(room, signal, () => this.#letIn())
     } catch (error) {
-      // Who stood behind may need less.
+      // The next one may need less.
       this.#letIn()
       throw error
     }

@@ -1,4 +1,4 @@
-/** A word for sh, whatever is in it. */
+/** Text as one word for sh, quoted if needed. */
 export function shellWord(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`
 }

@@ -12,7 +12,7 @@ const UNITS: Readonly<Record<string, number>> = {
 
 /**
  * Reads `"500M"`, `"2 GB"` or `"1.5GiB"`; a bare number is bytes.
- * @returns Bytes, or undefined where it is no size.
+ * @returns Bytes, or undefined if it is no size.
  */
 export function parseSize(value: unknown): number | undefined {
   if (typeof value === 'number') return value >= 0 && Number.isFinite(value) ? value : undefined

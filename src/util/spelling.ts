@@ -1,4 +1,4 @@
-/** The known word that an unknown one was likely meant to be: the nearest of those that differ by two letters at most. */
+/** The known word that was probably meant: the nearest one, if it differs by at most two letters. */
 export function nearest(unknown: string, known: readonly string[]): string | undefined {
   const folded = unknown.toLowerCase().replaceAll('_', '-')
   const all = known.map((word) => ({ word, edits: distance(word, folded) }))

@@ -1,18 +1,18 @@
-/** What goes to a thread. */
+/** A message to a thread. */
 export type ToThread<Call> =
   | { kind: 'call'; id: number; call: Call }
-  /** A chunk of its stream was taken; its memory goes back. */
+  /** A chunk of its stream was read; its memory goes back. */
   | { kind: 'taken'; id: number; bytes: number; buffer: ArrayBuffer }
-  /** Nobody wants to know any more. */
+  /** The answer is not wanted any more. */
   | { kind: 'cancel'; id: number }
 
-/** What comes from a thread. */
+/** A message from a thread. */
 export type FromThread<Reply> =
   | { kind: 'reply'; id: number; reply: Reply }
   | { kind: 'error'; id: number; error: ThreadError }
   | { kind: 'chunk'; id: number; bytes: Uint8Array<ArrayBuffer> }
 
-/** An error as it goes from one thread to another. */
+/** An error in a form that can be sent to another thread. */
 export interface ThreadError {
   name: string
   message: string
@@ -21,7 +21,7 @@ export interface ThreadError {
   stack?: string
 }
 
-/** Takes an error to pieces, for another thread. */
+/** Turns an error into that form. */
 export function packError(error: unknown): ThreadError {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error) }
   const { name, message, stack } = error
@@ -34,7 +34,7 @@ export function packError(error: unknown): ThreadError {
   }
 }
 
-/** Puts an error of another thread together again. */
+/** Turns it back into an error. */
 export function unpackError({ message, ...rest }: ThreadError): Error {
   return Object.assign(new Error(message), rest)
 }

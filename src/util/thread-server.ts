@@ -1,31 +1,31 @@
 import { parentPort } from 'node:worker_threads'
 import { type FromThread, packError, type ToThread } from './thread-messages.ts'
 
-/** At most so many bytes of a stream are on their way to who reads it. */
+/** At most this many bytes of a stream are sent and not yet read. */
 const WINDOW_BYTES = 2 * 1024 * 1024
 
-/** What a call is answered with. */
+/** What a handler can use to answer a call. */
 export interface CallContext {
-  /** Aborted when nobody wants the answer any more. */
+  /** Aborted when the answer is not wanted any more. */
   signal: AbortSignal
   /**
-   * Hands over a chunk of a stream, with all of its memory.
-   * @returns A promise where the next chunk has to wait.
+   * Sends a chunk of a stream; its whole memory goes along.
+   * @returns A promise if the next chunk has to wait.
    */
   send: (bytes: Uint8Array<ArrayBuffer>) => Promise<void> | undefined
 }
 
-/** What becomes of memory that goes from one thread to the other. */
+/** How memory goes from one thread to the other. */
 interface ThreadMemory<Reply> {
   onReturn?: (buffer: ArrayBuffer) => void
   memoryOf?: (reply: Reply) => ArrayBuffer[]
 }
 
 /**
- * Answers the calls of a `Thread`, in a thread. Answers of one turn of the event loop go back in one message.
- * @param handle Answers at once, or later; what it throws is thrown by the call.
- * @param memory `onReturn` gets the memory of chunks back that were taken; what `memoryOf` tells of an answer goes along with
- * it, and is not copied.
+ * Answers the calls of a `Thread`, inside the thread. All answers of one turn of the event loop go back in one message.
+ * @param handle Returns the answer, or a promise of it. Its errors are thrown by the call.
+ * @param memory `onReturn` gets the memory of chunks that were read. `memoryOf` names the memory of an answer that is moved instead
+ * of copied.
  */
 export function serveCalls<Call, Reply>(
   handle: (call: Call, context: CallContext) => Reply | Promise<Reply>,

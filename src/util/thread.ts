@@ -3,12 +3,12 @@ import { Worker } from 'node:worker_threads'
 import { onAbort } from './on-abort.ts'
 import { type FromThread, type ToThread, unpackError } from './thread-messages.ts'
 
-/** The file of a thread beside the file that starts it: TypeScript in a checkout, JavaScript in what is built of it. */
+/** The file of a thread, beside the file that starts it: TypeScript in a checkout, JavaScript in `dist/`. */
 export function threadFile(name: string, base: string): URL {
   return new URL(`${name}${extname(new URL(base).pathname)}`, base)
 }
 
-/** Little lives long in a thread; more room for young garbage is only more memory. */
+/** In a thread, objects don't live long, so more room for young objects would only take more memory. */
 const YOUNG_MIB = 4
 
 interface Pending<Reply> {
@@ -18,20 +18,20 @@ interface Pending<Reply> {
   load: number
 }
 
-/** How a call goes. */
+/** How a call is made. */
 export interface CallOptions {
   signal?: AbortSignal
-  /** How much work it is, in whatever the caller counts; 1 by default. */
+  /** How much work it is, in the caller's unit; 1 by default. */
   load?: number
-  /** Gets the chunks of a stream; after `taken`, its memory is used again. Without it, no more come
-   * after some megabytes.
+  /** Called with each chunk of a stream. After `taken`, its memory is used again. If `taken` isn't called, the stream stops after
+   * some megabytes.
    */
   onChunk?: (bytes: Uint8Array<ArrayBuffer>, taken: () => void) => void
 }
 
 /**
- * A thread that answers calls (`serveCalls`). Those of one turn of the event loop go there in one message: many small ones
- * cost little. It is started when it is needed, and keeps no process running while nobody waits for it.
+ * A thread that answers calls (`serveCalls`). All calls of one turn of the event loop go there in one message, so many small
+ * calls are cheap. It starts with the first call, and doesn't keep the process running while no call is open.
  */
 export class Thread<Call, Reply> {
   readonly #file: URL
@@ -45,12 +45,12 @@ export class Thread<Call, Reply> {
     this.#file = file
   }
 
-  /** How much work is not done yet: that of the calls that are not answered. */
+  /** How much work is not done yet, in calls without an answer. */
   get load(): number {
     return this.#load
   }
 
-  /** @throws What it threw there; the signal's reason; or that the thread ended. */
+  /** @throws The error of the handler, the signal's reason, or an error that the thread ended. */
   call(call: Call, { signal, load = 1, onChunk }: CallOptions = {}): Promise<Reply> {
     return new Promise((resolve, reject) => {
       signal?.throwIfAborted()
@@ -78,7 +78,7 @@ export class Thread<Call, Reply> {
     })
   }
 
-  /** Ends the thread; it is started again where it is called again. */
+  /** Ends the thread; the next call starts it again. */
   close(): void {
     void this.#worker?.terminate()
     this.#lose(new Error('the thread was ended'))

@@ -1,5 +1,5 @@
 /**
- * Whether this process is the main one of a unit of systemd's, as the daemon is: then its unit may be in the way of what it may not
- * do. `exec` in a CI job is none, whatever runs the job.
+ * Whether this process is the main process of a systemd unit, as the daemon is. Then something may be forbidden by its unit.
+ * `exec` in a CI job is no such process.
  */
 export const IS_UNIT = process.env.SYSTEMD_EXEC_PID === `${process.pid}`

@@ -1,6 +1,6 @@
-/** How far an upload is: written by whoever uploads, read by whoever shows it. Bytes as they go over the wire. */
+/** How far an upload is. The uploader writes it; `status` shows it. Bytes are counted as they are sent, compressed. */
 export interface UploadProgress {
   sentBytes: number
-  /** What there is to send in all, as far as it is known yet. */
+  /** The total, as far as it is known yet. */
   expectedBytes: number
 }

@@ -6,8 +6,8 @@ export class UserError extends Error {
   readonly exitCode: number
 
   /**
-   * @param message What failed, on what, and what to do about it.
-   * @param exitCode What the command exits with; 1 unless told.
+   * @param message What failed, on which path or job, and what to do.
+   * @param exitCode The command's exit code; 1 by default.
    */
   constructor(message: string, exitCode: number = EXIT.failed) {
     super(message)
@@ -22,7 +22,7 @@ export function codeOf(error: unknown): string | undefined {
   return undefined
 }
 
-/** Adds to a system error which file it is about, where Node leaves that out: of `opendir`, `write` and `fsync`. */
+/** Adds the path to a system error if Node leaves it out, as with `opendir`, `write` and `fsync`. */
 export function naming(path: string, error: unknown): unknown {
   return error instanceof Error && !('path' in error) ? Object.assign(error, { path }) : error
 }
@@ -47,10 +47,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EDQUOT: 'make room there, then try again',
 }
 
-/** What to do about a system error, to be put behind its words; empty where that is not known. */
+/** What to do about a system error, to be appended to its text; empty if that is not known. */
 export function remedyFor(error: unknown): string {
   const code = codeOf(error) ?? ''
-  // Root's commands act as whoever owns the spool.
+  // Root's commands act as the spool's owner.
   if (code === 'EACCES' || code === 'EPERM') return process.geteuid?.() === 0 ? '' : '; run it as root'
   return REMEDIES[code] === undefined ? '' : `; ${REMEDIES[code]}`
 }

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
 
-/** What this process's user is called; the number where the user has no name, as in a container. */
+/** The name of this process's user, or the number of a user without a name, as in a container. */
 export function userName(): string {
   try {
     return userInfo().username

@@ -1,16 +1,16 @@
-/** Whose fault a failure is: what is uploaded, where it is uploaded to, or nobody can tell. */
+/** Whose fault a failure is: the job's, the destination's, or unknown. */
 export type Blame = 'job' | 'destination' | 'unknown'
 
 /** What a failure means. */
 export interface Verdict {
   blame: Blame
-  /** No use in trying again: it will not get better by itself. Only ever true of a job's own failure. */
+  /** Trying again is of no use. Only true of a job's own failure. */
   permanent: boolean
-  /** What is wrong and what to do, in words, with what was said behind: one line, no passwords, 500 characters. */
+  /** What is wrong and what to do, followed by the original message: one line of at most 500 characters, without passwords. */
   message: string
-  /** What Nix, the server or the kernel said, without what we make of it. */
+  /** The message of Nix, the server or the kernel, as it came. */
   said?: string
-  /** The store path it is about, where that is known. */
+  /** The store path it is about, if that is known. */
   path?: string
 }
 
@@ -20,16 +20,16 @@ export interface FailureKind {
   isTrouble?: boolean
 }
 
-/** An upload failed, and it is known what that means. */
+/** An upload failed, and the meaning is known. */
 export class UploadFailure extends Error {
   override name = 'UploadFailure'
   readonly verdict: Verdict
   /**
-   * A server refused one file. That is the destination's fault where it refuses all (no credentials, no room), and one
-   * path's where it takes others (its name, its size, what a scanner thinks of it): one answer doesn't tell.
+   * A server refused one file. It is the destination's fault if it refuses all files (no credentials, no room), and the path's if
+   * it takes others (then the name, the size or a scanner is the reason). One answer doesn't tell which.
    */
   readonly isOfOneFile: boolean
-  /** The destination has trouble of its own (no room, an error inside), be it with one file: that is never a job's fault. */
+  /** The destination has a problem (no room, an internal error), even if only with this file. This is never a job's fault. */
   readonly isTrouble: boolean
 
   constructor(verdict: Verdict, { isOfOneFile = false, isTrouble = false }: FailureKind = {}) {

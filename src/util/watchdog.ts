@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** How often a program is looked at, as a part of the time it may be silent. */
+/** How often to look at a program, as a part of the time that it may be silent. */
 const LOOKS = 5
 const KILL_AFTER_MS = 5_000
 
-/** What is needed of a running program to watch over it. */
+/** The part of a running program that the watchdog needs. */
 export interface Program {
   pid?: number | undefined
   /** Sends a signal to its whole process group. */
@@ -13,12 +13,12 @@ export interface Program {
 }
 
 /**
- * Ends a program that is not wanted any more, or that has shown no sign of life for too long: it wrote no line, and
- * neither it nor what it started read or wrote a byte. Lines alone won't do: Nix 2.8 is silent while it uploads a path
- * over ssh or compresses a large one.
+ * Ends a program if the caller aborts it, or if it was silent for too long: it wrote no line, and neither it nor its children
+ * read or wrote a byte. Lines alone are not enough: Nix 2.8 writes none while it uploads a path over ssh or compresses a large
+ * one.
  */
 export class Watchdog {
-  /** Why the program was ended from here, if it was. */
+  /** Why we ended the program, if we did. */
   ended: 'silent' | 'aborted' | undefined
   readonly #program: Program
   readonly #signal: AbortSignal | undefined
@@ -29,7 +29,7 @@ export class Watchdog {
   #lastSign = performance.now()
   #bytes = 0
 
-  /** @param silenceMs How long it may be silent; for ever where it is undefined. */
+  /** @param silenceMs How long it may be silent; undefined: for ever. */
   constructor(program: Program, signal: AbortSignal | undefined, silenceMs: number | undefined) {
     this.#program = program
     this.#signal = signal
@@ -38,7 +38,7 @@ export class Watchdog {
     if (silenceMs !== undefined) this.#looks = setInterval(() => this.#look(silenceMs), silenceMs / LOOKS)
   }
 
-  /** Says that the program wrote something. */
+  /** Called when the program has written something. */
   seen(): void {
     this.#lastSign = performance.now()
   }
@@ -49,7 +49,7 @@ export class Watchdog {
     this.#signal?.removeEventListener('abort', this.#onAbort)
   }
 
-  /** Resolves once an ended program has left nothing behind: what it started may outlive it. */
+  /** Resolves when all processes of an ended program are gone: its children may live longer. */
   async left(): Promise<void> {
     const { pid } = this.#program
     while (this.ended && pid !== undefined && !this.#isKilled && isGroup(pid)) await sleep(20)
@@ -73,7 +73,7 @@ export class Watchdog {
   }
 }
 
-/** True while there is some process of a group. */
+/** True while a process of the group exists. */
 function isGroup(leader: number): boolean {
   try {
     return process.kill(-leader, 0)
@@ -82,7 +82,7 @@ function isGroup(leader: number): boolean {
   }
 }
 
-/** The bytes that a process and its descendants have read and written (proc(5), `io`); 0 where there is no /proc. */
+/** The bytes that a process and its descendants have read and written (proc(5), `io`); 0 if there is no /proc. */
 function bytesMoved(pid: number): number {
   try {
     const io = readFileSync(`/proc/${pid}/io`, 'utf8')

@@ -39,7 +39,7 @@ describe('flags that will not do (exit 2)', () => {
     [{ to: '/srv/cache' }, /^--to: expected a store URL: "file:\/\/\/srv\/cache" for a binary cache, .*/],
     [
       { secretKeyFile: '/key' },
-      /^--secret-key-file goes with --to; FILE has destinations with keys of their own$/,
+      /^--secret-key-file needs --to; the destinations in FILE have their own keys$/,
     ],
     [{ spool: '' }, /^--spool: expected a path, got ""$/],
     [{ to: 's3://x', secretKeyFile: '' }, /^--secret-key-file: expected a path, got ""$/],
@@ -68,7 +68,7 @@ test('a password in a URL is refused, and not repeated for whoever reads the log
   ]
   for (const refusal of refusals) {
     expect(refusal).toMatch(
-      /a password does not belong into the URL, .*, got "https:\/\/me:…@cache\.example\/x"$/,
+      /a password in the URL could be read by .*, got "https:\/\/me:…@cache\.example\/x"$/,
     )
   }
 })

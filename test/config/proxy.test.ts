@@ -134,10 +134,10 @@ test.each([
   [{ all_proxy: 'socks5h://me:secret@proxy:1080', no_proxy: 'a.invalid' }, undefined],
   [
     { all_proxy: 'socks5h://me:secret@proxy:1080' },
-    /^all_proxy names a proxy at socks5h:\/\/, which nix-upload can't use \(curl, and so Nix, can\): name one at http:\/\/ or https:\/\/, add a\.invalid to no_proxy, or let Nix upload \(via = "nix"\)$/,
+    /^all_proxy names a proxy at socks5h:\/\/, which nix-upload can't use \(curl and Nix can\): name one at http:\/\/ or https:\/\/, add a\.invalid to no_proxy, or let Nix upload \(via = "nix"\)$/,
   ],
   [{ HTTPS_PROXY: 'socks4://proxy' }, /^HTTPS_PROXY names a proxy at socks4:/],
-  [{ https_proxy: 'http://me:secret@proxy:port' }, /^https_proxy is no address of a proxy: name one/],
+  [{ https_proxy: 'http://me:secret@proxy:port' }, /^https_proxy is not the address of a proxy: name one/],
 ])('of %o it is said what is wrong, without the password: %s', (env, says) => {
   const problem = proxyProblem(new URL(HTTPS), env)
   if (says === undefined) expect(problem).toBeUndefined()

@@ -85,8 +85,8 @@ describe('a value that will not do is named with what was expected and what came
       'destination = "s3://x"',
       'destination: expected [[destination]] sections (two pairs of brackets), got "s3://x"',
     ],
-    [`${S3}${S3}name = "b"`, 'destination[0].name: expected a name, as there are several'],
-    [`${S3}name = "a"\n${S3}name = "a"`, 'destination: each needs a name of its own; "a" is there twice'],
+    [`${S3}${S3}name = "b"`, 'destination[0].name: expected a name, since there are several destinations'],
+    [`${S3}name = "a"\n${S3}name = "a"`, 'destination: expected different names; "a" is there twice'],
   ])('%j', async (toml, message) => {
     expect(await complaint(toml)).toBe(`FILE: ${message}`)
   })
@@ -114,7 +114,7 @@ describe('a key that is not known is named with what was meant', () => {
     ['keep_done = "7d"', 'unknown key keep_done; did you mean "keep-done"?'],
     ['Log-Level = "info"', 'unknown key Log-Level; did you mean "log-level"?'],
     [`${S3}batchsize = 5`, 'unknown key destination[0].batchsize; did you mean "batch-size"?'],
-    ['to = "s3://x"', 'unknown key to; it belongs into a [[destination]]'],
+    ['to = "s3://x"', 'unknown key to; it belongs in a [[destination]]'],
     [
       `${S3}keep-done = "7d"`,
       'unknown key destination[0].keep-done; it belongs above the first [[destination]]',

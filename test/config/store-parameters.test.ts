@@ -32,21 +32,18 @@ describe.each(['file:///cache', 'http://cache', 's3://cache'])('in the URL of %s
   test.each([
     ['compresion=xz', 'unknown parameter "compresion"; did you mean "compression"?'],
     ['write_nar_listing=1', 'unknown parameter "write_nar_listing"; did you mean "write-nar-listing"?'],
-    ['something=1', 'unknown parameter "something"; known here: compression, '],
+    ['something=1', 'unknown parameter "something"; known parameters: compression, '],
   ])('%s is refused with what was likely meant', async (query, problem) => {
     expect(await complaint(destination(`${url}?${query}`))).toContain(problem)
   })
 
   test.each([
-    [
-      'compression=zip',
-      'compression=zip in the URL of a destination is not known here: it is one of none, zstd, ',
-    ],
+    ['compression=zip', 'compression=zip in the URL of a destination is unknown; use one of none, zstd, '],
     [
       'compression-level=23',
-      'compression-level=23 in the URL of a destination is no level of zstd: it is from 1 to 22',
+      'compression-level=23 in the URL of a destination is no level of zstd; use a number from 1 to 22',
     ],
-    ['compression=xz&compression-level=fast', 'is no level of xz: it is from 0 to 9'],
+    ['compression=xz&compression-level=fast', 'is no level of xz; use a number from 0 to 9'],
   ])('%s is refused', async (query, problem) => {
     expect(await complaint(destination(`${url}?${query}`))).toContain(problem)
   })
@@ -64,7 +61,10 @@ test.each([
 test.each([
   ['http://cache?region=eu', 'unknown parameter "region"'],
   ['file:///cache?endpoint=x', 'unknown parameter "endpoint"'],
-  ['http://cache?retry-attempts=3', `the parameter "retry-attempts" can't be had: retry-min and retry-max`],
+  [
+    'http://cache?retry-attempts=3',
+    `the parameter "retry-attempts" is not supported: retry-min and retry-max`,
+  ],
   ['s3://tenant:bucket', '"tenant:bucket" is not supported'],
   ['s3://arn:aws:s3:us-east-1:1:accesspoint/x', 'ARNs are not supported'],
   ['s3://cache--use1-az4--x-s3', 'directory buckets (S3 Express) are not supported'],
@@ -102,7 +102,7 @@ test('a compression whose program is not there is refused by who delivers, and b
   process.env.PATH = '/nowhere'
   try {
     const text = await complaintOf(async () => refuseMissingPrograms(destinations), 78)
-    expect(text).toContain('compression=lzop takes the program "lzop", which is not on the PATH here')
+    expect(text).toContain('compression=lzop needs the program "lzop", which is not on the PATH')
   } finally {
     process.env.PATH = path
   }

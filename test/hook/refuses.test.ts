@@ -213,9 +213,7 @@ describe('the owner of the spool gains nothing by exchanging', () => {
     const here = bed()
     mkdirSync(join(here.dir, 'victim'))
     fake(here, 'sync', `PATH=/usr/bin; ${swap('new')}; exec sync "$@"`)
-    expect(theLine(await runHook(here))).toMatch(
-      /^nix-upload: not queued: .*\/new is a symlink$/,
-    )
+    expect(theLine(await runHook(here))).toMatch(/^nix-upload: not queued: .*\/new is a symlink$/)
     expect(listed(join(here.dir, 'victim'))).toEqual([])
   })
 

@@ -54,7 +54,9 @@ describe.each(await everyNix())('with $name', (version) => {
     const args = [...into, '--option', 'sandbox-paths', '/bin /lib /lib64 /usr']
     const hookEnv = { ...site.env, NIX_STORE_DIR: '/nix/store' }
     const { stderr } = await site.nix.build({ name: 'elsewhere' }, { hook: HOOK, hookEnv, args })
-    expect(stderr).toMatch(/nix-upload: not queued: \S+-elsewhere\.drv: not in the local store, so built into/)
+    expect(stderr).toMatch(
+      /nix-upload: not queued: \S+-elsewhere\.drv: not in the local store, so built into/,
+    )
     expect(site.counts()).toEqual({ new: 0, cur: 0, done: 0, failed: 0 })
     expect(site.roots()).toEqual([])
   })

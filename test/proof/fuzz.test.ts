@@ -210,7 +210,7 @@ test('a password in a URL', TIMEOUT, async () => {
     .filter((text) => /^(?!\d*[/?#'"])\S+$/.test(text))
   await fuzz('passwords', fc.tuple(fc.constantFrom('http', 'https'), password), ([scheme, secret]) => {
     const url = `${scheme}://me:${secret}@cache.example/x`
-    expect(storeUrlProblem(url)).toContain('a password does not belong into the URL')
+    expect(storeUrlProblem(url)).toContain('a password in the URL could be read by every local user')
     expect(withoutPassword(`can't open '${url}': refused`)).not.toContain(secret)
     expect(judge([`unable to download '${url}': HTTP error 500`]).message).not.toContain(secret)
   })

@@ -23,7 +23,7 @@ describe.each(Object.entries(PLACES))('over %s', (kind, over) => {
   test.each([
     [401, /does not know us/],
     [503, /overloaded|fewer requests/],
-    [500, /trouble of its own/],
+    [500, /an internal problem/],
   ])('HEAD: %i is a failure', async (code, says) => {
     const server = await fakeServer(status(code, code === 503 ? { 'retry-after': '3600' } : {}))
     const asked = over(server.url, (transport) => transport.head('nar/x', never))

@@ -59,7 +59,7 @@ test('where none can be made it is said where, and what to do', () => {
   vi.stubEnv('TMPDIR', join(temporary(), 'gone'))
   onTestFinished(() => void vi.unstubAllEnvs())
   expect(() => new LineFile(() => undefined)).toThrow(
-    /^no temporary file can be made in .*\/gone, .*TMPDIR.*: no such/,
+    /^can't make a temporary file in .*\/gone; .*TMPDIR.*: no such/,
   )
 })
 

@@ -11,7 +11,7 @@ import type { Service } from './service.ts'
 const LAUNCHER = fileURLToPath(new URL('../../../bin/nix-upload', import.meta.url))
 const STATES = ['ok', 'warn', 'fail', 'skipped'] as const
 
-/** True where the service's user is another than ours, and we can be that one. */
+/** True if the service's user is another than ours, and we can be that one. */
 export function canBecome({ user }: Service): boolean {
   return process.getuid?.() === 0 && user.uid !== 0
 }
@@ -19,7 +19,7 @@ export function canBecome({ user }: Service): boolean {
 /**
  * Looks at what only the service can tell, as the service: in a process of its user, with its groups and environment.
  * @param args Of the command line: where the configuration is.
- * @returns undefined where that process could not be had.
+ * @returns undefined if that process could not be had.
  */
 export async function lookAsService(service: Service, args: readonly string[]): Promise<Check[] | undefined> {
   const { user } = service

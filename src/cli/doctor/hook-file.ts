@@ -8,7 +8,7 @@ const NAME = 'hook'
 /**
  * Looks at what post-build-hook names: is it a hook that will be there tomorrow, and of this version?
  * @param text What is in the file.
- * @returns undefined where it is, or where it is a script that runs the hook in its own way.
+ * @returns undefined if it is, or where it is a script that runs the hook in its own way.
  */
 export function checkHookFile(file: string, text: string, { config }: Patient): Check | undefined {
   const init = `nix-upload init${config.source === undefined ? ' --install' : flagsFor(config.source)}`

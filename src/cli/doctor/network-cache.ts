@@ -65,7 +65,7 @@ const REFUSES_WITHIN_MS = 2_000
 
 class BrokenOff extends Error {}
 
-/** @throws {UploadFailure} where the upload is refused before it is whole. */
+/** @throws {UploadFailure} if the upload is refused before it is whole. */
 async function begin(transport: Transport, signal: AbortSignal): Promise<void> {
   const body: StreamBody = {
     // Of two bytes one is sent: a server that looks at rights only when it has both tells us nothing.

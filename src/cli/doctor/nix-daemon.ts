@@ -27,7 +27,7 @@ export async function checkNixDaemon({ service }: Patient): Promise<Check[]> {
   return [fail(NAME, what, toType(`Those in the group ${group} may`, ...lines))]
 }
 
-/** The group that is let in, by the directory or the socket; undefined where it is root's alone, or that can't be seen. */
+/** The group that is let in, by the directory or the socket; undefined if it is root's alone, or that can't be seen. */
 async function groupOf(socket: string): Promise<string | undefined> {
   const directory = statSync(dirname(socket), { throwIfNoEntry: false })
   const isDirectoryOpen = directory !== undefined && (directory.mode & 0o001) !== 0

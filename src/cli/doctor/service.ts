@@ -26,7 +26,7 @@ export interface Service {
  * Finds out whose daemon delivers this spool: the one that runs, or else the one that the unit would start, or else
  * whoever owns the spool.
  * @param named What `--user` says.
- * @throws {UserError} where there is no such user.
+ * @throws {UserError} if there is no such user.
  */
 export async function findService(config: Config, named: string | undefined): Promise<Service> {
   const report = readReport(spoolAt(config.spool))

@@ -13,7 +13,7 @@ export interface UnitState {
   env: Readonly<Record<string, string>>
   /** The files of its credentials, by name; they may be for root's eyes only. */
   credentials: Readonly<Record<string, string>>
-  /** The directories that it may write to; undefined where that is not restricted. */
+  /** The directories that it may write to; undefined if that is not restricted. */
   writable: readonly string[] | undefined
   /** Directories that it can't see, but for what is in `bound`. */
   hidden: readonly string[]
@@ -25,7 +25,7 @@ export interface UnitState {
   isPathMode: boolean
 }
 
-/** Asks systemd; undefined where there is none, or it has no such unit. */
+/** Asks systemd; undefined if there is none, or it has no such unit. */
 export async function unitState(): Promise<UnitState | undefined> {
   try {
     const isPathMode = (await run('systemctl', ['is-active', 'nix-upload-drain.path'])).exitCode === 0

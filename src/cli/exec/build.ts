@@ -19,7 +19,7 @@ const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  * Runs a command with our hook and delivers what it builds.
  * @param until `lingerMs`: how long to stay at most behind it while something must wait; `early`: signals up to its start.
  * @returns What to exit with.
- * @throws {UserError} where Nix would ignore the hook, or a signal came before; then the command is not started.
+ * @throws {UserError} if Nix would ignore the hook, or a signal came before; then the command is not started.
  */
 export async function build(
   command: readonly string[],
@@ -71,7 +71,7 @@ async function deliverRest(
   }
 }
 
-/** @throws {UserError} where Nix would ignore our hook, and so upload nothing without a word. */
+/** @throws {UserError} if Nix would ignore our hook, and so upload nothing without a word. */
 async function hookedConfig({ hook }: Workspace): Promise<string> {
   const nixConfig = withHook(hook, process.env.NIX_CONFIG)
   const isIgnored = await ignoresHook(nixConfig).catch((error: unknown) => {

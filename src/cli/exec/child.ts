@@ -14,7 +14,7 @@ const PASSED_ON = ['SIGTERM', 'SIGHUP', ...FROM_TERMINAL] as const
  * Runs a command on our own stdin, stdout and stderr, and passes signals on to it while it runs. Later ones go to
  * `onSignal`.
  * @returns Its exit status; as a shell has it, 128 and the signal's number where one ended it.
- * @throws {UserError} where it could not be started.
+ * @throws {UserError} if it could not be started.
  */
 export async function runCommand(
   command: readonly string[],

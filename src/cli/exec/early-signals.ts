@@ -14,7 +14,7 @@ export class EarlySignals {
     for (const signal of SIGNALS) process.on(signal, this.#note)
   }
 
-  /** @throws {UserError} where one came. */
+  /** @throws {UserError} if one came. */
   throwIfAny(): void {
     if (this.#first === undefined) return
     const status = 128 + constants.signals[this.#first]

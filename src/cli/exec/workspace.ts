@@ -14,7 +14,7 @@ import { hookScript } from './hook-script.ts'
 export interface Workspace {
   directory: string
   spool: Spool
-  /** Empty where there can be no roots. */
+  /** Empty if there can be no roots. */
   gcroots: string
   /** What `post-build-hook` is set to. */
   hook: string
@@ -29,7 +29,7 @@ export interface Workspace {
  * @param kept A spool to use instead of one of its own.
  * @param gcroots The configured GC-root directory: ours is made beside it, empty where roots are off.
  * @param strict Whether a hook that can't do all it promises stops the build.
- * @throws {UserError} where Nix could not run a hook that lies there.
+ * @throws {UserError} if Nix could not run a hook that lies there.
  */
 export function makeWorkspace(kept: string | undefined, gcroots: string, strict: boolean): Workspace {
   // White space and a hash would end or change the value of a setting.

@@ -15,7 +15,7 @@ export class Asker {
     })
   }
 
-  /** @throws {UserError} where the terminal says no more (Ctrl-C, Ctrl-D). */
+  /** @throws {UserError} if the terminal says no more (Ctrl-C, Ctrl-D). */
   async question(text: string): Promise<string> {
     // Who typed ahead and ended that with Ctrl-D has answered, too.
     if (this.#isClosed) process.stderr.write(text)

@@ -15,7 +15,7 @@ interface Present {
 
 /**
  * `init` keeps a configuration that is there, so what the command line says has to be in it already.
- * @throws {UserError} where it isn't, with what to do.
+ * @throws {UserError} if it isn't, with what to do.
  */
 export function refuseContradiction(
   args: InitOptions,

@@ -41,7 +41,7 @@ export function ownProgram(): ServiceProgram {
 /**
  * Finds out how a unit of this machine can start this nix-upload: by its name where that leads to it and to a Node that is
  * new enough, otherwise with the Node that runs now.
- * @throws {UserError} where it would start something in somebody's home, which units can't see.
+ * @throws {UserError} if it would start something in somebody's home, which units can't see.
  */
 export async function serviceProgram(): Promise<ServiceProgram> {
   const program = ownProgram()

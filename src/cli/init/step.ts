@@ -155,7 +155,7 @@ async function own(site: Site, path: string, owner: string | undefined): Promise
   if (user) lchownSync(path, user.uid, user.gid)
 }
 
-/** @returns undefined where it is to stay ours. */
+/** @returns undefined if it is to stay ours. */
 async function ownerOf({ root }: Site, path: string, owner: string | undefined): Promise<User | undefined> {
   if (owner === undefined || root !== '' || process.getuid?.() !== 0) return undefined
   const user = await findUser(owner)

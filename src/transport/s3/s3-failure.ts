@@ -8,7 +8,7 @@ const REGION: Meaning = {
 }
 const SLOWER: Meaning = {
   retry: 'slower',
-  means: 'S3 asks for fewer requests; nothing to do unless it stays so',
+  means: 'S3 asks for fewer requests: nothing to do, unless this goes on',
 }
 const EXPIRED: Meaning = {
   means: 'the AWS session token has run out: renew it, or take credentials that renew themselves',
@@ -17,7 +17,7 @@ const TROUBLE: Meaning = {
   isOfOneFile: true,
   isTrouble: true,
   retry: 'soon',
-  means: 'S3 has trouble of its own: look at its state, or into its log',
+  means: 'S3 has an internal problem: check its state, or read its log',
 }
 const NO_S3: Meaning = {
   means: 'what answers there is no S3: check endpoint= in the URL of this destination',
@@ -83,7 +83,7 @@ const CODES: Readonly<Record<string, Meaning>> = {
   TooManyRequests: SLOWER,
   TooManyRequestsException: SLOWER,
   RequestLimitExceeded: SLOWER,
-  RequestTimeout: { retry: 'soon', means: 'S3 waited too long for us: check the network' },
+  RequestTimeout: { retry: 'soon', means: 'S3 timed out while it waited for data: check the network' },
   OperationAborted: { retry: 'soon', means: 'someone else is changing the same file at S3' },
   InternalError: TROUBLE,
   NoUploadId: NO_S3,

@@ -41,9 +41,9 @@ describe.each(await everyNix())('an http cache, with $name', (nixVersion) => {
     { status: 403, says: /does not let us write/ },
     { status: 404, says: /check the path in the URL/ },
     { status: 405, says: /must allow HEAD and PUT/ },
-    { status: 408, says: /waited too long/ },
+    { status: 408, says: /timed out while it waited/ },
     { status: 429, says: /asks for fewer requests/ },
-    { status: 500, says: /trouble of its own/ },
+    { status: 500, says: /an internal problem/ },
     { status: 503, says: /overloaded/ },
     { status: 507, says: /disk of the destination is full/ },
   ])('answers $status to a PUT', async ({ status, says }) => {

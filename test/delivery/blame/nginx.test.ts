@@ -44,7 +44,7 @@ describe.each(await everyNix())('nginx, with $name', (version) => {
   })
 
   test('may not write', async () => {
-    const expected = { blame, says: /look into the log of that server/ } as const
+    const expected = { blame, says: /read the log of that server/ } as const
     // A file in the way of a directory: it stops root too.
     await writeFile(join(root, 'nar'), '')
     await withNginx({}, (to) => expectBlame(nix, { to, paths: big }, expected))

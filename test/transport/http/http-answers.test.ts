@@ -48,7 +48,7 @@ describe('what a server answers', () => {
     [404, { says: /check the path in the URL.*: 404/ }],
     [405, { says: /dav_methods PUT.*: 405/ }],
     [413, { says: /client_max_body_size.*: 413/, isOfOneFile: true, blame: 'job', permanent: true }],
-    [500, { says: /trouble of its own.*: 500 \(Sorry, broken\)/, isOfOneFile: true, isTrouble: true }],
+    [500, { says: /an internal problem.*: 500 \(Sorry, broken\)/, isOfOneFile: true, isTrouble: true }],
     [507, { says: /disk of the destination is full.*: 507/, isOfOneFile: true, isTrouble: true }],
     [422, { says: /refuses the upload.*PUT nar\/x: 422/, isOfOneFile: true }],
   ] as const)('%i to a PUT, before it has the body', async (status, expected) => {

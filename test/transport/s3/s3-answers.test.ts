@@ -26,7 +26,7 @@ const ANSWERS: [number, string, Record<string, string>, Expected][] = [
   [403, 'SomethingElse', {}, { says: /S3 refuses.*403 SomethingElse \(why <b> & "c"\)/, isOfOneFile: true }],
   [404, 'NoSuchBucket', {}, { says: /no such bucket/ }],
   [405, 'MethodNotAllowed', {}, { says: /no S3: check endpoint=/ }],
-  [500, 'InternalError', {}, { says: /trouble of its own/, isOfOneFile: true, isTrouble: true }],
+  [500, 'InternalError', {}, { says: /an internal problem/, isOfOneFile: true, isTrouble: true }],
 ]
 
 test.each(ANSWERS)('%i %s', async (status, code, headers, expected) => {
