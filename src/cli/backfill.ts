@@ -12,7 +12,8 @@ import { counted, print, say } from './print.ts'
 import { queue } from './queue.ts'
 
 export const command = 'backfill'
-export const describe = 'Queue what was built here, was never queued, and is missing at a destination'
+export const describe =
+  'Queue paths that were built here, were never queued, and are missing at a destination'
 
 export const builder = (yargs: Argv) =>
   withDestination(yargs)
@@ -24,7 +25,7 @@ export const builder = (yargs: Argv) =>
     })
     .option('dry-run', { type: 'boolean', default: false, describe: 'Only print the store paths' })
 
-/** How many jobs are handed over with one fsync of the directories. */
+/** This many jobs are handed over with one fsync of the directories. */
 const CHUNK = 500
 
 export async function handler(
@@ -66,7 +67,7 @@ export async function handler(
   )
 }
 
-/** Outputs of builds; a derivation itself is written here but not built. */
+/** Outputs of builds. Derivations are in the store too, but weren't built. */
 function builtSince(infos: readonly PathInfo[], since: Date): PathInfo[] {
   return infos.filter(({ path, ultimate, registeredAt }) => {
     return ultimate && registeredAt >= since && !path.endsWith('.drv')

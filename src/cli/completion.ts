@@ -18,7 +18,7 @@ export const builder = (yargs: Argv) =>
 export async function handler({ shell }: ArgumentsCamelCase<{ shell: Shell | undefined }>): Promise<void> {
   const named = basename(process.env.SHELL ?? '')
   const chosen = shell ?? SHELLS.find((one) => one === named) ?? 'bash'
-  // yargs looks there, and so it does when a shell asks for completions: the login shell may be another one.
+  // yargs reads SHELL here and when a shell asks for completions. The login shell may be another one.
   process.env.SHELL = chosen
   delete process.env.ZSH_NAME
   const script = await scriptOfYargs()
@@ -27,7 +27,7 @@ export async function handler({ shell }: ArgumentsCamelCase<{ shell: Shell | und
   )
 }
 
-/** With a callback yargs hands over what it would print. */
+/** With a callback, yargs passes on the text instead of printing it. */
 function scriptOfYargs(): Promise<string> {
   return new Promise((resolve) => {
     void yargs()

@@ -9,7 +9,7 @@ import { configFor, type DestinationOptions, withDestination } from './options.t
 import { colour, counted, print, printable, printJson, say } from './print.ts'
 
 export const command = 'doctor'
-export const describe = 'Check everything that is usually wrong, and say what to do about it'
+export const describe = 'Check for common problems, and say how to fix them'
 
 export const builder = (yargs: Argv) =>
   withDestination(yargs)
@@ -20,7 +20,7 @@ export const builder = (yargs: Argv) =>
     })
     .option('json', { type: 'boolean', default: false, describe: 'Print JSON' })
     .option('as-service', { type: 'boolean', default: false, hidden: true })
-    .epilogue('Exits with 1 if a check failed. Run it as root; otherwise it sees only what your user may see')
+    .epilogue('Exits with 1 if a check failed. Run it as root: another user may not see everything')
 
 type Options = DestinationOptions & { user: string | undefined; json: boolean; 'as-service': boolean }
 
@@ -65,7 +65,7 @@ async function checksFor(args: Options): Promise<Check[]> {
   return [{ name, state: 'ok', what }, ...(await allChecks(patient, sameConfig(args, config)))]
 }
 
-/** What makes another process load the same configuration, whatever its environment. */
+/** Options that make another process load the same configuration, in any environment. */
 function sameConfig(args: Options, config: Config): string[] {
   const flags = { to: args.to, 'secret-key-file': args['secret-key-file'], config: fileNamed(args) }
   const given = Object.entries(flags).flatMap(([flag, value]) => {
@@ -75,10 +75,10 @@ function sameConfig(args: Options, config: Config): string[] {
   return ['--spool', config.spool, ...given]
 }
 
-/** The service, too, must be able to read it, and it alone may be the one who can't. */
+/** The service must be able to read it, too, even if everybody else can. */
 function remedyOf({ config = DEFAULT_CONFIG_FILE, 'as-service': isService }: Options): string {
   if (!isService || canRead(config)) {
-    return 'docs/CONFIGURATION.md has every key; `nix-upload check-config` looks at the file alone'
+    return 'docs/CONFIGURATION.md has all keys; `nix-upload check-config` checks the file alone'
   }
   const file = quoted(resolve(config))
   return toType('Let the service read it', `chgrp ${process.getgid?.()} ${file}`, `chmod g+r ${file}`)

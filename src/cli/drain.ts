@@ -6,7 +6,7 @@ import { configFor, type DestinationOptions, withDestination } from './options.t
 import { say } from './print.ts'
 
 export const command = 'drain'
-export const describe = 'Deliver what is there, then exit'
+export const describe = 'Deliver the waiting jobs, then exit'
 
 export const builder = (yargs: Argv) =>
   withDestination(yargs)
@@ -40,7 +40,7 @@ export async function handler(
     ...(failed > 0 ? [`${failed} failed`] : []),
     ...(isWaiting ? ['some must wait'] : []),
   ]
-  // The log goes out at the end of a turn, and this is the last line.
+  // The log is written at the end of a turn, and this must be the last line.
   await nextTurn()
   say(`nix-upload: ${parts.join(', ')}`)
   if (failed > 0) process.exitCode = EXIT.failed

@@ -14,7 +14,7 @@ import { queue } from './queue.ts'
 export const command = 'enqueue <path..>'
 export const describe = 'Queue store paths by hand'
 
-/** How many jobs are handed over with one fsync of the directories. */
+/** This many jobs are handed over with one fsync of the directories. */
 const CHUNK = 500
 
 export const builder = (yargs: Argv) =>
@@ -24,7 +24,7 @@ export const builder = (yargs: Argv) =>
       array: true,
       demandOption: true,
       describe:
-        'Store paths, or symlinks into the store such as ./result; - reads them from stdin, one a line',
+        'Store paths, or symlinks into the store such as ./result; - reads them from stdin, one per line',
     })
     .example('$0 enqueue ./result', 'Queue what nix-build has just built')
     .example('nix-store -qR ./result | $0 enqueue -', 'Queue a closure, one job for each path')
@@ -77,7 +77,7 @@ async function* pathsGiven(paths: readonly string[]): AsyncGenerator<string> {
   }
 }
 
-/** The store path that something lies in; what is no such thing is said, fails the command, and stops no other. */
+/** The store path that a file is in. If there is none, this is reported and the command fails, but the other paths are queued. */
 function storePathOf(given: string, storeDir: string): string | undefined {
   try {
     return storePath(given, storeDir)
@@ -100,7 +100,9 @@ function storePath(given: string, storeDir: string): string {
     throw new UserError(`not queued: ${given}: ${why}`)
   }
   if (path === undefined || !splitStorePath(path, storeDir)) {
-    throw new UserError(`not queued: ${given} is no store path and leads to none (the store is ${storeDir})`)
+    throw new UserError(
+      `not queued: ${given} is not a store path, and not a link to one (the store is ${storeDir})`,
+    )
   }
   return path
 }

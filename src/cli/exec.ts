@@ -72,18 +72,18 @@ export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> 
       workspace.leave()
       say(`nix-upload: ${howToGoOn(workspace.spool.root, workspace.gcroots, args)}`)
     } else workspace.discard()
-    // Until now a signal would have ended us in the midst of that.
+    // Until now, a signal ended this process while it prepared this.
     early.endNow()
   }
 }
 
-/** A folder beside a spool that is gone afterwards is no place to upload to. */
+/** The default destination is beside the spool, and the spool is removed at the end. */
 function refuseVanishing({ destinations, spool }: Config): void {
   if (destinations.every(({ to }) => to !== embeddedDestination(spool))) return
   throw new UserError('say where to upload with --to URL, or in a configuration file', EXIT.usage)
 }
 
-/** What would only be found out after an hour of building. */
+/** Finds problems that would otherwise show up after an hour of building. */
 async function refuseUselessKeys({ destinations }: Config): Promise<void> {
   const { publicKeyOf } = await import('../nix/secret-key.ts')
   for (const { secretKeyFile } of destinations) {
@@ -96,7 +96,7 @@ async function refuseUselessKeys({ destinations }: Config): Promise<void> {
   }
 }
 
-/** What Nix takes from no cache is found out far away, by who fetches it. */
+/** Nix takes no unsigned path from a cache, and only another machine would notice that. */
 async function warnOfUnsigned({ destinations }: Config): Promise<void> {
   const unsigned = destinations.filter(
     ({ to, command, secretKeyFile }) =>
@@ -107,11 +107,11 @@ async function warnOfUnsigned({ destinations }: Config): Promise<void> {
   if ((await signingKeysOfNix()).length > 0) return
   const where = unsigned.map(({ to }) => printable(withoutPassword(to))).join(', ')
   say(
-    `nix-upload: uploads to ${where} are not signed, and Nix takes nothing unsigned from a cache; --secret-key-file FILE has them signed`,
+    `nix-upload: uploads to ${where} are not signed, and Nix takes no unsigned paths from a cache; sign them with --secret-key-file FILE`,
   )
 }
 
-/** A line to copy: nothing of it is remembered but by who reads it. */
+/** A line to copy: it is kept nowhere else. */
 function howToGoOn(spool: string, gcroots: string, args: Options): string {
   const flags = [
     ...(args.to === undefined ? [] : ['--to', args.to]),
@@ -120,7 +120,7 @@ function howToGoOn(spool: string, gcroots: string, args: Options): string {
   ]
   const env = `NIX_UPLOAD_SPOOL=${shellWord(spool)} NIX_UPLOAD_GCROOTS=${shellWord(gcroots)}`
   const line = `${env} nix-upload drain ${flags.map(shellWord).join(' ')}`
-  return `what was not uploaded is kept in ${spool}. To go on with it:\n  ${line.trimEnd()}`
+  return `the jobs that are left are kept in ${spool}. To go on with them:\n  ${line.trimEnd()}`
 }
 
 function shellWord(word: string): string {

@@ -5,8 +5,8 @@ import { codeOf, remedyFor, UserError, wordsOf } from '../util/user-error.ts'
 import { whoMay } from './user.ts'
 
 /**
- * What a person is told of an error that can happen to anybody: what failed and what to do.
- * @returns undefined for any other, which is a bug.
+ * The message for an error that is no bug: what failed and what to do.
+ * @returns undefined for any other error, which is a bug.
  */
 export async function foreseen(error: unknown): Promise<UserError | undefined> {
   if (error instanceof UserError) return error
@@ -24,7 +24,7 @@ export async function foreseen(error: unknown): Promise<UserError | undefined> {
 async function nixRemedy(): Promise<string> {
   const access = await daemonAccess()
   if (access === 'closed') {
-    return `; nix-daemon takes no connection from this user (${daemonSocket()}): run it as root, or join the group that may`
+    return `; nix-daemon refuses connections of this user (${daemonSocket()}): run this as root, or join the group of its socket`
   }
-  return access === 'dead' ? '; nix-daemon does not run: systemctl start nix-daemon.socket' : ''
+  return access === 'dead' ? '; nix-daemon is not running: systemctl start nix-daemon.socket' : ''
 }

@@ -5,20 +5,21 @@ import { withCommon } from './options.ts'
 import { print, printable, say } from './print.ts'
 
 export const command = 'init'
-export const describe = 'Make key, configuration and spool, and say what to put into nix.conf'
+export const describe = 'Create a key, a configuration and a spool, and print the lines for nix.conf'
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs)
     .option('to', {
       type: 'string',
-      describe: 'Where to upload, a store URL; on a terminal, init asks for it',
+      describe: 'The store URL to upload to; on a terminal, init asks for it',
       requiresArg: true,
     })
     .option('sign', { type: 'boolean', describe: 'Whether to sign uploads [default: yes]' })
     .option('key-name', { type: 'string', describe: 'The name of a new key', requiresArg: true })
     .option('secret-key-file', {
       type: 'string',
-      describe: 'The key to sign with; made if there is none [default: cache.key beside the configuration]',
+      describe:
+        'The key to sign with; created if it does not exist [default: cache.key beside the configuration]',
       requiresArg: true,
     })
     .option('user', {
@@ -26,7 +27,7 @@ export const builder = (yargs: Argv) =>
       describe: 'The user that the daemon runs as [default: nix-upload, or the user who runs init]',
       requiresArg: true,
     })
-    .option('install', { type: 'boolean', describe: 'Install user and systemd units too' })
+    .option('install', { type: 'boolean', describe: 'Also create the user, and install the systemd units' })
     .option('root', {
       type: 'string',
       describe: 'Write below this directory and run nothing, for packages and images',
@@ -35,10 +36,10 @@ export const builder = (yargs: Argv) =>
     .option('dry-run', {
       type: 'boolean',
       default: false,
-      describe: 'Only show what would be written and run',
+      describe: 'Only show the files and commands',
     })
     .option('yes', { alias: 'y', type: 'boolean', default: false, describe: 'Ask nothing' })
-    .epilogue('An existing key and configuration are kept, so it can be run again')
+    .epilogue('init keeps an existing key and configuration, so it can be run again')
 
 export async function handler(args: ArgumentsCamelCase<InitOptions>): Promise<void> {
   const [{ settle }, { stepsFor }, { adviceFor }, { Asker }] = await Promise.all([
@@ -68,7 +69,7 @@ export async function handler(args: ArgumentsCamelCase<InitOptions>): Promise<vo
   }
 }
 
-/** What init writes must be valid; what was there before may not be. */
+/** The configuration that init writes must be valid; one that exists already may be wrong. */
 async function refuseOwnMistake({ isNixOs, root, configFile }: Settled): Promise<void> {
   if (isNixOs) return
   const [{ loadConfig }, { join }] = await Promise.all([import('../config/load.ts'), import('node:path')])

@@ -5,31 +5,31 @@ import { shellWord } from '../util/shell-word.ts'
 import { HOOK } from './own-hook.ts'
 
 /**
- * Where `init` puts the hook of a machine: beside nix.conf, which names it. No package owns this file, so that no
- * upgrade and no uninstall takes it away: Nix fails every build while its hook is missing.
+ * `init` puts the hook beside nix.conf, which names it. No package owns this file, so no upgrade and no uninstall removes it:
+ * Nix fails every build while its hook is missing.
  */
 export const SYSTEM_HOOK = '/etc/nix/nix-upload-hook'
 
-/** What a hook that `init` put in place does without asking anybody. */
+/** The settings of a hook that `init` installs. */
 export interface HookSettings {
   spool: string
   /** Empty for no GC roots. */
   gcroots: string
-  /** A file that is there as long as nix-upload is installed. */
+  /** A file of the installed nix-upload. */
   program: string
 }
 
-/** Where `init` puts the hook that goes with a configuration. */
+/** The place of the hook for a configuration. */
 export function installedHook(configFile = DEFAULT_CONFIG_FILE): string {
   return configFile === DEFAULT_CONFIG_FILE ? SYSTEM_HOOK : join(dirname(configFile), 'post-build-hook')
 }
 
-/** The whole hook, with its settings in the first lines: it needs nothing that is installed. */
+/** The text of the hook, with its settings in the first lines. It needs no other file of nix-upload. */
 export function hookText({ spool, gcroots, program }: HookSettings): string {
   const [shell, ...rest] = linesOf(HOOK)
   return [
     shell,
-    '# Put here by `nix-upload init`, which overwrites what is changed in this file. docs/INSTALL.md says why it is a copy.',
+    '# `nix-upload init` wrote this file, and overwrites changes to it. docs/INSTALL.md says why it is a copy.',
     `NIX_UPLOAD_SPOOL=${shellWord(spool)}`,
     `NIX_UPLOAD_GCROOTS=${shellWord(gcroots)}`,
     `NIX_UPLOAD_PROGRAM=${shellWord(program)}`,
@@ -37,12 +37,12 @@ export function hookText({ spool, gcroots, program }: HookSettings): string {
   ].join('\n')
 }
 
-/** The hook that an uninstall leaves behind, which fails no build. */
+/** The hook that an uninstall leaves behind. It does nothing, so that no build fails. */
 export function uninstalledHookText(): string {
   return linesOf(new URL('../../bin/uninstalled-hook', import.meta.url)).join('\n')
 }
 
-/** In a package of Nix's the first line names a shell in the store, which goes with the package. */
+/** In the Nix package, the first line names a shell in the store, which may be removed with the package. */
 function linesOf(file: string | URL): string[] {
   const [, ...rest] = readFileSync(file, 'utf8').split('\n')
   return ['#!/bin/sh', ...rest]

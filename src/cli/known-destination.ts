@@ -2,7 +2,7 @@ import type { Config } from '../config/config.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 
 /**
- * Checks the name of a destination given on the command line; a typo must not look like a success.
+ * Checks the name of a destination given on the command line; a typo must be an error.
  * @throws {UserError} if there is no such destination.
  */
 export function knownDestination(config: Config, name: string | undefined): string | undefined {

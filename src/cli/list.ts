@@ -7,7 +7,7 @@ import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { counted, jsonOf, print, printable } from './print.ts'
 
 export const command = 'list [state]'
-export const describe = 'Show the jobs, one a line'
+export const describe = 'List the jobs, one per line'
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs)
@@ -29,7 +29,7 @@ export async function handler(
   if (args.json) await print(isFirst ? '[]\n' : '\n]\n')
 }
 
-/** A job as `list --json` and `show --json` give it. */
+/** A job as `list --json` and `show --json` print it. */
 export function jobAsJson({ name, state, job, reason }: Found) {
   return {
     job: name,

@@ -4,7 +4,7 @@ import { version } from '../util/version.ts'
 import { STDIN } from './options.ts'
 import { printable, say } from './print.ts'
 
-/** The commands, in the order that help has. Each is loaded when it is asked for: `status` needs nothing of what `exec` does. */
+/** The commands, in the order of the help text. Each is loaded when it is used: `status` needs no code of `exec`. */
 const COMMANDS: Readonly<Record<string, (yargs: Argv) => Promise<Argv>>> = {
   init: async (yargs) => yargs.command(await import('./init.ts')),
   enqueue: async (yargs) => yargs.command(await import('./enqueue.ts')),
@@ -32,7 +32,7 @@ const COMMANDS: Readonly<Record<string, (yargs: Argv) => Promise<Argv>>> = {
  * @param args Without the program's name.
  */
 export async function main(args: readonly string[]): Promise<void> {
-  // `nix-upload list | head`: whoever read us has enough.
+  // With `nix-upload list | head`, the reader has ended.
   process.stdout.on('error', (error) => {
     if (codeOf(error) === 'EPIPE') process.exit(EXIT.done)
     throw error
@@ -45,14 +45,14 @@ export async function main(args: readonly string[]): Promise<void> {
 }
 
 /**
- * The command line's grammar, which help and the manual pages are made from.
- * @param args Where they begin with a command, only that one is in it.
+ * The command line's grammar. Help and the manual pages are made from it.
+ * @param args If the first is a command, the grammar has only that one.
  */
 export async function parser(args: readonly string[]): Promise<Argv> {
   const grammar = yargs(withStdin(args))
     .scriptName('nix-upload')
     .usage(
-      '$0 <command>\n\nUploads what Nix builds, without making builds wait: the post-build hook writes one file a build',
+      '$0 <command>\n\nUploads what Nix builds, without making builds wait: the post-build hook writes one file for each build',
     )
     .demandCommand(1, 'which command?')
     .recommendCommands()
@@ -83,7 +83,7 @@ function refuseRepeated(argv: Readonly<Record<string, unknown>>): true {
   throw usageError(`${names.join(', ')} ${is} given more than once; ${takes} one value`)
 }
 
-/** yargs throws some complaints about the command line (a flag without its value) and hands over the others. */
+/** yargs throws some errors in the command line (a flag without its value) and passes the others to `fail`. */
 function isUsageError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'YError'
 }
@@ -94,7 +94,7 @@ function usageError(message: string): UserError {
   return new UserError(`${words}\n${help}`, EXIT.usage)
 }
 
-/** yargs drops a lone `-` without a word. What comes behind `--` is not ours. */
+/** yargs silently drops a lone `-`. The words after `--` belong to another command. */
 function withStdin(args: readonly string[]): string[] {
   const end = args.includes('--') ? args.indexOf('--') : args.length
   return args.map((arg, at) => (arg === '-' && at < end ? STDIN : arg))
@@ -105,7 +105,7 @@ async function fail(error: unknown): Promise<void> {
   const known = await foreseen(error)
   process.exitCode = known?.exitCode ?? EXIT.failed
   if (known) return say(`nix-upload: ${known.message.split('\n').map(printable).join('\n')}`)
-  say('nix-upload: this is a bug of nix-upload; no job is lost by it. Please report it with what follows:')
+  say('nix-upload: this is a bug in nix-upload; no job is lost. Please report it with the following text:')
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
   say(text.split('\n').map(printable).join('\n'))
 }

@@ -2,16 +2,16 @@ import type { Argv } from 'yargs'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 
-/** What `-` on the command line stands for. */
+/** `-` on the command line means this file. */
 export const STDIN = '/dev/stdin'
 
-/** What every command takes. */
+/** The options of all commands. */
 export interface CommonOptions {
   spool?: string | undefined
   config?: string | undefined
 }
 
-/** What the delivering commands take besides. */
+/** The additional options of commands that deliver. */
 export interface DestinationOptions extends CommonOptions {
   to?: string | undefined
   'secret-key-file'?: string | undefined
@@ -48,7 +48,7 @@ export function withDestination<T>(yargs: Argv<T>) {
     })
 }
 
-/** Loads the configuration that a command's options ask for. */
+/** Loads the configuration for a command's options. */
 export function configFor(options: DestinationOptions): Promise<Config> {
   return loadConfig({
     spool: options.spool,

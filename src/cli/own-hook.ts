@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** The hook of this very nix-upload. */
+/** The hook of this nix-upload. */
 export const HOOK = fileURLToPath(new URL('../../bin/nix-upload-hook', import.meta.url))
 
 /**
- * What to write into nix.conf.
- * @param installed Where `init` puts the hook: that one where it is there, otherwise the hook's name on PATH.
+ * The hook to name in nix.conf.
+ * @param installed Where `init` puts the hook. If it isn't there, the hook on PATH is used.
  */
 export function hookToName(installed: string): string {
   const directories = (process.env.PATH ?? '')
@@ -17,7 +17,7 @@ export function hookToName(installed: string): string {
   return [installed, ...named].find(isOurs) ?? HOOK
 }
 
-/** True for the hook itself, wherever it lies; not for a script that runs it. */
+/** True for a copy of the hook; not for a script that runs it. */
 export function isOurs(file: string): boolean {
   try {
     return readFileSync(file, 'utf8').includes('docs/SPOOL.md describes the spool')

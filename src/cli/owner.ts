@@ -2,10 +2,10 @@ import { statSync } from 'node:fs'
 import { codeOf } from '../util/user-error.ts'
 
 /**
- * Root goes on as the user whom a spool belongs to. Whoever owns a directory can at any moment put a symlink in the
- * place of what is in it, and then root would move, delete or make files anywhere; as that user nobody gains a thing.
- * @param spoolRoot Where there is none, or it is root's own, nothing changes.
- * @returns Makes the process root's again.
+ * Root continues as the owner of the spool. The owner of a directory can replace its files by symlinks at any moment, and
+ * root would then move, delete or create files anywhere. As that user, this does no harm.
+ * @param spoolRoot If there is none, or root owns it, nothing changes.
+ * @returns A function that makes the process root's again.
  */
 export function becomeOwner(spoolRoot: string): () => void {
   const nothing = () => undefined
@@ -24,7 +24,7 @@ export function becomeOwner(spoolRoot: string): () => void {
   }
 }
 
-/** Does something as `becomeOwner` has it, and is root again. */
+/** Does something as the spool's owner, and is root again afterwards. */
 export function asOwner<T>(spoolRoot: string, act: () => T): T {
   const back = becomeOwner(spoolRoot)
   try {

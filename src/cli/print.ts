@@ -4,12 +4,12 @@ import { escapedJson, printable } from '../util/printable.ts'
 
 export { counted, printable }
 
-/** Writes data to stdout; waits where a pipe is full. */
+/** Writes data to stdout; waits while a pipe is full. */
 export async function print(text: string): Promise<void> {
   if (!process.stdout.write(text)) await new Promise<void>((resolve) => process.stdout.once('drain', resolve))
 }
 
-/** JSON that a terminal can be shown. */
+/** JSON that is safe for a terminal. */
 export function jsonOf(value: unknown, indent = 0): string {
   return escapedJson(JSON.stringify(value, null, indent))
 }
@@ -19,17 +19,17 @@ export async function printJson(value: unknown): Promise<void> {
   await print(`${jsonOf(value, 2)}\n`)
 }
 
-/** Says something on stderr. */
+/** Writes a message to stderr. */
 export function say(text: string): void {
   process.stderr.write(`${text}\n`)
 }
 
-/** Colours for stdout; none where it is no terminal or NO_COLOR is set. */
+/** Colours for stdout; none if it is no terminal, or NO_COLOR is set. */
 export function colour(style: 'red' | 'green' | 'yellow' | 'dim' | 'bold', text: string): string {
   return styleText(style, text, { stream: process.stdout })
 }
 
-/** Rows as a table with aligned columns; the last column is left as wide as it is. */
+/** Rows as a table with aligned columns; the last column is not padded. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths: number[] = []
   for (const row of rows) {
@@ -47,7 +47,7 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('')
 }
 
-/** Colours take no room. */
+/** Colours have no width. */
 function widthOf(cell: string): number {
   return stripVTControlCharacters(cell).length
 }

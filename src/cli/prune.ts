@@ -16,10 +16,10 @@ export const describe = 'Apply retention now: old jobs in done/, abandoned tempo
 
 export const builder = (yargs: Argv) => withCommon(yargs)
 
-/** Of so many paths that got roots a running garbage collection is told. */
+/** A running garbage collection is told of new roots in groups of this many paths. */
 const TOLD_MAX = 10_000
 
-/** What could not be done is said, and fails the command. */
+/** Reports a failure; the command then fails at its end. */
 function sayStuck({ name, error }: Stuck): void {
   process.exitCode = EXIT.failed
   say(`nix-upload: ${printable(name)} is left alone: ${printable(wordsOf(error))}${remedyFor(error)}`)

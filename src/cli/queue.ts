@@ -14,8 +14,8 @@ import { printable, say } from './print.ts'
 import { tryToTell } from './tell-collector.ts'
 
 /**
- * Queues jobs by hand: a garbage collection that is running is told of their paths first. A job that names a path that is gone
- * is not queued, which is said and fails the command.
+ * Queues jobs by hand. First it tells a running garbage collection of their paths. A job with a path that is gone is not
+ * queued: this is reported, and the command fails.
  */
 export async function queue(spool: Spool, roots: GcRoots, jobs: readonly NewJob[]): Promise<HandedOver> {
   const prepared = asOwner(spool.root, () => prepareJobs(roots, jobs))
@@ -28,10 +28,10 @@ export async function queue(spool: Spool, roots: GcRoots, jobs: readonly NewJob[
   })
 }
 
-/** Says of each path that it is gone, and fails the command. */
+/** Reports each path that is gone; the command fails. */
 export function sayGone(paths: Iterable<string>, what: string): void {
   for (const path of paths) {
-    say(`nix-upload: ${what}: ${printable(path)} is not in the store (any more)`)
+    say(`nix-upload: ${what}: ${printable(path)} is not in the store`)
     process.exitCode = EXIT.failed
   }
 }

@@ -28,7 +28,7 @@ export async function handler(
   args: ArgumentsCamelCase<CommonOptions & { job: string[] | undefined; all: boolean }>,
 ): Promise<void> {
   const parts = args.job ?? []
-  if (args.all === parts.length > 0) throw new UserError('name the jobs to requeue, or say --all', EXIT.usage)
+  if (args.all === parts.length > 0) throw new UserError('name the jobs to requeue, or use --all', EXIT.usage)
   const config = await configFor(args)
   const spool = asOwner(config.spool, () => existingSpool(config.spool))
   const roots = new GcRoots(config.gcroots)
@@ -48,7 +48,7 @@ export async function handler(
   await flush()
 }
 
-/** How many jobs Nix is told of at once. */
+/** Nix is told of this many jobs at once. */
 const CHUNK = 500
 
 function* allFailed(spool: Spool): Generator<{ state: State; name: string }> {
@@ -60,7 +60,7 @@ function* allFailed(spool: Spool): Generator<{ state: State; name: string }> {
   }
 }
 
-/** What is no such job is said, fails the command, and stops no other. */
+/** A name without a job is reported and fails the command, but the others are requeued. */
 function* theseJobs(spool: Spool, parts: readonly string[]): Generator<{ state: State; name: string }> {
   for (const part of parts) {
     try {
@@ -73,9 +73,9 @@ function* theseJobs(spool: Spool, parts: readonly string[]): Generator<{ state: 
   }
 }
 
-/** Moves jobs that have their roots, once a garbage collection that may be running was told of them. */
+/** Moves jobs that have their roots, after a running garbage collection was told of them. */
 async function requeueChunk(spool: Spool, roots: GcRoots, jobs: readonly Protected[]): Promise<void> {
-  // Before the jobs move: one that is in new/ after a power cut has its roots.
+  // This comes before the jobs move, so that a job in new/ has its roots even after a power cut.
   if (jobs.some(({ newlyRooted }) => newlyRooted.length > 0)) await tryToSync(roots)
   const gone = await tryToTell(jobs.flatMap(({ paths }) => paths))
   for (const { state, name, target, paths, newlyRooted } of jobs) {

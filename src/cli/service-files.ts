@@ -6,7 +6,7 @@ import { NotStartedError, run } from '../util/run-program.ts'
 import { codeOf } from '../util/user-error.ts'
 import { findUser } from './user.ts'
 
-/** Whom the units run as. */
+/** The user of the units. */
 const SERVICE_USER = 'nix-upload'
 
 interface Reader {
@@ -15,8 +15,8 @@ interface Reader {
 }
 
 /**
- * Keys and logins that whoever runs this may be able to read, and the service's user is not: it would be found out at the start.
- * @returns A sentence each; none where there is no such user here, as where a configuration is only built.
+ * Keys and logins that the service's user can't read. Otherwise only the service would notice, at its start.
+ * @returns A sentence for each; none if there is no such user, as on a machine that only builds a configuration.
  */
 export async function closedToService({ destinations }: Config): Promise<string[]> {
   const user = await findUser(SERVICE_USER)
@@ -26,7 +26,7 @@ export async function closedToService({ destinations }: Config): Promise<string[
     [secretKeyFile, netrcFile].flatMap((file) => {
       if (file === undefined || isCredential(file) || mayRead(file, reader)) return []
       return [
-        `destination "${name}": user ${SERVICE_USER}, whom the service runs as, can't read ${file}: chown ${SERVICE_USER} it, or hand it over as a credential (docs/SYSTEMD.md, Secrets)`,
+        `destination "${name}": the service's user, ${SERVICE_USER}, can't read ${file}: chown it to ${SERVICE_USER}, or pass it as a credential (docs/SYSTEMD.md, Secrets)`,
       ]
     }),
   )
@@ -41,7 +41,7 @@ async function groupsOf(user: string): Promise<number[]> {
   }
 }
 
-/** True also of a file that is not there, or that we can't see: of those nothing is known. */
+/** True also for a file that is missing or hidden from us: nothing is known about it. */
 function mayRead(file: string, reader: Reader): boolean {
   try {
     for (let path = dirname(file); path !== '/'; path = dirname(path)) {
@@ -54,7 +54,7 @@ function mayRead(file: string, reader: Reader): boolean {
   }
 }
 
-/** @param right As in the last digit of a file's mode. */
+/** @param right As in the last digit of a file mode. */
 function allows(path: string, { uid, groups }: Reader, right: number): boolean {
   const stats = statSync(path)
   if (uid === 0) return true

@@ -6,7 +6,7 @@ import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { colour, counted, print, printable, printJson, table } from './print.ts'
 
 export const command = 'show <job>'
-export const describe = 'Show one job: what it uploads, where to, and how it went'
+export const describe = 'Show one job: its paths, its destinations, and the results'
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs)

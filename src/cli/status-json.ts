@@ -2,7 +2,7 @@ import type { Snapshot } from '../daemon/status/snapshot.ts'
 import { AGE_BOUNDS, type Ages } from '../spool/ages.ts'
 import { STATES } from '../spool/layout.ts'
 
-/** A snapshot as `status --json` gives it. */
+/** A snapshot as `status --json` prints it. */
 export function asJson({ spool, paused, daemon, report, stale, states, failures, destinations }: Snapshot) {
   const isRunning = daemon === 'running'
   return {

@@ -12,7 +12,7 @@ import { colour, table } from './print.ts'
 const REASONS_SHOWN = 3
 const BAR_WIDTH = 20
 
-/** A snapshot as a person reads it: how many jobs are where, who they wait for and how long, and why. */
+/** A snapshot for people: the number of jobs by state, what they wait for, how long, and why. */
 export function asTable(snapshot: Snapshot, now = Date.now()): string {
   const view = viewOf(snapshot, now)
   const { spool, paused, daemon, destinations } = view
@@ -34,7 +34,7 @@ function states({ states }: View): string {
   )
 }
 
-/** Jobs by destination and age, as Postfix's qshape has it: a stuck destination is a row that is full on the right. */
+/** Jobs by destination and age, like Postfix's qshape: if a destination is stuck, its row is full on the right. */
 function waiting(destinations: readonly DestinationView[]): string {
   const rows = destinations.map(({ name, jobs, ages }) => {
     return [name, jobs, ...ages.map((jobs) => (jobs === 0 ? '.' : `${jobs}`))]
@@ -55,12 +55,12 @@ function destinationRow({ name, to, state, paused, notes }: DestinationView): st
   return [name, colour(STYLES[state], state.padEnd(7)), where, notes.join('; ')]
 }
 
-/** The batches that are on their way to a destination, a line each. */
+/** The batches that are being uploaded to a destination, one per line. */
 function underWay({ name, batches }: DestinationView): string {
   return batches.map((batch) => `${name}  ${batchLine(batch)}\n`).join('')
 }
 
-/** How far a batch is, with what can be known of the rest. */
+/** How far a batch is, and how long it may still take, if known. */
 export function batchLine({ progress, notes }: BatchView): string {
   if (!progress) return notes.join(', ')
   const full = Math.floor(progress.part * BAR_WIDTH)

@@ -8,19 +8,19 @@ import { asJson } from './status-json.ts'
 import { asTable, batchLine } from './status-table.ts'
 
 /**
- * How often the spool is looked at. One so large that a look takes long is so in at most a tenth of the time; but one
- * slow look, of a machine that was busy just then, doesn't keep a person waiting.
+ * How often to read the spool. Reading takes at most a tenth of the time; so a large spool is read less often. A single slow read,
+ * when the machine was busy, does not count.
  */
 const EVERY_MS = 1000
 const SHARE = 10
 const AT_MOST_MS = 5000
-/** How often plain lines say how far copies are. */
+/** How often to print the progress as plain lines. */
 const COPIES_EVERY_MS = 5000
 
-/** `q`, Ctrl-C and Ctrl-D, as a terminal in raw mode passes them on. */
+/** `q`, Ctrl-C and Ctrl-D, as a terminal in raw mode sends them. */
 const END_KEYS = ['q', 'Q', '\u0003', '\u0004']
 
-/** What a terminal is told (xterm's control sequences; every terminal since knows them). */
+/** Control sequences of xterm, which all terminals know. */
 const SCREEN = {
   /** The other screen, no cursor, and lines cut off at the edge. */
   enter: '\u001b[?1049h\u001b[?25l\u001b[?7l',
@@ -30,7 +30,7 @@ const SCREEN = {
   clearBelow: '\u001b[J',
 }
 
-/** Shows the status until `q`, Ctrl-C or SIGTERM: on a terminal in place, elsewhere a line for each change. */
+/** Shows the status until `q`, Ctrl-C or SIGTERM: in place on a terminal, otherwise as a line for each change. */
 export async function watchStatus(config: Config, json: boolean): Promise<void> {
   const end = new AbortController()
   const stop = () => end.abort()
@@ -65,17 +65,17 @@ async function onTerminal(config: Config, end: AbortController): Promise<void> {
     stdout.write(SCREEN.leave)
     if (stdin.isTTY) stdin.setRawMode(false).off('data', onKey).pause()
   }
-  // The last of it stays where it can be read.
+  // The last status stays on the normal screen.
   await print(shown.split('\n').slice(0, -2).join('\n'))
 }
 
-/** The text as it is written over the last one: lines that are too many are left out, and each clears its rest. */
+/** The text to write over the last one. Lines that don't fit are left out, and each line clears the rest of its row. */
 function frame(text: string, rows: number): string {
   const lines = text.split('\n').slice(0, rows > 1 ? rows - 1 : undefined)
   return `${SCREEN.home}${lines.map((line) => `${line}${SCREEN.clearLine}`).join('\n')}${SCREEN.clearBelow}`
 }
 
-/** A line where something changed, and now and then while the bytes of a copy go by. */
+/** Prints a line if something changed, and from time to time during a copy. */
 async function asLines(config: Config, signal: AbortSignal): Promise<void> {
   let last = ''
   let lastAt = Number.NEGATIVE_INFINITY
@@ -105,7 +105,7 @@ async function everyNowAndThen(
   }
 }
 
-/** How many jobs are where, and what is in their way. Ages are left out, or each second would be a change. */
+/** The number of jobs by state, and the reasons why they wait. Ages are left out, since they would change each second. */
 function line({ exists, paused, daemon, states, destinations }: Snapshot): string {
   if (!exists) return 'no spool yet'
   const parts = [

@@ -6,7 +6,7 @@ import { asJson } from './status-json.ts'
 import { asTable } from './status-table.ts'
 
 export const command = 'status'
-export const describe = 'Show what waits, for which destination, how long and why'
+export const describe = 'Show the waiting jobs by destination, how long they wait, and why'
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs)

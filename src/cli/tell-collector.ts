@@ -5,8 +5,8 @@ import { wordsOf } from '../util/user-error.ts'
 import { printable, say } from './print.ts'
 
 /**
- * Tells a garbage collection that may be running of paths that have roots now. Where Nix can't be asked, that is said, and
- * the links alone protect them: from the next collection on.
+ * Tells a running garbage collection of paths that have got roots. If Nix can't be asked, this is reported: the roots then
+ * protect the paths only from the next collection on.
  * @returns The paths that are gone.
  */
 export async function tryToTell(paths: readonly string[]): Promise<ReadonlySet<string>> {
@@ -16,14 +16,12 @@ export async function tryToTell(paths: readonly string[]): Promise<ReadonlySet<s
   } catch (error) {
     if (!(error instanceof NixFailure || error instanceof NotStartedError)) throw error
     const why = printable(error.message)
-    say(
-      `nix-upload: Nix can't be asked, so a garbage collection that is running may take what is queued: ${why}`,
-    )
+    say(`nix-upload: Nix can't be asked, so a running garbage collection may delete queued paths: ${why}`)
     return new Set()
   }
 }
 
-/** Makes GC roots survive a power cut. Where the disk can't, that is said. */
+/** Makes GC roots survive a power cut. If the disk fails, this is reported. */
 export async function tryToSync(roots: GcRoots): Promise<void> {
   try {
     await roots.sync()

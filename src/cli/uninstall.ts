@@ -71,13 +71,13 @@ async function installationFor(args: Options): Promise<Installation> {
   }
 }
 
-/** A configuration with a mistake in it must not keep anybody from leaving; what it would have removed is another matter. */
+/** A mistake in the configuration must not prevent an uninstall. Only the default directories are removed then. */
 async function configOrDefault(args: Options): Promise<Config> {
   try {
     return await configFor(args)
   } catch (error) {
     if (!(error instanceof UserError) || error.exitCode !== EXIT.badConfig || args.purge) throw error
-    say(`${printable(error.message)}\nso the default directories are looked at`)
+    say(`${printable(error.message)}\nso the default directories are used`)
     return await configFor({ config: '/dev/null', spool: args.spool })
   }
 }
@@ -86,22 +86,22 @@ function refuseOthers({ configFile, isSystemWide }: Installation): void {
   const isModules = existsSync(configFile) && realpathSync(configFile).startsWith('/nix/store/')
   if (isModules || (isSystemWide && existsSync('/etc/NIXOS'))) {
     throw new UserError(
-      'on NixOS the machine’s configuration is what installs it: take services.nix-upload out, then nixos-rebuild switch',
+      'on NixOS, the system configuration installs nix-upload: remove services.nix-upload, then run nixos-rebuild switch',
     )
   }
   if (isSystemWide && process.getuid?.() !== 0) {
-    throw new UserError('this changes the system, so it takes root: sudo nix-upload uninstall', EXIT.usage)
+    throw new UserError('this changes the system, so root must run it: sudo nix-upload uninstall', EXIT.usage)
   }
 }
 
-/** Nobody would deliver them any more. */
+/** Waiting jobs would not be delivered any more. */
 function refuseWaiting({ config }: Installation): void {
   const spool = spoolIfThere(config.spool)
   const jobs = spool ? count(spool, 'new').jobs + count(spool, 'cur').jobs : 0
   if (jobs === 0) return
   throw new UserError(
     `${counted(jobs, 'job')} ${jobs === 1 ? 'waits' : 'wait'} in ${config.spool}, and nothing was changed. \`nix-upload wait\` ` +
-      'returns when they are delivered, `nix-upload status` says what keeps them; --force uninstalls all the same',
+      'returns when they are delivered, `nix-upload status` says why they wait; --force uninstalls all the same',
     EXIT.tryLater,
   )
 }

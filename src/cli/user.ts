@@ -11,7 +11,7 @@ export interface User {
   home: string
 }
 
-/** By name or number, from wherever this machine has its users. */
+/** Looks up a user by name or number, in all user databases of this machine. */
 export async function findUser(key: string): Promise<User | undefined> {
   const [name, , uid, gid, , home] = (await entryOf(key)).trim().split(':')
   if (name === undefined || uid === undefined) return undefined
@@ -19,8 +19,8 @@ export async function findUser(key: string): Promise<User | undefined> {
 }
 
 /**
- * Says who may do what the kernel forbade: the owner of the directory that it was to be done in.
- * @returns To be put behind the error's words; empty if that is no help.
+ * Says who may do what the kernel refused: the owner of the directory.
+ * @returns Text to append to the error; empty if it is of no use.
  */
 export async function whoMay(error: unknown): Promise<string> {
   const path = error instanceof Error && 'path' in error ? String(error.path) : ''
@@ -32,7 +32,7 @@ export async function whoMay(error: unknown): Promise<string> {
   return `; ${directory} belongs to ${owner}: run this as ${owner}${uid === 0 ? '' : ' or as root'}`
 }
 
-/** A directory, or the first one above it that can be looked at: that one forbids what is below it. */
+/** A directory, or the nearest one above it that can be read: its permissions are the reason. */
 function nearest(directory: string): { directory: string; uid: number } | undefined {
   try {
     const uid = statSync(directory, { throwIfNoEntry: false })?.uid

@@ -31,7 +31,7 @@ export async function handler(
   const timeoutMs = timeoutOf(args.timeout)
   const failedBefore = count(spool, 'failed').jobs
   if (hasWork(spool) && !isDelivering(spool))
-    say('nix-upload: no daemon is running, so nothing may ever move')
+    say('nix-upload: no daemon is running, so the jobs may wait for ever')
   const deadline = performance.now() + timeoutMs
   while (hasWork(spool)) {
     if (performance.now() >= deadline) {

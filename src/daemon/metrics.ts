@@ -4,7 +4,7 @@ import { STATES } from '../spool/layout.ts'
 import type { Shape } from '../spool/waiting.ts'
 import type { Standing } from './notify.ts'
 
-/** From a few small paths on the same machine to a system over a slow line. */
+/** From some small paths on the same machine to a whole system over a slow line. */
 const DURATION_BUCKETS = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000]
 
 /** The values of the gauges, all from the same moment. */
@@ -14,7 +14,7 @@ export interface Reading {
   standing: Standing
   /** The destinations that are paused individually. */
   paused: ReadonlySet<string>
-  /** What went out to each destination since the start. */
+  /** How many bytes were sent to each destination since the start. */
   sentBytes: Readonly<Record<string, number>>
   shape: Shape
 }
@@ -25,14 +25,13 @@ export class Metrics implements Observer {
   readonly #startedAt = Date.now()
   readonly #version: string
   readonly #sent = new Map<string, number>()
-  readonly #deliveries = this.#counter(
-    'deliveries_total',
-    'Jobs that a batch came to a result for, by destination',
-    ['destination', 'result'],
-  )
+  readonly #deliveries = this.#counter('deliveries_total', 'Results of jobs in batches, by destination', [
+    'destination',
+    'result',
+  ])
   readonly #sentBytes = this.#counter(
     'sent_bytes_total',
-    'Bytes uploaded, as far as the way there can tell',
+    'Bytes uploaded, if the kind of destination can count them',
     ['destination'],
   )
   readonly #settled = this.#counter('settled_jobs_total', 'Jobs that were moved to done/ or failed/', [
@@ -40,38 +39,40 @@ export class Metrics implements Observer {
   ])
   readonly #durations = new Histogram({
     name: 'nix_upload_batch_duration_seconds',
-    help: 'How long batches took, whatever came of them',
+    help: 'Duration of batches, successful or not',
     labelNames: ['destination'],
     buckets: DURATION_BUCKETS,
     registers: [this.#registry],
   })
-  readonly #build = this.#gauge('build_info', 'Always 1; the label says which nix-upload this is', [
+  readonly #build = this.#gauge('build_info', 'Always 1; the label has the version of nix-upload', [
     'version',
   ])
   readonly #running = this.#gauge('running', '1 while the daemon runs, 0 after it has ended', ['mode'])
-  readonly #started = this.#gauge('start_time_seconds', 'When the daemon was started')
-  readonly #written = this.#gauge('written_timestamp_seconds', 'When these figures were brought up to date')
-  readonly #paused = this.#gauge('paused', '1 while nothing is claimed, because somebody paused the spool')
+  readonly #started = this.#gauge('start_time_seconds', 'Start time of the daemon')
+  readonly #written = this.#gauge('written_timestamp_seconds', 'When these metrics were last updated')
+  readonly #paused = this.#gauge('paused', '1 while the spool is paused, so that no job is claimed')
   readonly #jobs = this.#gauge('jobs', 'Jobs in the spool', ['state'])
-  readonly #oldest = this.#gauge('oldest_job_timestamp_seconds', 'When the oldest job was handed over', [
-    'state',
-  ])
-  readonly #waiting = this.#gauge('waiting_jobs', 'Jobs that a destination has not got yet', ['destination'])
+  readonly #oldest = this.#gauge(
+    'oldest_job_timestamp_seconds',
+    'When the oldest job in this state was queued',
+    ['state'],
+  )
+  readonly #waiting = this.#gauge('waiting_jobs', 'Jobs that wait for a destination', ['destination'])
   readonly #oldestWaiting = this.#gauge(
     'oldest_waiting_job_timestamp_seconds',
-    'When the oldest of the jobs was handed over that a destination has not got yet',
+    'When the oldest job that waits for a destination was queued',
     ['destination'],
   )
   readonly #up = this.#gauge(
     'destination_up',
-    '1 where the last upload went through, 0 where the destination is down',
+    '1 if the last upload succeeded, 0 if the destination is down',
     ['destination'],
   )
-  readonly #pausedAt = this.#gauge('destination_paused', '1 while somebody paused this destination', [
+  readonly #pausedAt = this.#gauge('destination_paused', '1 while this destination is paused', [
     'destination',
   ])
-  readonly #batches = this.#gauge('running_batches', 'Uploads under way', ['destination'])
-  readonly #success = this.#gauge('last_success_timestamp_seconds', 'When something last went through', [
+  readonly #batches = this.#gauge('running_batches', 'Batches that are being uploaded', ['destination'])
+  readonly #success = this.#gauge('last_success_timestamp_seconds', 'Time of the last successful upload', [
     'destination',
   ])
 
@@ -126,7 +127,7 @@ export class Metrics implements Observer {
     }
   }
 
-  /** A counter never falls: the caller subtracts bytes that went out in vain, the metric doesn't. */
+  /** A counter never falls. The caller subtracts bytes of failed uploads; the metric doesn't. */
   #raise(counter: Counter, label: string, totals: Readonly<Record<string, number>>): void {
     for (const [value, total] of Object.entries(totals)) {
       const key = `${label} ${value}`

@@ -4,10 +4,10 @@ import { UserError, wordsOf } from '../util/user-error.ts'
 import { isForThisMachine, namesInHostsFile } from './page/own-names.ts'
 import { CONTENT_SECURITY_POLICY } from './page/page.ts'
 
-/** Anybody on this machine may connect, but must not use up the file handles that uploads need. */
+/** Any local user may connect, but must not use up the file handles that uploads need. */
 const CONNECTIONS_AT_MOST = 32
 
-/** Headers of every answer: no other site may use it, and browsers must not guess its type. */
+/** Headers of all answers: no other site may use them, and browsers must not guess their type. */
 const HEADERS = {
   'content-security-policy': CONTENT_SECURITY_POLICY,
   'cross-origin-opener-policy': 'same-origin',
@@ -17,19 +17,19 @@ const HEADERS = {
   'cache-control': 'no-store',
 }
 
-const WRONG_NAME = `This page is shown under this machine's addresses and names only, so that no other web page can read it.
-Ask by the IP address, or put the name that you use into metrics-listen. Behind a reverse proxy, have it send "Host: localhost".
+const WRONG_NAME = `This page is only shown under the addresses and names of this machine, so that no other web page can read it.
+Use the IP address, or write the name that you use into metrics-listen. A reverse proxy must send "Host: localhost".
 `
 
-/** What there is to be seen. */
+/** What the server shows. */
 export interface Content {
   page(): Promise<string>
   metrics(): Promise<string>
-  /** Called with errors, and the words for the log. */
+  /** Called with an error, and a message for the log. */
   warn(error: unknown, what: string): void
 }
 
-/** Shows the status as a page at `/`, and the metrics at `/metrics`. It answers; nothing can be changed here. */
+/** Shows the status as a page at `/`, and the metrics at `/metrics`. It is read-only. */
 export class WebServer {
   readonly #content: Content
   readonly #names: readonly string[]
@@ -39,7 +39,7 @@ export class WebServer {
     this.#content = content
     this.#names = [host, ...namesInHostsFile()]
     this.#server = createServer((request, response) => void this.#answer(request, response))
-    this.#server.on('error', (error) => content.warn(error, 'metrics can not be served'))
+    this.#server.on('error', (error) => content.warn(error, "the metrics can't be served"))
     this.#server.maxConnections = CONNECTIONS_AT_MOST
     this.#server.listen(port, host)
   }
@@ -60,7 +60,7 @@ export class WebServer {
         return say(response, 404, 'the status is at /, the metrics are at /metrics\n')
       }
       if (method !== 'GET' && method !== 'HEAD') {
-        return say(response.setHeader('allow', 'GET, HEAD'), 405, 'nothing can be changed here\n')
+        return say(response.setHeader('allow', 'GET, HEAD'), 405, 'this page is read-only\n')
       }
       // Metrics are counts only, and a scraper may use any name for this machine.
       if (path === '/metrics')
@@ -70,7 +70,7 @@ export class WebServer {
     } catch (error) {
       // An error that a person can mend, such as a missing part of the spool, is shown on the page.
       if (error instanceof UserError) return say(response, 503, `${wordsOf(error)}\n`)
-      this.#content.warn(error, 'metrics can not be served')
+      this.#content.warn(error, "the metrics can't be served")
       say(response, 500, '')
     }
   }

@@ -45,7 +45,7 @@ export function readSecretKeys(file: string): SecretKey[] {
   const keys = lines.map((line) => SecretKey.parse(line))
   const isWhole = keys.length > 0 && keys.every((key) => key !== undefined)
   if (!isWhole) {
-    throw new UserError(`secret-key-file: ${file} holds no secret key of Nix (NAME:BASE64, one a line)`)
+    throw new UserError(`secret-key-file: ${file} holds no secret key of Nix (NAME:BASE64, one per line)`)
   }
   return keys.flatMap((key) => key ?? [])
 }

@@ -72,7 +72,7 @@ test('for fish: the script that it reads, and what that asks for', async () => {
   const ask = (...words: string[]) => run(['--get-yargs-completions', ...words], { env })
   // It picks what begins as it was typed by itself.
   expect((await ask('stat')).stdout).toMatch(
-    /^status\tShow what waits, for which destination, how long and why$/m,
+    /^status\tShow the waiting jobs by destination, how long they wait, and why$/m,
   )
   expect((await ask('list', 'fai')).stdout).toMatch(/^failed$/m)
 })

@@ -9,7 +9,7 @@ beforeAll(build)
 
 /** What enqueue says where there is no Nix, as on these benches. test/nix/temporary-roots.test.ts has real ones. */
 const NO_NIX =
-  'nix-upload: Nix can\'t be asked, so a garbage collection that is running may take what is queued: there is no program "nix-store" on PATH'
+  'nix-upload: Nix can\'t be asked, so a running garbage collection may delete queued paths: there is no program "nix-store" on PATH'
 
 /** What the jobs in new/ are to upload. */
 function queued({ spool }: Bench): string[] {
@@ -123,14 +123,14 @@ describe('what can’t be queued is said on a line each, fails, and stops no oth
     ]
     const reasons = [
       /: nothing: there is no such file$/,
-      /: file is no store path and leads to none \(the store is .*\/store\)$/,
+      /: file is not a store path, and not a link to one \(the store is .*\/store\)$/,
       /: dangling: there is no such file$/,
       /-missing: there is no such file$/,
       /-missing\/bin: there is no such file$/,
-      /\/store is no store path and leads to none/,
-      /\/\.links is no store path and leads to none/,
-      /: \/ is no store path and leads to none/,
-      /: \.\.\/\.\. is no store path and leads to none/,
+      /\/store is not a store path, and not a link to one/,
+      /\/\.links is not a store path, and not a link to one/,
+      /: \/ is not a store path, and not a link to one/,
+      /: \.\.\/\.\. is not a store path, and not a link to one/,
       /there is no such file$/,
       /: a\\u\{1b\}\[2J: there is no such file$/,
     ]

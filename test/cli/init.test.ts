@@ -336,9 +336,9 @@ test('on a terminal it asks, shows what it will do, and asks again', async () =>
     cwd: dir,
     input: answers,
   })
-  expect(asked.stdout).toMatch(/Where to upload\?/)
+  expect(asked.stdout).toMatch(/Upload to which store URL\?/)
   expect(asked.stdout).toMatch(/expected a store URL/)
-  expect(asked.stdout).toMatch(/a name without blanks and colons/)
+  expect(asked.stdout).toMatch(/a name without spaces and colons/)
   expect(asked.stdout).toMatch(/Go ahead\? \[Y\/n\]/)
   expect(readFileSync(join(dir, 'etc/cache.pub'), 'utf8')).toMatch(/^my-key-1:/)
   expect(asked.exitCode).toBe(0)
@@ -362,7 +362,7 @@ test('what was typed ahead of the questions counts, also when nothing comes afte
 test.each<[args: string[], message: RegExp]>([
   [[], /say where to upload: --to URL, or --yes for file:\/\/.*spool-cache/],
   [['--to', 'ftp://x'], /--to: expected a store URL/],
-  [['--to', 's3://x', '--key-name', 'a:b'], /--key-name: expected a name without blanks and colons/],
+  [['--to', 's3://x', '--key-name', 'a:b'], /--key-name: expected a name without spaces and colons/],
   [['--to', 's3://x', '--install'], /--install: the units read \/etc\/nix-upload\/config.toml/],
 ])('2, and nothing is written: %j', async (args, message) => {
   const dir = tempDir()

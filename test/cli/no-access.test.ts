@@ -159,7 +159,7 @@ test('backfill where nix-daemon takes no connection from this user', { timeout: 
   expect(backfill).toMatchObject({
     exitCode: 1,
     stderr: expect.stringMatching(
-      /^nix-upload: Nix can't be asked: .*; nix-daemon takes no connection from this user .*: run it as root/,
+      /^nix-upload: Nix can't be asked: .*; nix-daemon refuses connections of this user .*: run this as root/,
     ),
   })
 })

@@ -75,7 +75,7 @@ function refuseWrong({ to, install, config, 'key-name': keyName, root, user }: I
   if (problem !== undefined)
     throw new UserError(`--to: ${problem}, got "${withoutPassword(to ?? '')}"`, EXIT.usage)
   if (keyName !== undefined && !isKeyName(keyName)) {
-    throw new UserError(`--key-name: expected a name without blanks and colons, got "${keyName}"`, EXIT.usage)
+    throw new UserError(`--key-name: expected a name without spaces and colons, got "${keyName}"`, EXIT.usage)
   }
   if (install && config !== undefined && resolve(config) !== DEFAULT_CONFIG_FILE) {
     throw new UserError(
@@ -85,7 +85,7 @@ function refuseWrong({ to, install, config, 'key-name': keyName, root, user }: I
   }
   if (install && root === undefined && process.getuid?.() !== 0) {
     throw new UserError(
-      '--install writes to the system, so it takes root: sudo nix-upload init --install',
+      '--install writes to the system, so root must run it: sudo nix-upload init --install',
       EXIT.usage,
     )
   }
