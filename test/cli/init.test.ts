@@ -54,11 +54,11 @@ describe.each(versions)('$name', (version) => {
     const flags = ['--config', at('etc/config.toml'), '--spool', site.spool, '--to', `file://${at('cache')}`]
     const made = await site.nix.run(NIX_UPLOAD, ['init', ...flags], { env })
     expect(made.exitCode, made.stderr).toBe(0)
-    const forBuilder = toCopy(made.stdout, /^\d\. Into .*nix\.conf of this machine/m)
+    const forBuilder = toCopy(made.stdout, /^\d\. Add to .*nix\.conf on this machine/m)
     expect(forBuilder).toEqual([`post-build-hook = ${at('etc/post-build-hook')}`])
     await appendFile(join(site.nix.confDir, 'nix.conf'), forBuilder.map((line) => `${line}\n`).join(''))
 
-    const start = toCopy(made.stdout, /^\d\. Then, for nix-daemon/m).filter(
+    const start = toCopy(made.stdout, /^\d\. Then, to make nix-daemon/m).filter(
       (line) => !line.startsWith('systemctl'),
     )
     const line = `exec ${start.join('\n').replace('nix-upload ', `${NIX_UPLOAD} `)}`
@@ -69,7 +69,7 @@ describe.each(versions)('$name', (version) => {
     const { outPaths } = await site.nix.build({ name: 'first', deps: [{ name: 'dependency' }] })
     await site.settle('done', 2)
 
-    const settings = toCopy(made.stdout, /^\d\. Into nix\.conf of everybody/m)
+    const settings = toCopy(made.stdout, /^\d\. Add to nix\.conf on every machine/m)
     expect(settings).toEqual([
       `extra-substituters = file://${at('cache')}`,
       expect.stringMatching(/^extra-trusted-public-keys = \S+-1:\S+=$/),
@@ -84,7 +84,7 @@ describe.each(versions)('$name', (version) => {
     )
     expect(fetched.exitCode, fetched.stderr).toBe(0)
 
-    const look = toCopy(made.stdout, /^\d\. A first build/m)
+    const look = toCopy(made.stdout, /^\d\. Make a first build/m)
     expect(look).toEqual([
       expect.stringMatching(/^nix-build /),
       expect.stringMatching(/^nix-upload wait /),
@@ -137,22 +137,22 @@ test('run again, it changes nothing and prints the same', async () => {
   const again = await init(dir, ['--yes'])
   expect(snapshot(dir)).toEqual(before)
   expect([again.exitCode, again.stdout]).toEqual([0, first.stdout])
-  expect(again.stderr).toMatch(/cache\.key is there already, and is kept/)
-  expect(again.stderr).toMatch(/config\.toml is there already, and is kept/)
+  expect(again.stderr).toMatch(/cache\.key exists already; it is kept/)
+  expect(again.stderr).toMatch(/config\.toml exists already; it is kept/)
   const same = await init(dir, ['--to', `file://${dir}/cache`])
   expect([same.exitCode, same.stdout]).toEqual([0, first.stdout])
 })
 
 test.each<[args: string[], message: RegExp]>([
-  [['--to', 's3://other'], /uploads go to file:.*\/cache, and --to says s3:\/\/other/],
-  [['--secret-key-file', '/other.key'], /no destination is signed for with \/other\.key/],
-  [['--no-sign'], /uploads are signed, and --no-sign says/],
+  [['--to', 's3://other'], /uploads go to file:.*\/cache, but --to is s3:\/\/other/],
+  [['--secret-key-file', '/other.key'], /no destination has the key \/other\.key/],
+  [['--no-sign'], /uploads are signed, but --no-sign was given/],
 ])('a configuration that says otherwise is an error, and nothing is changed: %j', async (args, message) => {
   const dir = tempDir()
   await init(dir, ['--to', `file://${dir}/cache`])
   const before = snapshot(dir)
   const { stdout, stderr, exitCode } = await init(dir, args)
-  expect(stderr).toMatch(/etc\/config\.toml is there already, and says otherwise: /)
+  expect(stderr).toMatch(/etc\/config\.toml exists and differs: /)
   expect(stderr).toMatch(message)
   expect(stderr).toMatch(/Edit that file .* or move it away and run init again$/)
   expect([exitCode, stdout, snapshot(dir)]).toEqual([2, '', before])
@@ -167,10 +167,8 @@ test('so it is with another spool or other GC roots', async () => {
     const { stderr } = await runProgram(process.execPath, args, { cwd: dir, env: { ...env, ...more } })
     return stderr
   }
-  expect(await told({ NIX_UPLOAD_SPOOL: '/other' })).toMatch(
-    /the spool is .*\/spool, and init was told \/other/,
-  )
-  expect(await told({ NIX_UPLOAD_GCROOTS: '' })).toMatch(/gcroots is ".*\/gcroots", and init was told ""/)
+  expect(await told({ NIX_UPLOAD_SPOOL: '/other' })).toMatch(/the spool is .*\/spool, but \/other was given/)
+  expect(await told({ NIX_UPLOAD_GCROOTS: '' })).toMatch(/gcroots is ".*\/gcroots", but "" was given/)
 })
 
 test('for s3 the first thing to do is to give credentials, in a file that root alone can read', async () => {
@@ -178,7 +176,7 @@ test('for s3 the first thing to do is to give credentials, in a file that root a
   const flags = ['--root', dir, '--to', 's3://my-cache', '--install']
   const env = { PATH: `${versions.at(-1)?.bin}:${process.env.PATH}`, HOME: dir }
   const { stdout } = await runProgram(process.execPath, [NIX_UPLOAD, 'init', ...flags], { env, cwd: dir })
-  expect(stdout).toMatch(/^\n1\. The bucket's credentials into \/etc\/nix-upload\/environment/)
+  expect(stdout).toMatch(/^\n1\. Write the bucket's credentials into \/etc\/nix-upload\/environment/)
   expect(statSync(join(dir, 'etc/nix-upload/environment')).mode & 0o777).toBe(0o600)
   expect(stdout.match(/^\d(?=\. )/gm)).toEqual(['1', '2', '3', '4', '5'])
 })
@@ -210,7 +208,7 @@ test('--dry-run shows every file with its content, no secret, and writes nothing
   expect(stdout).toMatch(
     /would write \S+\/config\.toml \(0644\):\n( {4}\| .*\n)* {4}\| to = "s3:\/\/my-cache"\n/,
   )
-  expect(stdout).toMatch(/^From a private bucket they fetch only with a Nix that was built with S3/m)
+  expect(stdout).toMatch(/^To fetch from a private bucket, they need a Nix that was built with S3/m)
   expect(stdout).toMatch(/would write \S+\/post-build-hook \(0755\):\n {4}\| #!\/bin\/sh\n/)
   await init(dir, ['--to', 's3://my-cache'])
   const secret = readFileSync(join(dir, 'etc/cache.key'), 'utf8').trim()
@@ -222,7 +220,7 @@ test('--no-sign makes no key, and says what that means', async () => {
   const dir = tempDir()
   const { stdout } = await init(dir, ['--to', 'ssh-ng://host', '--no-sign'])
   expect(readdirSync(join(dir, 'etc'))).not.toContain('cache.key')
-  expect(stdout).toMatch(/Nix takes nothing unsigned/)
+  expect(stdout).toMatch(/Nix takes no unsigned paths/)
   expect(stdout).not.toContain('trusted-public-keys =')
 })
 
@@ -360,7 +358,7 @@ test('what was typed ahead of the questions counts, also when nothing comes afte
 })
 
 test.each<[args: string[], message: RegExp]>([
-  [[], /say where to upload: --to URL, or --yes for file:\/\/.*spool-cache/],
+  [[], /the destination is missing: use --to URL, or --yes for file:\/\/.*spool-cache/],
   [['--to', 'ftp://x'], /--to: expected a store URL/],
   [['--to', 's3://x', '--key-name', 'a:b'], /--key-name: expected a name without spaces and colons/],
   [['--to', 's3://x', '--install'], /--install: the units read \/etc\/nix-upload\/config.toml/],

@@ -47,14 +47,14 @@ test('init --install, a build, its upload, its substitution, and a clean bill of
   timeout: 90_000,
 }, async () => {
   const { stdout } = await type('nix-upload init --install --to file:///srv/cache')
-  const forBuilder = toCopy(stdout, /^\d\. Into \/etc\/nix\/nix\.conf of this machine/m)
+  const forBuilder = toCopy(stdout, /^\d\. Add to \/etc\/nix\/nix\.conf on this machine/m)
   expect(forBuilder).toEqual(['post-build-hook = /etc/nix/nix-upload-hook'])
   machine.write('etc/nix/nix.conf', `${machine.read('etc/nix/nix.conf')}${forBuilder.join('\n')}\n`)
-  const commands = toCopy(stdout, /^\d\. Then, for nix-daemon/m)
+  const commands = toCopy(stdout, /^\d\. Then, to make nix-daemon/m)
   expect(commands).toEqual(['systemctl restart nix-daemon', 'systemctl enable --now nix-upload.service'])
   for (const line of commands) await type(line)
 
-  const look = toCopy(stdout, /^\d\. A first build/m)
+  const look = toCopy(stdout, /^\d\. Make a first build/m)
   expect(look).toEqual([
     expect.stringMatching(/^nix-build /),
     'nix-upload wait --timeout 1m',
@@ -69,7 +69,7 @@ test('init --install, a build, its upload, its substitution, and a clean bill of
   const isDone = async () => (await machine.do('nix-upload', 'list', 'done')).includes('-first.json')
   await until(isDone, 'the upload', 30_000)
 
-  const settings = toCopy(stdout, /^\d\. Into nix\.conf of everybody/m)
+  const settings = toCopy(stdout, /^\d\. Add to nix\.conf on every machine/m)
   machine.write('root/conf/nix.conf', `substituters =\n${settings.join('\n')}\n`)
   const fetch = `NIX_CONF_DIR=/root/conf nix-store --store 'local?root=/root/other' --realise ${path}`
   await type(fetch)
@@ -101,7 +101,7 @@ test('the key is root’s only: doctor sees what the service sees, and as a cred
   )
   const lost = await machine.shell('nix-upload doctor')
   expect(lost.stdout).toMatch(
-    /^fail {5}key of cache: "credential:cache-key" is a credential, and the service gets none/m,
+    /^fail {5}key of cache: "credential:cache-key" is a credential, but the service has none/m,
   )
   machine.write(
     'etc/systemd/system/nix-upload.service.d/key.conf',
@@ -114,7 +114,7 @@ test('the key is root’s only: doctor sees what the service sees, and as a cred
   await machine.do('systemctl', 'stop', 'nix-upload.service')
   const stopped = await machine.shell('nix-upload doctor')
   expect(stopped.exitCode, stopped.stdout).toBe(0)
-  expect(stopped.stdout).toMatch(/^warn {5}daemon: none is running; nothing waits for it yet$/m)
+  expect(stopped.stdout).toMatch(/^warn {5}daemon: none is running; no job waits yet$/m)
   expect(stopped.stdout).toMatch(/^ok {7}key of cache: users trust/m)
 })
 
@@ -186,10 +186,7 @@ test('uninstall takes back what init made, and no build fails before or after', 
   const commands: string[] = []
   const { failed, queued, count } = await whileBuilding(machine, 'uninstall', async () => {
     const { stdout } = await type('nix-upload uninstall --force')
-    commands.push(
-      ...toCopy(stdout, /^For nix-daemon to forget/m),
-      ...toCopy(stdout, /^And the program itself/m),
-    )
+    commands.push(...toCopy(stdout, /^Make nix-daemon forget/m), ...toCopy(stdout, /^Remove the program/m))
     await machine.do('mv', PACKAGE, '/srv/uninstalled')
   })
   expect(failed).toEqual([])

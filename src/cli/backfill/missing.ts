@@ -7,11 +7,11 @@ import { forEachAtOnce } from '../../util/busy-limit.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { printable, say } from '../print.ts'
 
-/** How many paths Nix asks another store of at once. */
+/** Nix asks another store for this many paths at once. */
 const CHUNK = 500
 
 /**
- * The paths that some destination lacks. One that can't be asked, a program of the user's for instance, is taken to lack them all.
+ * The paths that some destination lacks. A destination that can't be asked, such as a user's program, counts as lacking all.
  * @param paths Store paths.
  */
 export async function missingSomewhere(config: Config, paths: readonly string[]): Promise<Set<string>> {
@@ -32,12 +32,12 @@ async function lackingAt(destination: Destination, paths: readonly string[]): Pr
       : await lackingInStore(destination, paths)
   } catch (error) {
     const why = printable(wordsOf(error))
-    say(`nix-upload: ${name} can't be asked what it has, so all of it is queued: ${why}`)
+    say(`nix-upload: ${name} can't be asked for its paths, so all are queued: ${why}`)
     return paths
   }
 }
 
-/** Caches are asked as they are written: not every Nix can talk to S3, and one request after the other takes long. */
+/** Caches are asked by our own code: not every Nix can use S3, and it sends one request after the other. */
 async function lackingInCache(
   { to, netrcFile, progressTimeoutMs }: Destination,
   paths: readonly string[],

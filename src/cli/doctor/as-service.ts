@@ -11,15 +11,15 @@ import type { Service } from './service.ts'
 const LAUNCHER = fileURLToPath(new URL('../../../bin/nix-upload', import.meta.url))
 const STATES = ['ok', 'warn', 'fail', 'skipped'] as const
 
-/** True if the service's user is another than ours, and we can be that one. */
+/** True if the service has another user than this process, and this process can become that user. */
 export function canBecome({ user }: Service): boolean {
   return process.getuid?.() === 0 && user.uid !== 0
 }
 
 /**
- * Looks at what only the service can tell, as the service: in a process of its user, with its groups and environment.
- * @param args Of the command line: where the configuration is.
- * @returns undefined if that process could not be had.
+ * Makes the checks that only the service can make: in a process of its user, with its groups and environment.
+ * @param args Options of the command line: the place of the configuration.
+ * @returns undefined if that process could not be started.
  */
 export async function lookAsService(service: Service, args: readonly string[]): Promise<Check[] | undefined> {
   const { user } = service
@@ -37,8 +37,8 @@ export async function lookAsService(service: Service, args: readonly string[]): 
       '--reset-env',
     ]
     const command = [process.execPath, LAUNCHER, 'doctor', '--as-service', '--json', ...args]
-    // The environment goes over stdin: anybody can read a command line, and there are secrets in it. The directory we
-    // are in may be out of that user's reach.
+    // The environment is passed on stdin: any user can read a command line, and there are secrets in it. That user may not be
+    // able to enter our working directory.
     const read = 'cd /; while IFS= read -r line; do export "$line"; done; exec "$@" < /dev/null'
     const { stdout } = await run('setpriv', [...become, '--', 'sh', '-c', read, 'sh', ...command], {
       input: lines.join(''),
@@ -49,7 +49,7 @@ export async function lookAsService(service: Service, args: readonly string[]): 
   }
 }
 
-/** A line for the shell that reads them; what it can't hold is left out. */
+/** A line for the shell that reads them; variables that a shell can't have are left out. */
 function assignment([name, value]: [string, string]): string[] {
   return /^[A-Za-z_]\w*$/.test(name) && !value.includes('\n') ? [`${name}=${value}\n`] : []
 }
@@ -59,7 +59,7 @@ function entryOf(key: string): [string, string][] {
   return value === undefined ? [] : [[key, value]]
 }
 
-/** A service that doesn't run has no credentials: they are laid out for its user as systemd would. */
+/** A service that doesn't run has no credentials: they are copied for its user, as systemd would do. */
 async function credentialsFor({ unit, env, user }: Service) {
   const named = Object.entries(unit?.credentials ?? {})
   if (env?.CREDENTIALS_DIRECTORY !== undefined || named.length === 0) {
@@ -68,13 +68,13 @@ async function credentialsFor({ unit, env, user }: Service) {
   const directory = mkdtempSync(join(tmpdir(), 'nix-upload-doctor-'))
   for (const [name, file] of named) {
     const copy = join(directory, name)
-    // One that is not there is missed where it is needed.
+    // A missing one is reported where it is needed.
     await copyFile(file, copy).then(
       () => chown(copy, user.uid, user.gid),
       () => undefined,
     )
   }
-  // Last: in a directory of somebody else's, root could be led elsewhere by a symlink.
+  // This comes last: in a directory of another user, root could follow a symlink.
   await chown(directory, user.uid, user.gid)
   return {
     env: { CREDENTIALS_DIRECTORY: directory },

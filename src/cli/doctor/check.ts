@@ -5,18 +5,18 @@ import type { Spool } from '../../spool/layout.ts'
 import { codeOf, wordsOf } from '../../util/user-error.ts'
 import type { Service } from './service.ts'
 
-/** What came of a look at one thing. */
+/** The result of a check. */
 export interface Check {
   name: string
-  /** A `warn` is worth knowing; only a `fail` keeps uploads from working, now or soon. */
+  /** A `warn` is worth knowing. Only a `fail` prevents uploads, now or soon. */
   state: 'ok' | 'warn' | 'fail' | 'skipped'
-  /** What was seen, in words. */
+  /** What was found. */
   what: string
-  /** What to do about it; lines behind four blanks are to be typed. */
+  /** What to do; lines that begin with four spaces are commands to type. */
   remedy?: string
 }
 
-/** What the checks look at. */
+/** The installation to check. */
 export interface Patient {
   config: Config
   spool: Spool
@@ -41,8 +41,8 @@ export function skipped(name: string, what: string, remedy: string): Check {
 }
 
 /**
- * A remedy with lines to be typed, each behind four blanks, as `init` prints them.
- * @param why What they are for.
+ * A remedy with commands to type, each after four spaces, as `init` prints them.
+ * @param why Their purpose.
  */
 export function toType(why: string, ...lines: string[]): string {
   return [`${why}:`, ...lines.map((line) => `    ${line}`)].join('\n')
@@ -60,34 +60,34 @@ export function inUnit(why: string, setting: string): string {
   )
 }
 
-/** A file's name or a URL as a shell takes it. */
+/** A file name or a URL, quoted for a shell. */
 export function quoted(text: string): string {
   return /^[\w./:@%+,=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }
 
-/** Of what can't be seen as this user. */
+/** For something that this user can't see. */
 export function unseen(name: string, what: string): Check {
-  return skipped(name, what, toType('Root sees it', 'nix-upload doctor'))
+  return skipped(name, what, toType('Run it as root', 'nix-upload doctor'))
 }
 
-/** The outcome of one look; where that can't be made at all, it says why. */
+/** The result of a check; if it can't be made at all, the result says why. */
 export async function attempt(
   name: string,
   look: () => Check[] | Promise<Check[]>,
-  remedy = 'Mend that, then run doctor again',
+  remedy = 'Fix that, then run doctor again',
 ): Promise<Check[]> {
   try {
     return await look()
   } catch (error) {
-    const what = `could not be looked at: ${wordsOf(error)}`
+    const what = `could not be checked: ${wordsOf(error)}`
     if (process.geteuid?.() !== 0 && (await isForbidden(error))) return [unseen(name, what)]
     const isNixAway = error instanceof NixFailure && ['closed', 'dead'].includes(await daemonAccess())
     return [isNixAway ? skipped(name, what, AFTER_NIX) : fail(name, what, remedy)]
   }
 }
 
-/** What to do about a thing that Nix has to be asked about, and can't. */
-export const AFTER_NIX = 'Mend what is said of nix-daemon first'
+/** The remedy if a check needs Nix, and Nix can't be asked. */
+export const AFTER_NIX = 'Fix the problem of nix-daemon first'
 
 async function isForbidden(error: unknown): Promise<boolean> {
   if (error instanceof NixFailure) return (await daemonAccess()) === 'closed'

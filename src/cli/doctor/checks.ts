@@ -16,15 +16,15 @@ import { checkSandbox } from './sandbox.ts'
 import { findService, type Service } from './service.ts'
 import { checkRoots, checkSpool } from './spool.ts'
 
-const NIX_REMEDY = 'See what is said of Nix and of nix-daemon'
+const NIX_REMEDY = 'See the checks of Nix and nix-daemon'
 
-/** Makes the patient out of a configuration. */
+/** The installation of a configuration. */
 export async function patientOf(config: Config, user: string | undefined): Promise<Patient> {
   const service = await findService(config, user)
   return { config, spool: spoolAt(config.spool), service, storeDir: await storeDirectory() }
 }
 
-/** All checks, those of the service as that. */
+/** All checks; those of the service are made as the service. */
 export async function allChecks(patient: Patient, args: readonly string[]): Promise<Check[]> {
   const groups = await Promise.all([
     checksAsService(patient, args),
@@ -47,19 +47,19 @@ async function checksAsService(patient: Patient, args: readonly string[]): Promi
   return [...own.map((check) => asSeenByOthers(check, service)), notAsService(service)]
 }
 
-/** What we may not do proves nothing about the service. What the daemon itself says stands. */
+/** If this user may not do something, this says nothing about the service. The daemon's own report counts. */
 function asSeenByOthers(check: Check, { report }: Service): Check {
   const [, name = ''] = /^destination (.*)$/.exec(check.name) ?? []
   if (check.state !== 'fail' || report?.destinations[name]?.state === 'down') return check
-  return unseen(check.name, `this user sees no more than: ${check.what}`)
+  return unseen(check.name, `this user sees only this: ${check.what}`)
 }
 
 function notAsService({ user }: Service): Check {
-  const what = `Nix, keys and destinations were looked at with this process's rights, and the service is ${user.name}`
+  const what = `Nix, keys and destinations were checked with this process's rights, but the service runs as ${user.name}`
   return warn('service', what, toType(`Root, or ${user.name}, sees more`, 'nix-upload doctor'))
 }
 
-/** What only the service can tell: it may have another PATH, other rights, another home and other credentials. */
+/** The checks that only the service can make: it may have another PATH, other rights, another home and other credentials. */
 export async function serviceChecks(patient: Patient): Promise<Check[]> {
   const nix = await attempt('Nix', () => checkNix(patient))
   const groups = await Promise.all([

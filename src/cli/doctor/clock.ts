@@ -5,11 +5,11 @@ import { type Check, fail, ok, type Patient, skipped, warn } from './check.ts'
 
 const NAME = 'clock'
 const PATIENCE_MS = 10_000
-/** S3 refuses requests from a quarter of an hour on. */
+/** S3 refuses requests if the clock is wrong by a quarter of an hour. */
 const WRONG_MS = 5 * 60_000
 const ODD_MS = 30_000
 
-/** Is the clock right? A destination's own tells, or else whether something keeps ours. */
+/** Is the clock right? It is compared with a destination's clock. If there is none, it is enough that NTP is on. */
 export async function checkClock({ config }: Patient): Promise<Check[]> {
   for (const { name, to } of config.destinations) {
     const url = clockUrl(to)
@@ -24,7 +24,7 @@ export async function checkClock({ config }: Patient): Promise<Check[]> {
   return [await keptByNtp()]
 }
 
-/** Where a destination says what time it is. */
+/** The URL of a destination that tells the time. */
 function clockUrl(to: string): string | undefined {
   if (/^https?$/.test(schemeOf(to))) return to.replace(/[?#].*$/, '').replace(/^(https?:\/\/)[^/@]*@/, '$1')
   if (schemeOf(to) !== 's3') return undefined
@@ -33,7 +33,7 @@ function clockUrl(to: string): string | undefined {
   return /^https?:/.test(endpoint) ? endpoint : `${parameters.get('scheme') ?? 'https'}://${endpoint}`
 }
 
-/** How far our clock is ahead, in milliseconds; undefined where nobody says. */
+/** How far our clock is ahead, in milliseconds; undefined if no destination tells the time. */
 async function offBy(url: string): Promise<number | undefined> {
   try {
     const response = await fetch(url, {
@@ -53,9 +53,13 @@ async function keptByNtp(): Promise<Check> {
   try {
     const { stdout } = await run('timedatectl', ['show', '--property=NTPSynchronized', '--value'])
     if (stdout.trim() === 'yes') return ok(NAME, 'kept by NTP')
-    if (stdout.trim() === 'no') return warn(NAME, 'kept by nobody (timedatectl says NTPSynchronized=no)', how)
+    if (stdout.trim() === 'no') return warn(NAME, 'not synchronised (timedatectl: NTPSynchronized=no)', how)
   } catch (error) {
     if (!(error instanceof NotStartedError)) throw error
   }
-  return skipped(NAME, 'no destination says what time it is, and no timedatectl', 'Compare it by hand: date')
+  return skipped(
+    NAME,
+    'no destination tells the time, and there is no timedatectl',
+    'Compare it by hand: date',
+  )
 }

@@ -12,8 +12,8 @@ import { PATIENCE_MS, probeCache } from './network-cache.ts'
 import { withReport } from './reported.ts'
 
 /**
- * Does each destination answer, know us, and take what we upload? Nothing stays there of the question. What the daemon
- * found comes first: one that is down for it is not well, whatever it answers to us.
+ * Does each destination answer, and may we upload? The checks leave nothing behind. The daemon's own result comes first: a
+ * destination that is down for the daemon is not well, whatever it answers here.
  */
 export async function checkDestinations(patient: Patient): Promise<Check[]> {
   const { config, service } = patient
@@ -34,7 +34,7 @@ async function checkOne({ storeDir, service }: Patient, destination: Destination
     if (command) return [probeProgram(name, command.argv[0])]
     if (schemeOf(to) === 'file') return [probeDirectory(name, to, user)]
     if (via === 'nix' || !isNetworkCache(to)) await askNix(destination, storeDir)
-    // What Nix uploads to is asked as we would ask, too, which tells more, unless only Nix gets there.
+    // A destination that Nix uploads to is also asked by our own code, which tells more, unless only Nix can reach it.
     const isReached = via === 'writer' || proxyRefusal(to) === undefined
     if (isNetworkCache(to) && isReached) return await probeCache(name, destination, storeDir, user)
     return [ok(name, `answers ${user}`)]
@@ -47,20 +47,20 @@ async function checkOne({ storeDir, service }: Patient, destination: Destination
   }
 }
 
-/** What only Nix can talk to is asked whether it has a path that nobody has. */
+/** If only Nix can reach the destination, it is asked for a path that doesn't exist. */
 async function askNix({ to, netrcFile }: Destination, storeDir: string): Promise<void> {
   const nobodys = `${storeDir}/${'0'.repeat(32)}-nix-upload-doctor`
   const store = { to, netrcFile, silenceMs: PATIENCE_MS }
   await missingAt(store, [nobodys], AbortSignal.timeout(3 * PATIENCE_MS))
 }
 
-/** Nix's own command is named only where Nix itself was asked, and knows such a store. */
+/** The remedy has Nix's command only if Nix was asked, and knows this kind of store. */
 function remedyOf(error: unknown, { to, via }: Destination, user: string): string {
-  if (!(error instanceof NixFailure)) return 'Mend that, then run doctor again'
+  if (!(error instanceof NixFailure)) return 'Fix that, then run doctor again'
   if (/know how to open Nix store/i.test(error.message)) {
-    const leave = via === 'nix' ? 'Leave via = "nix" out: nix-upload itself can. Or i' : 'I'
+    const leave = via === 'nix' ? 'Remove via = "nix": nix-upload itself can. Or i' : 'I'
     return `${leave}nstall a Nix that can talk to ${schemeOf(to)}://`
   }
   const ping = `runuser -u ${user} -- nix --extra-experimental-features nix-command store ping --store ${quoted(to)}`
-  return toType('Mend that; the same by hand, as root', ping)
+  return toType('Fix that; to try it by hand, as root', ping)
 }

@@ -14,11 +14,11 @@ import { checkHookFile } from './hook-file.ts'
 import { environmentOf } from './service.ts'
 
 const NAME = 'hook'
-/** The time of boot, and so that of a process's start, is known to the second. */
+/** The time of boot, and so the start time of a process, is only known to the second. */
 const CLOCK_GRAIN_MS = 2_000
 const RESTART = 'systemctl restart nix-daemon'
 
-/** Does Nix run our hook after a build, and does that queue where we look? */
+/** Does Nix run our hook after a build, and does the hook use this spool? */
 export async function checkHook(patient: Patient): Promise<Check[]> {
   const { config } = patient
   const hook = hookToName(installedHook(config.source))
@@ -28,14 +28,14 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
   const conf = join(process.env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf')
   const lines = (name: string) => [`echo 'post-build-hook = ${name}' >> ${quoted(conf)}`, RESTART]
   if (file === '') {
-    const remedy = toType('Set it, and have nix-daemon read that', ...lines(hook))
-    return [fail(NAME, 'no post-build-hook is set, so nothing that is built is queued', remedy)]
+    const remedy = toType('Set it, and restart nix-daemon', ...lines(hook))
+    return [fail(NAME, 'no post-build-hook is set, so builds are not queued', remedy)]
   }
   const text = textOf(file)
   if (text instanceof Error) {
     const missing = codeOf(text) === 'ENOENT' ? `there is no ${file}` : wordsOf(text)
-    const remedy = toType('Of two lines the last counts', ...lines(hook))
-    return [fail(NAME, `${missing}, which post-build-hook names: every build fails`, remedy)]
+    const remedy = toType('Set it; if there are two lines, the last one counts', ...lines(hook))
+    return [fail(NAME, `${missing}, but post-build-hook names it: every build fails`, remedy)]
   }
   if (!findProgram(file)) {
     return [
@@ -50,7 +50,7 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
   if (found?.state === 'fail') return [found]
   if (!isOurs(file) && !text.includes('nix-upload-hook')) {
     const remedy = toType(
-      `Have ${file} run ${hook}, or replace it, of two lines the last counts`,
+      `Make ${file} run ${hook}, or replace it; if there are two lines, the last one counts`,
       ...lines(hook),
     )
     return [fail(NAME, `post-build-hook is ${file}, which does not run nix-upload-hook`, remedy)]
@@ -62,7 +62,7 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
     settingIn(text, 'NIX_UPLOAD_SPOOL') === undefined &&
     config.spool !== DEFAULTS.spool
   ) {
-    const what = `${file}; whether it queues in ${config.spool} is for root to see, as nix-daemon's environment says where`
+    const what = `${file}; only root can see whether it uses the spool ${config.spool}, since that is in nix-daemon's environment`
     return [unseen(NAME, what)]
   }
   const spool =
@@ -70,10 +70,10 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
     (daemon?.env ?? (byDaemon ? {} : process.env)).NIX_UPLOAD_SPOOL ??
     DEFAULTS.spool
   if (spool !== config.spool) {
-    const what = `${file} queues in ${spool}, and this configuration has the spool ${config.spool}`
+    const what = `${file} uses the spool ${spool}, but this configuration has the spool ${config.spool}`
     const script = '/etc/nix-upload/post-build-hook'
     const remedy = toType(
-      'Take a hook that knows the spool',
+      'Use a hook with the right spool',
       'mkdir -p /etc/nix-upload',
       `printf '#!/bin/sh\\nNIX_UPLOAD_SPOOL=%s exec %s\\n' ${quoted(config.spool)} ${hook} > ${script}`,
       `chmod 755 ${script}`,
@@ -84,25 +84,25 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
   if (found) return [found]
   const changedMs = statSync(conf, { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (daemon && daemon.startedMs + CLOCK_GRAIN_MS < changedMs) {
-    const what = `${file}, but nix-daemon was started before ${conf} was last changed and may not know it`
-    return [warn(NAME, what, toType('If the hook is new there', RESTART))]
+    const what = `${file}, but ${conf} was changed after the start of nix-daemon, which may not know the hook`
+    return [warn(NAME, what, toType('If the hook is new', RESTART))]
   }
   return [ok(NAME, file)]
 }
 
-/** Whether a hook named on the command line, as `exec` does, would be run for who asks. */
+/** Whether Nix would run a hook on the command line, as `exec` needs it, for this user. */
 export async function checkTrust(): Promise<Check[]> {
   const name = 'trust'
   const user = userName()
   if (!(await ignoresHook(withHook('/nonexistent', process.env.NIX_CONFIG)))) {
     return [ok(name, `Nix takes a hook on the command line, and so \`nix-upload exec\`, from ${user}`)]
   }
-  const what = `nix-daemon ignores --option post-build-hook from ${user}, so \`nix-upload exec\` refuses; the hook in nix.conf runs all the same`
+  const what = `nix-daemon ignores --option post-build-hook from ${user}, so \`nix-upload exec\` refuses to start; the hook in nix.conf is still run`
   return [
     warn(
       name,
       what,
-      `Where ${user} needs it: "extra-trusted-users = ${user}" in nix.conf, which is as good as root`,
+      `If ${user} needs it: "extra-trusted-users = ${user}" in nix.conf, which gives the rights of root`,
     ),
   ]
 }
@@ -115,7 +115,7 @@ function textOf(file: string): string | Error {
   }
 }
 
-/** The nix-daemon of this store, as far as we may know: when it was started, and its environment. */
+/** The nix-daemon of this store, if we may see it: its start time and its environment. */
 function nixDaemon(): { startedMs: number; env: Record<string, string> } | undefined {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {

@@ -9,7 +9,7 @@ import { signingKeysOfNix } from '../../nix/settings.ts'
 import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, inUnit, ok, type Patient, quoted, toType, warn } from './check.ts'
 
-/** Can the service read what it signs with, is that a key, and what would users trust? */
+/** Can the service read its key, is it a key, and which public key must users trust? */
 export async function checkKeys({ config, service }: Patient): Promise<Check[]> {
   const ofNix = await signingKeysOfNix()
   return config.destinations.flatMap((destination) => [
@@ -18,7 +18,7 @@ export async function checkKeys({ config, service }: Patient): Promise<Check[]> 
   ])
 }
 
-/** @param ofNix The files of the keys that Nix itself signs with what it builds (`secret-key-files` in nix.conf). */
+/** @param ofNix The key files that Nix itself signs its builds with (`secret-key-files` in nix.conf). */
 function keyOf(destination: Destination, user: string, ofNix: readonly string[]): Check[] {
   const { secretKeyFile, command, to } = destination
   const name = `key of ${destination.name}`
@@ -26,10 +26,10 @@ function keyOf(destination: Destination, user: string, ofNix: readonly string[])
     if (command || !isBinaryCache(to)) return []
     if (ofNix.length > 0) {
       const keys = ofNix.map(publicKeyOrFile).join(' and ')
-      const what = `none here: Nix signs what it builds with ${keys} (secret-key-files), and what it fetched keeps its signatures`
+      const what = `none here: Nix signs its builds with ${keys} (secret-key-files), and fetched paths keep their signatures`
       return [ok(name, what)]
     }
-    const what = 'none: uploads are not signed, and Nix takes unsigned paths from no cache'
+    const what = 'none: uploads are not signed, and Nix takes no unsigned paths from a cache'
     const file = `/etc/nix-upload/${destination.name}.key`
     const why = `Make a pair, then secret-key-file = "${file}" in the configuration`
     return [warn(name, what, toType(why, ...newPair(file, user)))]
@@ -40,8 +40,8 @@ function keyOf(destination: Destination, user: string, ofNix: readonly string[])
     const publicKey = publicKeyOf(secretKeyFile)
     const isOpen = (statSync(secretKeyFile).mode & 0o004) !== 0
     if (!isOpen) return [ok(name, `users trust ${publicKey}`)]
-    const what = `every user of this machine can read ${secretKeyFile}, and so sign in the name of this cache`
-    return [warn(name, what, toType('Keep it from others', ...handOver(secretKeyFile, user)))]
+    const what = `every user of this machine can read ${secretKeyFile}, and could sign for this cache`
+    return [warn(name, what, toType('Hide it from others', ...handOver(secretKeyFile, user)))]
   } catch (error) {
     if (!(error instanceof UserError)) throw error
     return [fail(name, error.message, remedyFor(secretKeyFile, user))]
@@ -51,8 +51,8 @@ function keyOf(destination: Destination, user: string, ofNix: readonly string[])
 function remedyFor(file: string, user: string): string {
   const code = codeOfReading(file)
   if (code === 'ENOENT') return toType('Make a pair', ...newPair(file, user))
-  if (code === undefined) return toType('Put the secret half of a pair there', ...newPair(file, user))
-  const orElse = '\nOr leave it root’s, and hand it over as a credential (docs/SYSTEMD.md, Secrets)'
+  if (code === undefined) return toType('Write a secret key there', ...newPair(file, user))
+  const orElse = '\nOr let root own it, and pass it as a credential (docs/SYSTEMD.md, Secrets)'
   if (!isOutOfReach(file)) return toType(`Give it to ${user}`, ...handOver(file, user)) + orElse
   const copy = `/etc/nix-upload/${basename(file)}`
   const why = `${user} may not enter its directory. Copy it, then secret-key-file = "${copy}" in the configuration`
@@ -72,7 +72,7 @@ function handOver(file: string, user: string): string[] {
   return [`chown ${user} ${quoted(file)}`, `chmod 400 ${quoted(file)}`]
 }
 
-/** Where even its attributes can't be seen, it is a directory above it that is closed. */
+/** If even its attributes can't be read, a directory above it is closed. */
 function isOutOfReach(file: string): boolean {
   try {
     statSync(file)
@@ -91,7 +91,7 @@ function codeOfReading(file: string): string | undefined {
   }
 }
 
-/** root's key need not be readable by us. */
+/** We need not be able to read root's key. */
 function publicKeyOrFile(file: string): string {
   try {
     return publicKeyOf(file)
@@ -115,10 +115,10 @@ function netrcOf({ name: destination, netrcFile }: Destination, user: string): C
   }
 }
 
-/** Where the service is looked at as it would be started, its credentials have been put in their places already. */
+/** If the checks run as the service, its credentials are in place already. */
 function missingCredential(name: string, file: string): Check | undefined {
   if (!isCredential(file)) return undefined
   const [, credential = ''] = file.split(':')
-  const what = `"${file}" is a credential, and the service gets none of that name`
-  return fail(name, what, inUnit('Name the file that it is', `LoadCredential=${credential}:/path/of/the/key`))
+  const what = `"${file}" is a credential, but the service has none of that name`
+  return fail(name, what, inUnit('Name its file', `LoadCredential=${credential}:/path/of/the/key`))
 }

@@ -14,16 +14,16 @@ import { type Check, fail, ok, type Patient, quoted, skipped, toType, unseen, wa
 import { PATIENCE_MS } from './network-cache.ts'
 import { lookUp } from './signatures.ts'
 
-/** So many of the jobs that were done last are looked up. */
+/** This many of the last jobs in done/ are checked. */
 const SAMPLE = 5
-/** So many are read to find them. */
+/** At most this many are read to find them. */
 const READ_AT_MOST = 100
-/** So many names of done/ are looked at to find the last: a tenth of a second. */
+/** At most this many names in done/ are read to find the last ones: a tenth of a second. */
 const NAMES_AT_MOST = 100_000
 
 /**
- * Is what was delivered lately still there, and signed? Nix never repairs what it finds unsigned. There is a line for each
- * destination, also where that can't be told.
+ * Are the paths that were delivered last still there, and signed? Nix never adds a signature later. There is a line for each
+ * destination, even if this can't be checked.
  */
 export async function checkLeftovers({ config, spool }: Patient): Promise<Check[]> {
   const { names, isAll } = lastNames(spool, 'done', READ_AT_MOST, NAMES_AT_MOST)
@@ -35,7 +35,7 @@ export async function checkLeftovers({ config, spool }: Patient): Promise<Check[
       return await checkOne({ name, spool, names, where, nixSigns }, destination)
     } catch (error) {
       const why = failureOf(error)?.verdict.message ?? wordsOf(error)
-      return skipped(name, `could not be looked for: ${why}`, 'Mend that, then run doctor again')
+      return skipped(name, `could not be checked: ${why}`, 'Fix that, then run doctor again')
     }
   })
   return await Promise.all(checks)
@@ -44,11 +44,11 @@ export async function checkLeftovers({ config, spool }: Patient): Promise<Check[
 interface Look {
   name: string
   spool: Spool
-  /** The last jobs that are done, in order. */
+  /** The last jobs in done/, in order. */
   names: readonly string[]
-  /** Which jobs they are the last of. */
+  /** A phrase that says of which jobs they are the last. */
   where: string
-  /** Nix signs what it builds. */
+  /** Nix signs its builds. */
   nixSigns: boolean
 }
 
@@ -57,24 +57,28 @@ async function checkOne(look: Look, destination: Destination): Promise<Check> {
   const { name: destinationName, secretKeyFile, command } = destination
   if (command) return ok(name, `left to ${command.argv[0]}`)
   if (secretKeyFile !== undefined && isCredential(secretKeyFile)) {
-    return unseen(name, 'the key is a credential, which the service alone has')
+    return unseen(name, 'the key is a credential, which only the service has')
   }
   if (secretKeyFile === undefined && !look.nixSigns) {
-    return skipped(name, 'nobody signs what goes there', 'secret-key-file in the configuration has it signed')
+    return skipped(
+      name,
+      'uploads there are not signed',
+      'To sign them, set secret-key-file in the configuration',
+    )
   }
   if (names.length === 0) return ok(name, 'nothing was delivered yet')
   const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
   const { objects, jobs } = await sample(look.spool, destinationName, names)
   if (objects.length === 0) {
-    const what = `nothing to look for: of ${lastJobs(names.length)} ${where}, none went there and is still in the local store`
+    const what = `nothing to check: of ${lastJobs(names.length)} ${where}, no path went there and is still in the local store`
     return ok(name, what)
   }
   const { gone, unsigned } = await lookUp(destination, publicKey, objects)
   const [lost] = gone
   if (lost !== undefined) {
-    const what = `${lost} was delivered and is not there any more`
+    const what = `${lost} was delivered, but is not there any more`
     const again = `cd ${quoted(look.spool.root)} && mv done/*.json new/`
-    return warn(name, what, toType('Where the cache was emptied, this sends all of it once more', again))
+    return warn(name, what, toType('If the cache was emptied, upload all paths again', again))
   }
   const [first] = unsigned
   if (first === undefined) {
@@ -97,26 +101,26 @@ function whose(publicKey: string | undefined): string {
 }
 
 function why(publicKey: string | undefined): string {
-  if (publicKey !== undefined) return 'it was there before us, and Nix leaves it so'
-  return 'Nix signs what it builds once secret-key-files is set, and this was there before'
+  if (publicKey !== undefined) return 'it was there before, and Nix adds no signature'
+  return 'Nix signs its builds since secret-key-files is set, but this path is older'
 }
 
-/** What a cache has is signed by us where it is read back; of other stores Nix's own command signs. */
+/** `verify` signs paths in a cache; for other stores, there is Nix's command. */
 function remedyFor({ to, secretKeyFile, via }: Destination, jobs: readonly string[]): string {
-  const how = 'verify = true has what stood there before signed'
+  const how = 'verify = true signs paths that were there before'
   if (secretKeyFile === undefined) return `Set secret-key-file and verify = true: ${how}`
   if (via === 'writer') {
-    const why = `${how}: set it for this destination, restart the daemon, and send them once more`
+    const why = `${how}: set it for this destination, restart the daemon, and upload them again`
     return toType(why, `nix-upload requeue ${jobs.map(quoted).join(' ')}`)
   }
   const sign = 'nix --extra-experimental-features nix-command store sign'
   return toType(
-    'Sign all that is there',
+    'Sign all paths there',
     `${sign} --store ${quoted(to)} --key-file ${quoted(secretKeyFile)} --all`,
   )
 }
 
-/** The paths that were delivered last, as far as they are still in the local store, and of how many jobs they are. */
+/** The paths that were delivered last and are still in the local store, and the number of their jobs. */
 async function sample(
   spool: Spool,
   destination: string,

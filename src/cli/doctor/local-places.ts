@@ -5,19 +5,18 @@ import { findProgram } from '../../util/find-program.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, ok, quoted, toType } from './check.ts'
 
-/** A program of the user's is looked for, not run. */
+/** A user's program is looked for, but not run. */
 export function probeProgram(name: string, file: string): Check {
   const found = findProgram(file)
-  if (found !== undefined)
-    return ok(name, `${found} is there; whether it gets anywhere, only an upload tells`)
+  if (found !== undefined) return ok(name, `${found} exists; only an upload shows whether it works`)
   return fail(
     name,
     `there is no program ${file} on the PATH of the service`,
-    'Install it, or give its whole path',
+    'Install it, or write its full path',
   )
 }
 
-/** A cache in a directory is made by the first upload. */
+/** The first upload creates a cache in a directory. */
 export function probeDirectory(name: string, to: string, user: string): Check {
   const path = fileOf(to)
   const existing = nearest(path)
@@ -31,7 +30,7 @@ export function probeDirectory(name: string, to: string, user: string): Check {
   }
   return ok(
     name,
-    existing === path ? `${path} can be written to` : `${path} is not there yet, and can be made`,
+    existing === path ? `${path} can be written to` : `${path} does not exist yet, but can be created`,
   )
 }
 

@@ -11,8 +11,8 @@ import { type Check, fail, ok, warn } from './check.ts'
 export const PATIENCE_MS = 20_000
 
 /**
- * Writes `nix-cache-info` as it is there already, which changes nothing. To a cache without one, which is new, an upload is begun
- * and broken off, of which nothing stays.
+ * Writes `nix-cache-info` with its present content, which changes nothing. A new cache has none: there, an upload is begun and
+ * broken off, which leaves nothing behind.
  */
 export async function probeCache(
   name: string,
@@ -22,7 +22,7 @@ export async function probeCache(
 ): Promise<Check[]> {
   const checks: Check[] = []
   const onWarning = (message: string) => {
-    checks.push(warn(name, message, `Give ${user} the right to read there, too`))
+    checks.push(warn(name, message, `Also give ${user} the right to read there`))
   }
   const transport = createTransport({
     to,
@@ -37,12 +37,21 @@ export async function probeCache(
     const storeThere = /^StoreDir: (.*)$/m.exec(there ?? '')?.[1]?.trim()
     if (storeThere !== undefined && storeThere !== storeDir) {
       return [
-        fail(name, `it is for the store ${storeThere}, and this one is ${storeDir}`, 'Upload somewhere else'),
+        fail(
+          name,
+          `it is for the store ${storeThere}, but the local store is ${storeDir}`,
+          'Upload somewhere else',
+        ),
       ]
     }
     if (there === undefined) {
       await begin(transport, signal)
-      return [ok(name, `answers ${user}; it is empty, and refused no upload that was begun and broken off`)]
+      return [
+        ok(
+          name,
+          `answers ${user}; it is empty, and accepted the beginning of an upload, which was broken off`,
+        ),
+      ]
     }
     const body = Buffer.from(there)
     await transport.put(
@@ -60,15 +69,15 @@ export async function probeCache(
   }
 }
 
-/** How long a server is waited for to refuse an upload that has begun, in milliseconds. */
+/** How long to wait for the refusal of an upload that has begun, in milliseconds. */
 const REFUSES_WITHIN_MS = 2_000
 
 class BrokenOff extends Error {}
 
-/** @throws {UploadFailure} if the upload is refused before it is whole. */
+/** @throws {UploadFailure} if the upload is refused before its end. */
 async function begin(transport: Transport, signal: AbortSignal): Promise<void> {
   const body: StreamBody = {
-    // Of two bytes one is sent: a server that looks at rights only when it has both tells us nothing.
+    // One of two bytes is sent. A server that checks rights only after both doesn't refuse it.
     size: 2,
     atMost: 2,
     async *open(ended) {

@@ -6,7 +6,7 @@ import { type Check, fail, ok, type Patient, toType } from './check.ts'
 
 const NAME = 'nix-daemon'
 
-/** May the service talk to nix-daemon? Without that, all else that is asked of Nix fails, and looks like the destination's fault. */
+/** May the service use nix-daemon? Otherwise all other questions to Nix fail, and this looks like the destination's fault. */
 export async function checkNixDaemon({ service }: Patient): Promise<Check[]> {
   const { name: user } = service.user
   const socket = daemonSocket()
@@ -14,20 +14,21 @@ export async function checkNixDaemon({ service }: Patient): Promise<Check[]> {
   if (access === 'none') return []
   if (access === 'open') return [ok(NAME, `takes connections from ${user}`)]
   if (access === 'dead') {
-    const what = `nobody listens at ${socket}`
+    const what = `no process listens on ${socket}`
     return [fail(NAME, what, toType('Start it', 'systemctl start nix-daemon.socket'))]
   }
   const what = `${user} may not connect to it: permission denied: ${socket}`
   const group = await groupOf(socket)
-  if (group === undefined) return [fail(NAME, what, `See who may: ls -ld ${dirname(socket)} ${socket}`)]
+  if (group === undefined)
+    return [fail(NAME, what, `See who may connect: ls -ld ${dirname(socket)} ${socket}`)]
   const lines = [
     `usermod --append --groups ${group} ${user}`,
     ...(service.unit ? [`systemctl restart ${service.unit.name}`] : []),
   ]
-  return [fail(NAME, what, toType(`Those in the group ${group} may`, ...lines))]
+  return [fail(NAME, what, toType(`Members of the group ${group} may connect`, ...lines))]
 }
 
-/** The group that is let in, by the directory or the socket; undefined if it is root's alone, or that can't be seen. */
+/** The group that may connect, by the directory or the socket; undefined if only root may, or if this can't be seen. */
 async function groupOf(socket: string): Promise<string | undefined> {
   const directory = statSync(dirname(socket), { throwIfNoEntry: false })
   const isDirectoryOpen = directory !== undefined && (directory.mode & 0o001) !== 0

@@ -3,14 +3,14 @@ import { type Check, toType } from './check.ts'
 
 const SWITCH = 'then nixos-rebuild switch'
 
-/** What to do on NixOS, by the name of the check. There, /etc and the units are made by the machine's configuration. */
+/** The remedies on NixOS, by the name of the check. There, the machine's configuration makes /etc and the units. */
 const REMEDIES: readonly (readonly [
   name: RegExp,
   states: readonly Check['state'][],
   remedy: (destination: string) => string,
 ])[] = [
   [/^configuration/, ['fail'], () => `Change services.nix-upload in the machine's configuration, ${SWITCH}`],
-  [/^Nix$/, ['fail'], () => `The service has the Nix that nix.package is: set that, ${SWITCH}`],
+  [/^Nix$/, ['fail'], () => `The service uses nix.package: set that, ${SWITCH}`],
   [
     /^key of (.*)$/,
     ['fail', 'warn'],
@@ -27,35 +27,35 @@ const REMEDIES: readonly (readonly [
     /^hook$/,
     ['fail'],
     () =>
-      `Turn services.nix-upload.hook.enable on, or have a hook of your own run config.services.nix-upload.hookProgram, ${SWITCH}`,
+      `Set services.nix-upload.hook.enable, or let your own hook run config.services.nix-upload.hookProgram, ${SWITCH}`,
   ],
   [
     /^trust$/,
     ['warn'],
-    () => `Where this user needs it: nix.settings.trusted-users, which is as good as root, ${SWITCH}`,
+    () => `If this user needs it: nix.settings.trusted-users, which gives the rights of root, ${SWITCH}`,
   ],
   [
     /^(?:spool|GC roots)$/,
     ['fail'],
-    () => toType('The module makes it. Anew, as root', 'systemd-tmpfiles --create'),
+    () => toType('The module creates it. To create it again, as root', 'systemd-tmpfiles --create'),
   ],
   [
     /^daemon$/,
     ['fail', 'warn'],
     () =>
-      'Set services.nix-upload.enable and switch; where it is on, systemctl status nix-upload.service says why none runs',
+      'Set services.nix-upload.enable and switch; if it is set, systemctl status nix-upload.service says why none is running',
   ],
   [
     /^nix-daemon$/,
     ['fail'],
     () =>
-      `See who may (ls -ld /nix/var/nix/daemon-socket), and put the service into that group with users.users.nix-upload.extraGroups, ${SWITCH}`,
+      `See who may connect (ls -ld /nix/var/nix/daemon-socket), and put the service into that group with users.users.nix-upload.extraGroups, ${SWITCH}`,
   ],
   [
     /^sandbox$/,
     ['fail'],
     () =>
-      `The module allows what services.nix-upload.destinations and settings name. Beside it, set ReadWritePaths in systemd.services.nix-upload.serviceConfig, or BindPaths and ProtectHome = "tmpfs" for what is in a home directory, ${SWITCH}`,
+      `The module allows the paths in services.nix-upload.destinations and settings. For others, set ReadWritePaths in systemd.services.nix-upload.serviceConfig, or BindPaths and ProtectHome = "tmpfs" for paths in a home directory, ${SWITCH}`,
   ],
   [
     /^metrics$/,
@@ -65,11 +65,11 @@ const REMEDIES: readonly (readonly [
   [/^clock$/, ['fail', 'warn'], () => `Set services.timesyncd.enable or services.chrony.enable, ${SWITCH}`],
 ]
 
-/** The module's own list is right, so where a directory can't be written to it is its owner that is in the way. */
+/** The module's list is right. So if a directory can't be written to, its owner is the reason. */
 const DIRECTORY =
-  'The module makes a directory that is not there. One that is there keeps its owner and mode: give it to user nix-upload, or put nix-upload into its group with users.users.nix-upload.extraGroups'
+  'The module creates missing directories. An existing one keeps its owner and mode: give it to user nix-upload, or put nix-upload into its group with users.users.nix-upload.extraGroups'
 
-/** The check with a remedy that fits the machine it was made on. */
+/** The check with a remedy for this machine. */
 export function withRemedyForHere(check: Check): Check {
   if (!existsSync('/etc/NIXOS') || check.remedy === undefined) return check
   if (/^ {4}(?:chown -R|install -d) /m.test(check.remedy) && check.name.startsWith('destination ')) {

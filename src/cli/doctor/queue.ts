@@ -11,13 +11,13 @@ import { jobAsJson } from '../list.ts'
 import { counted } from '../print.ts'
 import { type Check, fail, ok, type Patient, skipped, toType, warn } from './check.ts'
 
-/** What has waited for so long is stuck: an upload takes minutes, and a destination that is down is a finding too. */
+/** A job that has waited for this long is stuck: an upload takes minutes, and a destination that is down is a problem, too. */
 const STUCK_MS = 3600_000
 
-/** Does somebody deliver, and does it get on? */
+/** Is a daemon running, and does it make progress? */
 export function checkQueue(patient: Patient): Check[] {
   if (STATES.some((state) => !existsSync(patient.spool[state]))) {
-    return [skipped('queue', 'the spool is not whole', 'Mend what is said of the spool first')]
+    return [skipped('queue', 'a part of the spool is missing', 'Fix the problem of the spool first')]
   }
   return [checkDaemon(patient), checkWaiting(patient), checkFailed(patient)]
 }
@@ -27,12 +27,13 @@ function checkDaemon({ spool, service, config }: Patient): Check {
   const report = readReport(spool)
   const life = report ? lifeOf(report) : 'dead'
   if (report && life === 'alive') return checkRunning(name, report, config)
-  if (life === 'unknown') return ok(name, `process ${report?.pid} of another container or machine wrote last`)
+  if (life === 'unknown')
+    return ok(name, `the last report is from process ${report?.pid} of another container or machine`)
   if (service.unit?.isPathMode) return ok(name, 'starts when something is queued (nix-upload-drain.path)')
   const waiting = count(spool, 'new').jobs + count(spool, 'cur').jobs
   const remedy = service.unit
     ? toType(
-        'Start it, and systemctl status nix-upload.service says more where that fails',
+        'Start it; if that fails, see systemctl status nix-upload.service',
         'systemctl enable --now nix-upload.service',
       )
     : `Run \`nix-upload watch\` as ${service.user.name} under a supervisor, or install the units: nix-upload init --install`
@@ -42,7 +43,7 @@ function checkDaemon({ spool, service, config }: Patient): Check {
       `none is running, and ${counted(waiting, 'job')} ${waiting === 1 ? 'waits' : 'wait'}`,
       remedy,
     )
-  return warn(name, 'none is running; nothing waits for it yet', remedy)
+  return warn(name, 'none is running; no job waits yet', remedy)
 }
 
 function checkRunning(name: string, report: Report, { destinations }: Config): Check {
@@ -68,12 +69,12 @@ function checkWaiting({ spool, service }: Patient): Check {
   if (ageMs < STUCK_MS) return ok(name, what)
   const down = Object.entries(service.report?.destinations ?? {}).filter(([, { state }]) => state === 'down')
   const why = down.map(
-    ([destination, { lastError }]) => `${destination} is down: ${lastError ?? 'no word why'}`,
+    ([destination, { lastError }]) => `${destination} is down: ${lastError ?? 'for an unknown reason'}`,
   )
   const remedy =
     why.length > 0
-      ? 'Mend the destination; what waits then goes out by itself'
-      : '`nix-upload status` says what waits for whom; the log of the daemon says what it does (journalctl -u nix-upload)'
+      ? 'Fix the destination; then the waiting jobs are delivered'
+      : '`nix-upload status` shows the waiting jobs by destination; the log of the daemon shows what it does (journalctl -u nix-upload)'
   return fail(name, [what, ...why].join('; '), remedy)
 }
 
@@ -83,10 +84,10 @@ function checkFailed({ spool }: Patient): Check {
   if (jobs === 0) return ok(name, 'no job was given up')
   const found = lastNames(spool, 'failed', 1).names.flatMap((name) => look(spool, 'failed', name) ?? [])
   const [last] = found.map(jobAsJson)
-  const what = `${counted(jobs, 'job')} ${jobs === 1 ? 'was' : 'were'} given up; the last is ${last?.job}: ${last?.lastError ?? 'no word why'}`
+  const what = `${counted(jobs, 'job')} ${jobs === 1 ? 'was' : 'were'} given up; the last is ${last?.job}: ${last?.lastError ?? 'for an unknown reason'}`
   return fail(
     name,
     what,
-    toType('nix-upload list failed says why of each. Mend that, then', 'nix-upload requeue --all'),
+    toType('nix-upload list failed shows the reasons. Fix them, then', 'nix-upload requeue --all'),
   )
 }

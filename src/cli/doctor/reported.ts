@@ -5,8 +5,8 @@ import { type Check, fail, toType } from './check.ts'
 import type { Service } from './service.ts'
 
 /**
- * What was seen of a destination, and what the daemon says of it: down there is never well here.
- * @param check What was seen just now.
+ * Combines the check of a destination with the daemon's report: if it is down for the daemon, it is not well.
+ * @param check The result of the check.
  */
 export function withReport(check: Check, destination: Destination, service: Service): Check {
   const said = reportOf(destination, service)
@@ -15,10 +15,10 @@ export function withReport(check: Check, destination: Destination, service: Serv
     said.nextAttemptAt === undefined
       ? ''
       : `, next attempt in ${formatDuration(Math.max(0, Date.parse(said.nextAttemptAt) - Date.now()))}`
-  const what = `down, says the daemon: ${said.lastError ?? 'no word why'}${next}`
+  const what = `down, according to the daemon: ${said.lastError ?? 'for an unknown reason'}${next}`
   if (check.state === 'fail') return { ...check, what: `${check.what}\n${what}` }
   const restart = restartLine(service)
-  const remedy = `It answers now, so it may be over: the daemon's next attempt tells${restart === undefined ? '' : '. To have it at once'}`
+  const remedy = `It answers now, so it may be over: the daemon's next attempt will show${restart === undefined ? '' : '. To try at once'}`
   return fail(
     check.name,
     `${what}; just now: ${check.what}`,

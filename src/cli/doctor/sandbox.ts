@@ -5,10 +5,10 @@ import { writtenTo } from '../init/settled.ts'
 import { isBelow, showing } from '../unit-sandbox.ts'
 import { type Check, fail, ok, type Patient, quoted, toType } from './check.ts'
 
-/** Does the unit's sandbox let the service reach what lies on this machine: spool, caches, metrics, keys? */
+/** Does the unit's sandbox let the service use its local files and directories: spool, caches, metrics, keys? */
 export function checkSandbox({ config, service }: Patient): Check[] {
   const { unit, report } = service
-  // A daemon that somebody started by hand is in no sandbox.
+  // A daemon that was started by hand is in no sandbox.
   if (!unit || (report && report.pid !== unit.pid)) return []
   const name = 'sandbox'
   const { writable, hidden, bound } = unit
@@ -23,7 +23,7 @@ export function checkSandbox({ config, service }: Patient): Check[] {
     ...(closed.length > 0 ? [`may not write to ${closed.join(', ')}`] : []),
     ...(unseen.length > 0 ? [`can't see ${unseen.join(', ')} (ProtectHome=, PrivateTmp=)`] : []),
   ]
-  if (wrong.length === 0) return [ok(name, `${unit.name} may read and write wherever it has to`)]
+  if (wrong.length === 0) return [ok(name, `${unit.name} may read and write all that it needs`)]
   const settings = [
     ...closed.map((path) => `ReadWritePaths=-${path}`),
     ...showing(unseenWritten, unseenRead),

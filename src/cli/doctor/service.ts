@@ -8,24 +8,24 @@ import { EXIT, UserError } from '../../util/user-error.ts'
 import { findUser, type User } from '../user.ts'
 import { type UnitState, unitState } from './unit.ts'
 
-/** Who delivers here, and with what environment. */
+/** The user and the environment of the daemon. */
 export interface Service {
   user: User
-  /** How that is known, in words. */
+  /** How this is known. */
   how: string
-  /** A daemon that is at work now. */
+  /** The daemon that is running. */
   report: Report | undefined
-  /** What it has in its environment, as far as we may know. */
+  /** Its environment, if we may see it. */
   env: Readonly<Record<string, string>> | undefined
-  /** Its groups, where they are others than its user has anyway. */
+  /** Its groups, if they differ from those of its user. */
   groups: readonly number[] | undefined
   unit: UnitState | undefined
 }
 
 /**
- * Finds out whose daemon delivers this spool: the one that runs, or else the one that the unit would start, or else
- * whoever owns the spool.
- * @param named What `--user` says.
+ * Finds out whose daemon delivers this spool: the running daemon's user, otherwise the unit's, otherwise the owner of the
+ * spool.
+ * @param named The value of `--user`.
  * @throws {UserError} if there is no such user.
  */
 export async function findService(config: Config, named: string | undefined): Promise<Service> {
@@ -53,15 +53,14 @@ async function whoDelivers(
   const candidates: [key: string | undefined, how: string][] = [
     [living && ownerOf(`/proc/${living.pid}`), `whose daemon runs as process ${living?.pid}`],
     [unit?.user, `as ${unit?.name} has it`],
-    [ownerOf(config.spool), 'who owns the spool'],
+    [ownerOf(config.spool), 'the owner of the spool'],
   ]
   for (const [key, how] of candidates) {
     const user = key === undefined ? undefined : await findUser(key)
     if (user) return { user, how }
   }
-  if (!own)
-    throw new UserError('this process has a user that nothing is known of; name the service’s with --user')
-  return { user: own, how: 'who runs doctor' }
+  if (!own) throw new UserError('this process has an unknown user; name the user of the service with --user')
+  return { user: own, how: 'the user of doctor' }
 }
 
 /** proc(5) */
@@ -75,7 +74,7 @@ function groupsOf(pid: number): number[] | undefined {
   }
 }
 
-/** Those of its user, and those that the unit adds. */
+/** The groups of its user, and those that the unit adds. */
 async function unitGroups(user: User, unit: UnitState | undefined): Promise<number[] | undefined> {
   if (!unit || unit.groups.length === 0) return undefined
   const added = await Promise.all(unit.groups.map((group) => run('getent', ['group', group])))
@@ -89,12 +88,12 @@ function ownerOf(path: string): string | undefined {
     const stats = statSync(path, { throwIfNoEntry: false })
     return stats && `${stats.uid}`
   } catch {
-    // A directory above it is closed to us.
+    // We may not enter a directory above it.
     return undefined
   }
 }
 
-/** Undefined where we may not know. */
+/** Undefined if we may not see it. */
 export function environmentOf(pid: number): Record<string, string> | undefined {
   try {
     const pairs = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').filter(Boolean)

@@ -8,15 +8,15 @@ import { untrustedAt } from '../../nix/verify.ts'
 import { createTransport } from '../../transport/create-transport.ts'
 import { PATIENCE_MS } from './network-cache.ts'
 
-/** What a destination has of some paths. */
+/** Which of some paths a destination has. */
 export interface Found {
-  /** What is not there any more. */
+  /** Paths that are missing. */
   gone: string[]
-  /** What is there without a signature of the key, or without any where there is no key. */
+  /** Paths without a signature of the key, or without any signature if there is no key. */
   unsigned: string[]
 }
 
-/** Asks a destination for store paths; what is named by its content needs no signature. */
+/** Asks a destination for store paths. Content-addressed paths need no signature. */
 export async function lookUp(
   destination: Destination,
   publicKey: string | undefined,
@@ -45,7 +45,7 @@ async function readNarInfos(
   signal: AbortSignal,
 ): Promise<Found> {
   const found: Found = { gone: [], unsigned: [] }
-  // Whether it may be read is said of the destination.
+  // The check of the destination reports whether it can be read.
   const transport = createTransport({
     to,
     netrcFile,

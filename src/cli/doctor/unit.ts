@@ -4,22 +4,22 @@ import { HOMES, isBelow, TEMPORARY } from '../unit-sandbox.ts'
 
 const SERVICES = ['nix-upload.service', 'nix-upload-drain.service'] as const
 
-/** What systemd knows of our service. */
+/** What systemd knows about our service. */
 export interface UnitState {
   name: string
   user: string
-  /** Groups that it has beside those of its user. */
+  /** Groups in addition to those of its user. */
   groups: readonly string[]
   env: Readonly<Record<string, string>>
-  /** The files of its credentials, by name; they may be for root's eyes only. */
+  /** The files of its credentials, by name; perhaps only root can read them. */
   credentials: Readonly<Record<string, string>>
   /** The directories that it may write to; undefined if that is not restricted. */
   writable: readonly string[] | undefined
-  /** Directories that it can't see, but for what is in `bound`. */
+  /** Directories that it can't see, except those in `bound`. */
   hidden: readonly string[]
-  /** What is mounted into those for it. */
+  /** Paths that are mounted there for it. */
   bound: readonly string[]
-  /** Its process that runs now; 0 where none does. */
+  /** Its running process; 0 if there is none. */
   pid: number
   /** The path unit waits for jobs, so that no daemon needs to run. */
   isPathMode: boolean
@@ -76,7 +76,7 @@ function hiddenFrom(values: Values): Pick<UnitState, 'hidden' | 'bound'> {
   const bound = [...mounted(values, 'BindPaths'), ...mounted(values, 'BindReadOnlyPaths')]
   return {
     hidden: [...(['yes', 'tmpfs'].includes(home) ? HOMES : []), ...(temporary === 'no' ? [] : TEMPORARY)],
-    // Where nothing at all can be seen, nothing can be mounted.
+    // If nothing can be seen there, nothing can be mounted.
     bound: home === 'yes' ? bound.filter((path) => !isBelow(path, HOMES)) : bound,
   }
 }
@@ -85,14 +85,14 @@ function writableOf(values: Values): string[] {
   const words = (key: string) => wordsIn(values, key)
   return [
     ...mounted(values, 'BindPaths'),
-    // `-` in front: it need not be there; `+`: below the service's root.
+    // `-` in front: it may be missing; `+`: it is below the service's root.
     ...words('ReadWritePaths').map((path) => path.replace(/^[-+]+/, '')),
     ...words('StateDirectory').map((name) => `/var/lib/${name}`),
     ...words('CacheDirectory').map((name) => `/var/cache/${name}`),
   ]
 }
 
-/** Out of the unit's text: `systemctl show` doesn't print them. */
+/** From the unit's text: `systemctl show` doesn't print them. */
 async function credentialsOf(unit: string): Promise<Record<string, string>> {
   const { stdout } = await run('systemctl', ['cat', unit])
   const found = stdout.matchAll(/^LoadCredential=([^:\s]+):(\S+)\s*$/gm)
@@ -107,7 +107,7 @@ function linesOf(file: string): string[] {
   }
 }
 
-/** `NAME=value`, quoted or not, as systemd.exec(5) has it. */
+/** `NAME=value`, quoted or not, as in systemd.exec(5). */
 function assignment(text: string): [string, string][] {
   const at = text.indexOf('=')
   if (at <= 0 || /^\s*[#;]/.test(text)) return []

@@ -12,13 +12,13 @@ import { sayFailures, sayResult } from './outcome.ts'
 import { Progress, wordyLog } from './progress.ts'
 import type { Workspace } from './workspace.ts'
 
-/** What asks an upload to stop, once the command is through with its own. */
+/** Signals that stop the uploads, after the command has ended. */
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
  * Runs a command with our hook and delivers what it builds.
- * @param until `lingerMs`: how long to stay at most behind it while something must wait; `early`: signals up to its start.
- * @returns What to exit with.
+ * @param until `lingerMs`: how long to stay after it while a job must wait; `early`: signals before its start.
+ * @returns The exit code.
  * @throws {UserError} if Nix would ignore the hook, or a signal came before; then the command is not started.
  */
 export async function build(
@@ -27,7 +27,7 @@ export async function build(
   workspace: Workspace,
   { lingerMs, early }: { lingerMs: number; early: EarlySignals },
 ): Promise<number> {
-  // On a terminal, Ctrl-C ends the question too; then it is that, and no trouble with Nix.
+  // On a terminal, Ctrl-C also ends the question to Nix. Then that is reported, and not a failure of Nix.
   const nixConfig = await hookedConfig(workspace).finally(() => early.throwIfAny())
   const { spool, gcroots } = workspace
   const daemon = await EmbeddedDaemon.start({ ...config, others: [], spool: spool.root, gcroots }, wordyLog())
@@ -37,9 +37,9 @@ export async function build(
     early.throwIfAny()
     const status = await runCommand(command, env)
     if (progress.left > 0) {
-      say(`nix-upload: the command has ended with ${status}; ${counted(progress.left, 'upload')} to go`)
+      say(`nix-upload: the command has ended with ${status}; ${counted(progress.left, 'upload')} left`)
     }
-    // Who ended the command with a signal waits for no destination that is down.
+    // If a signal ended the command, there is no wait for a destination that is down.
     return await deliverRest(daemon, workspace, status, status > 128 ? 0 : lingerMs)
   } finally {
     progress.stop()
@@ -47,7 +47,7 @@ export async function build(
   }
 }
 
-/** @returns The command's own exit status, unless that is 0 and something was not uploaded. */
+/** @returns The command's exit status. If it is 0 and something was not uploaded, another one. */
 async function deliverRest(
   daemon: EmbeddedDaemon,
   workspace: Workspace,
@@ -71,26 +71,26 @@ async function deliverRest(
   }
 }
 
-/** @throws {UserError} if Nix would ignore our hook, and so upload nothing without a word. */
+/** @throws {UserError} if Nix would silently ignore our hook, so that nothing would be uploaded. */
 async function hookedConfig({ hook }: Workspace): Promise<string> {
   const nixConfig = withHook(hook, process.env.NIX_CONFIG)
   const isIgnored = await ignoresHook(nixConfig).catch((error: unknown) => {
     if (!(error instanceof NixFailure || error instanceof NotStartedError)) throw error
     throw new UserError(
-      `nothing was started, as Nix can't be asked whether it runs our hook: ${error.message}`,
+      `nothing was started, since Nix can't be asked whether it runs our hook: ${error.message}`,
     )
   })
   if (!isIgnored) return nixConfig
   const user = userName()
   throw new UserError(
-    `nothing was started, as nix-daemon takes no post-build-hook from ${user}, and so nothing would be uploaded. Either ` +
-      `root adds "extra-trusted-users = ${user}" to /etc/nix/nix.conf and restarts nix-daemon (whom it trusts can become ` +
-      `root), or root sets the hook up for everybody who builds here: nix-upload init`,
+    `nothing was started, since nix-daemon ignores a post-build-hook of ${user}, and nothing would be uploaded. Either ` +
+      `root adds "extra-trusted-users = ${user}" to /etc/nix/nix.conf and restarts nix-daemon (trusted users can become ` +
+      `root), or root sets up the hook for all users: nix-upload init`,
     EXIT.badConfig,
   )
 }
 
-/** A first signal lets running uploads finish, a second one ends them; what isn't through is kept. */
+/** The first signal lets running uploads finish, the second one ends them. Unfinished jobs are kept. */
 function onSignals(daemon: EmbeddedDaemon): () => void {
   let signals = 0
   const stop = () => {

@@ -2,18 +2,18 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
 import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
 
-/** As a shell has it: what can't be found, and what can't be run. */
+/** Exit codes, as in a shell: the command can't be found, or can't be run. */
 const NOT_FOUND = 127
 const NOT_EXECUTABLE = 126
 
-/** What a terminal sends to all of its foreground processes, the command too. */
+/** Signals that a terminal sends to all foreground processes, so the command gets them too. */
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT']
 const PASSED_ON = ['SIGTERM', 'SIGHUP', ...FROM_TERMINAL] as const
 
 /**
  * Runs a command on our own stdin, stdout and stderr, and passes signals on to it while it runs. Later ones go to
  * `onSignal`.
- * @returns Its exit status; as a shell has it, 128 and the signal's number where one ended it.
+ * @returns Its exit status. If a signal ended it, 128 plus the signal's number, as in a shell.
  * @throws {UserError} if it could not be started.
  */
 export async function runCommand(
@@ -22,7 +22,7 @@ export async function runCommand(
 ): Promise<number> {
   const [program = '', ...args] = command
   const child = spawn(program, args, { stdio: 'inherit', env: { ...process.env, ...env } })
-  // What came just before the command was there is heard of only now, and no terminal has sent it to the command.
+  // A signal that came just before the start of the command arrives here only now, and no terminal has sent it to the command.
   let isEarly = true
   afterNextPoll(() => {
     isEarly = false
@@ -43,7 +43,7 @@ export async function runCommand(
   }
 }
 
-/** Calls back once the event loop has looked for signals: behind the first turn that begins from now on. */
+/** Calls back after the event loop has looked for signals: after the next whole turn. */
 function afterNextPoll(act: () => void): void {
   setImmediate(() => setImmediate(act))
 }

@@ -3,7 +3,7 @@ import { UserError } from '../../util/user-error.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const
 
-/** Signals that come before the command is started: what was made for it is then removed, and it is not started. */
+/** Signals before the start of the command: it is not started, and what was created for it is removed. */
 export class EarlySignals {
   #first: NodeJS.Signals | undefined
   readonly #note = (signal: NodeJS.Signals) => {
@@ -18,7 +18,7 @@ export class EarlySignals {
   throwIfAny(): void {
     if (this.#first === undefined) return
     const status = 128 + constants.signals[this.#first]
-    throw new UserError(`nothing was started: ${this.#first} came before`, status)
+    throw new UserError(`nothing was started, because of ${this.#first}`, status)
   }
 
   /**

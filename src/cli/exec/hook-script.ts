@@ -1,19 +1,19 @@
 import { dirname } from 'node:path'
 import { shellWord } from '../../util/shell-word.ts'
 
-/** What a hook for one command has to know. */
+/** The settings of a hook for one command. */
 export interface HookScript {
-  /** The hook itself, its file. */
+  /** The path of the real hook. */
   hook: string
   spool: string
   /** Empty for no GC roots. */
   gcroots: string
-  /** `UID:GID` that the GC-root directory is to belong to, where the hook has to make it. */
+  /** `UID:GID`: the owner of the GC-root directory, if the hook must create it. */
   owner: string | undefined
   strict: boolean
 }
 
-/** The text of a hook that sets the real one's variables: nix-daemon runs hooks in an environment of its own. */
+/** The text of a hook that sets the variables and runs the real one: nix-daemon runs hooks in its own environment. */
 export function hookScript({ hook, spool, gcroots, owner, strict }: HookScript): string {
   const lines = [
     '#!/bin/sh',
@@ -28,11 +28,11 @@ export function hookScript({ hook, spool, gcroots, owner, strict }: HookScript):
   return `${lines.join('\n')}\n`
 }
 
-/** `per-user/NAME` belongs to that user, as Nix itself made it once. */
+/** `per-user/NAME` belongs to that user, as Nix creates it. */
 function directoryMaker(gcroots: string, owner: string): string[] {
   const [directory, user] = [shellWord(gcroots), shellWord(dirname(gcroots))]
   return [
-    // Behind what is there: nix-daemon's PATH may be poor.
+    // Added at the end: nix-daemon's PATH may be short.
     'PATH=$PATH:/usr/bin:/bin:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin',
     `if ! [ -d ${directory} ]; then`,
     '  umask 022',

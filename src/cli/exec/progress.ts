@@ -7,10 +7,10 @@ import { formatDuration } from '../../util/duration.ts'
 import { isObject } from '../../util/is-object.ts'
 import { printable, say } from '../print.ts'
 
-/** Between two lines: Nix writes to the same place, and a CI job's log is read later. */
+/** The time between two lines: Nix prints to the same terminal, and the log of a CI job is read later. */
 const EVERY_MS = 5_000
 
-/** Says now and then how far the uploads are, when that is another than before. */
+/** Prints the progress of the uploads from time to time, if it has changed. */
 export class Progress {
   readonly #daemon: EmbeddedDaemon
   readonly #spool: Spool
@@ -23,7 +23,7 @@ export class Progress {
     this.#timer = setInterval(() => this.say(), EVERY_MS)
   }
 
-  /** Says it now, unless it was the last thing said. */
+  /** Prints it now, unless it is the same as the last time. */
   say(): void {
     const line = this.#line()
     if (line !== undefined && line !== this.#last) say(`nix-upload: ${line}`)
@@ -34,7 +34,7 @@ export class Progress {
     clearInterval(this.#timer)
   }
 
-  /** How many jobs are neither done nor given up. */
+  /** How many jobs are neither in done/ nor in failed/. */
   get left(): number {
     return count(this.#spool, 'new').jobs + count(this.#spool, 'cur').jobs
   }
@@ -45,14 +45,14 @@ export class Progress {
     if (done + failed + left === 0) return undefined
     const down = Object.entries(destinations).flatMap(([name, { state, nextAttemptAt }]) => {
       if (state !== 'down' || nextAttemptAt === undefined) return []
-      return [`${name} is down and tried again in ${formatDuration(Date.parse(nextAttemptAt) - Date.now())}`]
+      return [`${name} is down, next attempt in ${formatDuration(Date.parse(nextAttemptAt) - Date.now())}`]
     })
     const parts = [`${done} uploaded`, ...(failed > 0 ? [`${failed} failed`] : []), `${left} to go`, ...down]
     return parts.join(', ')
   }
 }
 
-/** A log in words, of what is worth a warning: who reads it reads a build's output, not a daemon's. */
+/** A log of warnings and errors as plain text, since it appears in the output of a build. */
 export function wordyLog() {
   const stream = new Writable({
     decodeStrings: false,

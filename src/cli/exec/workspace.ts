@@ -10,38 +10,38 @@ import { userName } from '../../util/user-name.ts'
 import { HOOK } from '../own-hook.ts'
 import { hookScript } from './hook-script.ts'
 
-/** What one `exec` has for itself: a spool, a place for GC roots, and a hook that knows of both. */
+/** The spool, the GC-root directory and the hook of one `exec`. */
 export interface Workspace {
   directory: string
   spool: Spool
   /** Empty if there can be no roots. */
   gcroots: string
-  /** What `post-build-hook` is set to. */
+  /** The value of `post-build-hook`. */
   hook: string
-  /** Removes all of it, but for a spool that is kept anyway. */
+  /** Removes all of it, except a spool that is kept. */
   discard(): void
-  /** Removes what nobody needs to go on with what is in the spool. */
+  /** Removes all that is not needed to deliver the rest of the spool later. */
   leave(): void
 }
 
 /**
  * Makes a workspace in the directory for temporary files.
- * @param kept A spool to use instead of one of its own.
- * @param gcroots The configured GC-root directory: ours is made beside it, empty where roots are off.
- * @param strict Whether a hook that can't do all it promises stops the build.
- * @throws {UserError} if Nix could not run a hook that lies there.
+ * @param kept A spool to use instead of a new one.
+ * @param gcroots The configured GC-root directory: ours is made beside it. Empty if roots are off.
+ * @param strict Whether the build stops if the hook can't queue a job safely.
+ * @throws {UserError} if Nix could not run a hook in that directory.
  */
 export function makeWorkspace(kept: string | undefined, gcroots: string, strict: boolean): Workspace {
-  // White space and a hash would end or change the value of a setting.
+  // White space or # would end or change the value of a setting.
   if (/[\s#]/.test(tmpdir())) {
     throw new UserError(
-      `the directory for temporary files, ${tmpdir()}, has a blank or # in its name; set TMPDIR to another`,
+      `the directory for temporary files, ${tmpdir()}, has a space or # in its name; set TMPDIR to another directory`,
     )
   }
   // nix-daemon runs the hook as root.
   if (isOpenToAll(tmpdir())) {
     throw new UserError(
-      `anybody could exchange what lies in the directory for temporary files, ${tmpdir()}: it is for all to write to, and ` +
+      `any user could replace files in the directory for temporary files, ${tmpdir()}: all users may write to it, and it is ` +
         `not sticky; set TMPDIR to another`,
       EXIT.badConfig,
     )
@@ -55,7 +55,7 @@ export function makeWorkspace(kept: string | undefined, gcroots: string, strict:
     try {
       if (roots.path !== '') rmdirSync(roots.path)
     } catch {
-      // It was never made, or holds what is not ours to remove.
+      // It was never created, or it contains files of others.
     }
   }
   try {
@@ -72,19 +72,19 @@ export function makeWorkspace(kept: string | undefined, gcroots: string, strict:
   return { directory, spool, gcroots: roots.path, hook, discard, leave }
 }
 
-/** What waits in a spool that is kept has its roots in the same place the next time. */
+/** Jobs in a spool that is kept have their roots in the same place the next time. */
 function nameFor(spool: string): string {
   return `nix-upload-exec-${createHash('sha256').update(spool).digest('hex').slice(0, 8)}`
 }
 
 function refuseNoexec(hook: string): void {
   if (findProgram(hook)) return
-  const message = `nothing can be run from ${dirname(hook)} (mounted noexec?), and the hook must be; set TMPDIR to another place`
+  const message = `programs in ${dirname(hook)} can't be run (mounted noexec?), but the hook must be run; set TMPDIR to another directory`
   throw new UserError(message, EXIT.badConfig)
 }
 
 /**
- * Where the roots go, and whether it takes the hook, which nix-daemon runs as root, to make that directory. In Nix's
+ * Where the roots go, and whether only the hook, which nix-daemon runs as root, can create that directory. In Nix's
  * `per-user/NAME` it may be ours, so that we can clean up.
  */
 function rootsFor(name: string, configured: string): { path: string; byHook: boolean } {
@@ -97,7 +97,7 @@ function rootsFor(name: string, configured: string): { path: string; byHook: boo
       return { path, byHook: false }
     } catch (error) {
       if (codeOf(error) === 'EEXIST') return { path, byHook: false }
-      // Not ours to write to, or not there.
+      // It is missing, or we may not write to it.
     }
   }
   const [, path = ''] = places

@@ -11,16 +11,16 @@ import { installedHook } from '../installed-hook.ts'
 import { ENVIRONMENT_FILE } from './install.ts'
 import { localDirectory, type Settled } from './settled.ts'
 
-/** Parameters of a store URL that are for writing to it. */
+/** Parameters of a store URL that matter for writing only. */
 const FOR_WRITING =
   /^(secret-key|compression|compression-level|parallel-compression|write-nar-listing|write-debug-info|multipart-upload|buffer-size)=/
 
-/** What nix-upload has of its own, and Nix may not. */
+/** A hint for readers of private buckets: their Nix may lack what nix-upload has. */
 const FROM_S3 =
-  'From a private bucket they fetch only with a Nix that was built with S3 (Debian’s is not) and with credentials of their own: those of ' +
-  'root, whom nix-daemon runs as, in /root/.aws/credentials (docs/CACHES.md).'
+  'To fetch from a private bucket, they need a Nix that was built with S3 (Debian’s was not) and their own credentials. nix-daemon runs ' +
+  'as root, so these are in /root/.aws/credentials (docs/CACHES.md).'
 
-/** What is left to do by hand, each to copy. */
+/** The steps that are left to do by hand, as lines to copy. */
 export function adviceFor(settled: Settled): string {
   const s3 = schemeOf(settled.to) === 's3' ? `\n${FROM_S3}\n` : ''
   if (settled.isModuleOn) return withModule(settled) + s3
@@ -33,13 +33,13 @@ function elsewhere(settled: Settled): string {
   const restart = hasSystemd ? ['systemctl restart nix-daemon'] : []
   const steps: (readonly [title: string, lines: readonly string[]])[] = [
     ...(schemeOf(to) === 's3' ? [credentials(settled)] : []),
-    [`Into ${conf} of this machine, which builds`, [`post-build-hook = ${installedHook(configFile)}`]],
+    [`Add to ${conf} on this machine, which builds`, [`post-build-hook = ${installedHook(configFile)}`]],
     [
-      `Then, for nix-daemon to know the hook${hasSystemd ? '' : ' (restart it, where there is one)'} and for uploads to begin`,
+      `Then, to make nix-daemon use the hook${hasSystemd ? '' : ' (restart it, if there is one)'} and to start the uploads`,
       [...restart, ...startLines(settled)],
     ],
     [
-      'A first build, which is uploaded, and a look at whether all is well',
+      'Make a first build, which is uploaded, and check the setup',
       [
         FIRST_BUILD,
         ...['wait --timeout 1m', 'doctor'].map((command) => `nix-upload ${command}${flags(settled)}`),
@@ -50,7 +50,7 @@ function elsewhere(settled: Settled): string {
   return steps.map(([title, lines], at) => section(`${at + 1}. ${title}`, lines)).join('\n')
 }
 
-/** Where the service gets what it signs in with. */
+/** The place of the service's credentials. */
 function credentials({
   install,
   hasSystemd,
@@ -58,16 +58,16 @@ function credentials({
 }: Settled): readonly [title: string, lines: readonly string[]] {
   const lines = ['AWS_ACCESS_KEY_ID=', 'AWS_SECRET_ACCESS_KEY=']
   if (install && hasSystemd) {
-    const title = `The bucket's credentials into ${ENVIRONMENT_FILE}, which root alone can read (none where the machine has a role)`
+    const title = `Write the bucket's credentials into ${ENVIRONMENT_FILE}, which only root can read (not needed if the machine has a role)`
     return [title, lines]
   }
   return [
-    `The bucket's credentials into the environment of what uploads, or into ~${user}/.aws/credentials`,
+    `Put the bucket's credentials into the environment of the uploading process, or into ~${user}/.aws/credentials`,
     lines,
   ]
 }
 
-/** Built every time anew, on any machine and without nixpkgs: what is there already is neither built nor uploaded. */
+/** It is different each time, and needs no nixpkgs: a path that exists already would be neither built nor uploaded. */
 const FIRST_BUILD = `nix-build --no-out-link -E 'derivation { name = "first-upload"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo \${toString builtins.currentTime} > $out" ]; }'`
 
 function withModule(settled: Settled): string {
@@ -89,7 +89,7 @@ function onNixOs(settled: Settled): string {
     '};',
   ]
   const done =
-    'This is NixOS, where the module sets up hook, spool and service. Into the configuration of this machine, then: nixos-rebuild switch'
+    'This is NixOS, where the module sets up hook, spool and service. Add to the configuration of this machine, then run nixos-rebuild switch'
   return [section(done, lines), section(...usersLines(settled))].join('\n')
 }
 
@@ -99,19 +99,19 @@ function usersLines(settled: Settled): readonly [title: string, lines: readonly 
   if (publicKey !== undefined) lines.push(`extra-trusted-public-keys = ${publicKey}`)
   const unsigned =
     publicKey === undefined && !settled.isSigned
-      ? '; Nix takes nothing unsigned from there unless it is told to (?trusted=1)'
+      ? '; Nix takes no unsigned paths from there without ?trusted=1'
       : ''
   const elsewhere =
     localDirectory(settled.to) === undefined
       ? ''
       : ' (on other machines: the URL of a web server that serves this folder)'
-  return [`Into nix.conf of everybody who fetches from the cache${elsewhere}${unsigned}`, lines]
+  return [`Add to nix.conf on every machine that fetches from the cache${elsewhere}${unsigned}`, lines]
 }
 
 function publicKeyIn({ key, root }: Settled): string | undefined {
   if (!key) return undefined
   const file = join(root, key.secretKeyFile)
-  return existsSync(file) ? publicKeyOf(file) : `${key.name}:… (once the key is made)`
+  return existsSync(file) ? publicKeyOf(file) : `${key.name}:… (when the key exists)`
 }
 
 function forReading(to: string): string {
@@ -136,7 +136,7 @@ function flags({ configFile }: Settled): string {
   return configFile === DEFAULT_CONFIG_FILE ? '' : ` --config ${configFile}`
 }
 
-/** Lines to copy, below what they are for. */
+/** Lines to copy, below their title. */
 export function section(title: string, lines: readonly string[]): string {
   return `${title}:\n\n${lines.map((line) => `    ${line}\n`).join('')}`
 }

@@ -1,7 +1,7 @@
 import { createInterface, type Interface } from 'node:readline'
 import { UserError } from '../../util/user-error.ts'
 
-/** Asks on a terminal, also who types ahead. Questions go to stderr: stdout is for what is to be copied. */
+/** Asks on a terminal; typing ahead works. Questions go to stderr: stdout is for lines to copy. */
 export class Asker {
   readonly #terminal: Interface
   readonly #lines: AsyncIterator<string>
@@ -15,9 +15,9 @@ export class Asker {
     })
   }
 
-  /** @throws {UserError} if the terminal says no more (Ctrl-C, Ctrl-D). */
+  /** @throws {UserError} if the input ends (Ctrl-C, Ctrl-D). */
   async question(text: string): Promise<string> {
-    // Who typed ahead and ended that with Ctrl-D has answered, too.
+    // Answers that were typed ahead, with Ctrl-D at the end, count.
     if (this.#isClosed) process.stderr.write(text)
     else {
       this.#terminal.setPrompt(text)

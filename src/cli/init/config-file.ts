@@ -2,7 +2,7 @@ import { DEFAULTS } from '../../config/config.ts'
 import { keyFilesIn } from '../../config/store-parameters.ts'
 import { schemeOf } from '../../config/store-url.ts'
 
-/** What goes into a new configuration file. */
+/** The settings in a new configuration file. */
 export interface NewConfig {
   name: string
   to: string
@@ -11,29 +11,29 @@ export interface NewConfig {
   gcroots: string
 }
 
-/** The text of a new configuration file: what was asked for, and what else is often wanted as comments. */
+/** The text of a new configuration file: the given settings, and other common ones as comments. */
 export function configText({ name, to, secretKeyFile, spool, gcroots }: NewConfig): string {
   const lines = [
-    '# Where nix-upload uploads what Nix builds here. Made by `nix-upload init`; docs/CONFIGURATION.md has every key,',
-    '# `nix-upload check-config` checks this file, and a change is read at the next start of the daemon.',
+    '# The configuration of nix-upload, made by `nix-upload init`. docs/CONFIGURATION.md describes all keys.',
+    '# `nix-upload check-config` checks this file. Changes take effect when the daemon is restarted.',
     '',
     ...(spool === DEFAULTS.spool
       ? []
-      : ['# The hook reads no file: it is told the same.', `spool = ${quoted(spool)}`]),
+      : ['# The hook does not read this file: set the same in its first lines.', `spool = ${quoted(spool)}`]),
     ...(gcroots === DEFAULTS.gcroots ? [] : [`gcroots = ${quoted(gcroots)}`]),
     '# How long the file of a delivered job stays in done/.',
     '#keep-done = "7d"',
     '',
-    '# Every job goes to every destination; there may be several of these sections.',
+    '# Each job is uploaded to all destinations; there may be several of these sections.',
     '[[destination]]',
     `name = ${quoted(name)}`,
     `to = ${quoted(to)}`,
     ...keyLines(to, secretKeyFile),
     ...loginLines(to),
-    '# Names that are not uploaded, unless something that is uploaded needs them.',
+    '# Names that are not uploaded, unless an uploaded path needs them.',
     '#exclude = ["*-source", "nixos-system-*"]',
     '#max-size = "2GiB"',
-    '# Reads each upload back, and signs what stood there unsigned before.',
+    '# Reads each upload back, and signs paths that were there without a signature.',
     '#verify = true',
   ]
   return `${lines.join('\n')}\n`
@@ -43,7 +43,7 @@ function keyLines(to: string, secretKeyFile: string | undefined): string[] {
   if (secretKeyFile !== undefined) return [`secret-key-file = ${quoted(secretKeyFile)}`]
   if (keyFilesIn(to).length > 0) return []
   return [
-    '# Without a key uploads keep the signatures they have, and what is built here has none.',
+    '# Without a key, uploads keep their signatures, and paths that are built here have none.',
     '#secret-key-file = "/etc/nix-upload/cache.key"',
   ]
 }

@@ -5,7 +5,7 @@ import { withoutPassword } from '../../config/store-url.ts'
 import { EXIT, UserError } from '../../util/user-error.ts'
 import type { InitOptions } from './init-options.ts'
 
-/** What is there, and what init was told of directories, by flags or by the environment. */
+/** The existing configuration, and the directories in flags or the environment. */
 interface Present {
   configFile: string
   present: Config
@@ -14,8 +14,8 @@ interface Present {
 }
 
 /**
- * `init` keeps a configuration that is there, so what the command line says has to be in it already.
- * @throws {UserError} if it isn't, with what to do.
+ * `init` keeps an existing configuration, so the options must agree with it.
+ * @throws {UserError} if they don't, with what to do.
  */
 export function refuseContradiction(
   args: InitOptions,
@@ -30,22 +30,22 @@ export function refuseContradiction(
   const contradictions: (readonly [isSo: boolean, what: string])[] = [
     [
       args.to !== undefined && all.every(({ to }) => to !== args.to),
-      `uploads go to ${there}, and --to says ${withoutPassword(args.to ?? '')}`,
+      `uploads go to ${there}, but --to is ${withoutPassword(args.to ?? '')}`,
     ],
     [
       key !== undefined && all.every(({ secretKeyFile }) => secretKeyFile !== key),
-      `no destination is signed for with ${key}, which --secret-key-file says`,
+      `no destination has the key ${key}, as in --secret-key-file`,
     ],
-    [args.sign === false && isSigned, 'uploads are signed, and --no-sign says that they are not'],
-    [args.sign === true && !isSigned, 'uploads are not signed, and --sign says that they are'],
-    [spool !== present.spool, `the spool is ${present.spool}, and init was told ${spool}`],
-    [gcroots !== present.gcroots, `gcroots is "${present.gcroots}", and init was told "${gcroots}"`],
+    [args.sign === false && isSigned, 'uploads are signed, but --no-sign was given'],
+    [args.sign === true && !isSigned, 'uploads are not signed, but --sign was given'],
+    [spool !== present.spool, `the spool is ${present.spool}, but ${spool} was given`],
+    [gcroots !== present.gcroots, `gcroots is "${present.gcroots}", but "${gcroots}" was given`],
   ]
   const [contradiction] = contradictions.filter(([isSo]) => isSo)
   if (!contradiction) return
   throw new UserError(
-    `${configFile} is there already, and says otherwise: ${contradiction[1]}. Nothing was changed. Edit that file ` +
-      '(nix-upload check-config looks at it) and run init without that, or move it away and run init again',
+    `${configFile} exists and differs: ${contradiction[1]}. Nothing was changed. Edit that file ` +
+      '(check it with nix-upload check-config) and run init without that option, or move it away and run init again',
     EXIT.usage,
   )
 }

@@ -1,6 +1,6 @@
 import type { CommonOptions } from '../options.ts'
 
-/** What `init` may be told. */
+/** The options of `init`. */
 export type InitOptions = CommonOptions & {
   to: string | undefined
   sign: boolean | undefined

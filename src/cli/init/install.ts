@@ -13,25 +13,25 @@ export const UNITS = [
   'nix-upload-drain.timer',
 ] as const
 const SERVICES = ['nix-upload.service', 'nix-upload-drain.service'] as const
-/** Where an administrator's units are; a package's are elsewhere. */
+/** The directory of an administrator's units; packages have another one. */
 export const UNIT_DIRECTORY = '/etc/systemd/system'
 const SYSUSERS = '/etc/sysusers.d/nix-upload.conf'
 const TMPFILES = '/etc/tmpfiles.d/nix-upload.conf'
-/** What `init --install` writes where no package does. */
+/** The units that `init --install` writes if there is no package. */
 export const INSTALLED_FILES = [SYSUSERS, TMPFILES, ...UNITS.map((unit) => `${UNIT_DIRECTORY}/${unit}`)]
-/** What it writes beside. */
+/** Other files that it writes. */
 export const DROP_INS = SERVICES.map((unit) => `${UNIT_DIRECTORY}/${unit}.d/init.conf`)
-/** Debian's nix-daemon talks to its members only. */
+/** Debian's nix-daemon accepts only its members. */
 const DEBIAN_GROUP = 'nix-users'
 
-/** `NAME=value` lines for the service, which may be secrets. */
+/** `NAME=value` lines for the service, which may contain secrets. */
 export const ENVIRONMENT_FILE = '/etc/nix-upload/environment'
-const ENVIRONMENT = `# The environment of nix-upload's service, NAME=value a line.
+const ENVIRONMENT = `# The environment of nix-upload's service: NAME=value, one per line.
 #AWS_ACCESS_KEY_ID=
 #AWS_SECRET_ACCESS_KEY=
 `
 
-/** Puts user and units in place. */
+/** Creates the user and installs the units. */
 export function installSteps(settled: Settled): Step[] {
   const { root, hasSystemd, to } = settled
   const environment = file(settled, {
@@ -49,7 +49,7 @@ export function installSteps(settled: Settled): Step[] {
   ]
 }
 
-/** A package brings all of this along. What `init` made before there was one would go on standing in its place. */
+/** A package contains all of this. Units that `init` wrote before would hide those of the package. */
 function unshadowingSteps(settled: Settled): Step[] {
   return INSTALLED_FILES.filter((path) => existsSync(path)).map((path) => removal(settled, path))
 }
@@ -79,13 +79,13 @@ function shipped(name: string): string {
   return readFileSync(new URL(`../../../systemd/${name}`, import.meta.url), 'utf8')
 }
 
-/** What the units can't know: a cache or a spool in another place, and Debian's group for who may talk to nix-daemon. */
+/** Settings of this machine: a cache or a spool in another place, and Debian's group of nix-daemon. */
 function dropIns(settled: Settled): Step[] {
   const { directories, spool, gcroots } = settled
   const embedded = fileOf(embeddedDestination(DEFAULTS.spool))
   const writable = [
     ...directories.caches.filter((path) => path !== embedded),
-    // That one is made by others, and may come later.
+    // That directory is created by others, and may come later.
     ...directories.metrics.map((path) => `-${path}`),
     ...(spool === DEFAULTS.spool ? [] : [spool]),
     ...(gcroots === DEFAULTS.gcroots || gcroots === '' ? [] : [gcroots]),

@@ -5,11 +5,11 @@ import { installSteps } from './install.ts'
 import type { Settled } from './settled.ts'
 import { directory, file, keyPair, type Step } from './step.ts'
 
-/** What init does, in this order. */
+/** The steps of init, in this order. */
 export function stepsFor(settled: Settled): Step[] {
   const { isNixOs, isModuleOn, install } = settled
   if (isModuleOn) return []
-  // There, everything but the key is up to the module.
+  // On NixOS, the module does everything but the key.
   if (isNixOs) return keySteps(settled)
   return [
     ...(install ? installSteps(settled) : []),
@@ -32,7 +32,7 @@ function directorySteps(settled: Settled): Step[] {
 
 function keySteps(settled: Settled): Step[] {
   const { key, user, isNixOs } = settled
-  // The module hands it over as a credential.
+  // The module passes it as a credential.
   return key ? [keyPair(settled, { ...key, owner: isNixOs ? 'root' : user })] : []
 }
 
@@ -42,7 +42,7 @@ function configSteps(settled: Settled): Step[] {
   return [file(settled, { path: configFile, mode: 0o644, content })]
 }
 
-/** No package owns it, so that no upgrade takes it away. */
+/** No package owns it, so no upgrade removes it. */
 function hookSteps(settled: Settled): Step[] {
   const { spool, gcroots, program, configFile } = settled
   const content = hookText({ spool, gcroots, program: program.file })

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { asOwner } from '../owner.ts'
 import type { Site, Step } from './step.ts'
 
-/** A file that is taken away, and the directory it was in where that is a drop-in directory and empty then. */
+/** Removes a file, and its directory if that is a drop-in directory and empty then. */
 export function removal({ root }: Site, path: string): Step {
   const real = join(root, path)
   const isThere = () => lstatSync(real, { throwIfNoEntry: false }) !== undefined
@@ -21,19 +21,19 @@ export function removal({ root }: Site, path: string): Step {
   }
 }
 
-/** A directory that is taken away with all that is in it. */
+/** Removes a directory with its content. */
 export function treeRemoval({ root }: Site, path: string): Step {
   const real = join(root, path)
   return {
-    preview: () => (existsSync(real) ? `would remove ${path} and all that is in it` : `there is no ${path}`),
+    preview: () => (existsSync(real) ? `would remove ${path} with its content` : `there is no ${path}`),
     perform: () => {
       if (!existsSync(real)) return Promise.resolve(`there is no ${path}`)
-      // As its owner, who could put a symlink in the place of a directory while root goes through them.
+      // As its owner, who could otherwise lead root astray with a symlink.
       asOwner(real, () => {
         for (const name of readdirSync(real)) rmSync(join(real, name), { recursive: true, force: true })
       })
       rmdirSync(real)
-      return Promise.resolve(`removed ${path} and all that was in it`)
+      return Promise.resolve(`removed ${path} with its content`)
     },
   }
 }

@@ -7,27 +7,27 @@ import { UserError } from '../../util/user-error.ts'
 import { HOMES } from '../unit-sandbox.ts'
 import { findUser } from '../user.ts'
 
-/** What the units start. */
+/** The program that the units start. */
 export interface ServiceProgram {
-  /** As ExecStart= has it, without arguments. */
+  /** For ExecStart=, without arguments. */
   command: string
-  /** A file that is there as long as nix-upload is installed. */
+  /** A file of the installed nix-upload. */
   file: string
-  /** A package of the distribution brought units and user along. */
+  /** A package of the distribution has installed units and user. */
   isPackaged: boolean
 }
 
 const LAUNCHER = fileURLToPath(new URL('../../../bin/nix-upload', import.meta.url))
 /** Where systemd looks for a program without a path. */
 const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin']
-/** The units' PATH, as far as a Node may be on it. */
+/** The directories of the units' PATH that may have a Node. */
 const NODE_PATH = ['/usr/local/bin', '/usr/bin', '/bin', '/nix/var/nix/profiles/default/bin']
-/** The profile of all of a machine, where Nix installs programs: what a unit names there outlives an upgrade. */
+/** The profile of the whole machine, where Nix installs programs. A path in it stays valid after an upgrade. */
 const IN_PROFILE = '/nix/var/nix/profiles/default/bin/nix-upload'
-/** Where the Debian package is. */
+/** The directory of the Debian package. */
 const PACKAGED = '/usr/lib/nix-upload/'
 
-/** What a hook is told to look for, where no unit starts anything. */
+/** The file that a hook looks for if there is no unit. */
 export function ownProgram(): ServiceProgram {
   if (LAUNCHER.startsWith(PACKAGED)) {
     return { command: 'nix-upload', file: '/usr/bin/nix-upload', isPackaged: true }
@@ -39,9 +39,9 @@ export function ownProgram(): ServiceProgram {
 }
 
 /**
- * Finds out how a unit of this machine can start this nix-upload: by its name where that leads to it and to a Node that is
- * new enough, otherwise with the Node that runs now.
- * @throws {UserError} if it would start something in somebody's home, which units can't see.
+ * Finds out how a unit of this machine can start this nix-upload: by its name, if systemd finds it and a Node that is new
+ * enough; otherwise with the Node that runs now.
+ * @throws {UserError} if it is in a home directory, which units can't see.
  */
 export async function serviceProgram(): Promise<ServiceProgram> {
   const program = ownProgram()
@@ -64,7 +64,7 @@ function isLauncher(file: string): boolean {
   return existsSync(file) && realpathSync(file) === realpathSync(LAUNCHER)
 }
 
-/** It runs the launcher, which says so where it is too old. */
+/** It runs the launcher, which fails if Node is too old. */
 async function isRecent(node: string): Promise<boolean> {
   return (await run(node, [LAUNCHER, '--version'])).exitCode === 0
 }
@@ -77,8 +77,8 @@ async function refuseHomes(files: readonly string[]): Promise<void> {
   const hidden = files.flatMap((file) => [file, realpathSync(file)]).find(isAtHome)
   if (hidden === undefined) return
   throw new UserError(
-    `--install: ${hidden} is in a home directory, which the service can't see and which is one person's. Install Node ` +
-      'and nix-upload for all of the machine, with the npm of the system and not with nvm’s: /usr/bin/npm install ' +
-      '--global node@24, then nix-upload itself (docs/INSTALL.md), or take the Debian package',
+    `--install: ${hidden} is in a home directory, which the service can't see. Install Node ` +
+      'and nix-upload for the whole machine, with the npm of the system, not of nvm: /usr/bin/npm install ' +
+      '--global node@24, then nix-upload itself (docs/INSTALL.md), or use the Debian package',
   )
 }

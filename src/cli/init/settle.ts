@@ -19,8 +19,8 @@ import { localDirectory, type Settled, writtenTo } from './settled.ts'
 const SERVICE_USER = 'nix-upload'
 
 /**
- * All that init has to know, and what is to be said about it.
- * @param asker Who can be asked for what is not known yet, if anybody.
+ * Settles all that init has to know, and collects remarks for the user.
+ * @param asker Asks for the missing answers, if there is a terminal.
  */
 export async function settle(
   args: InitOptions,
@@ -42,7 +42,7 @@ export async function settle(
   const { answers, wasAsked } = await answersFor(args, asker, present, spool, hasSystemd && !isNixOs)
   const notes =
     isNixOs && !isModuleOn && args.install
-      ? ['this is NixOS, so nothing is installed: its module does that']
+      ? ['this is NixOS, so nothing is installed: the module does that']
       : []
   const install = answers.install && !isNixOs
   const [destination] = present?.destinations ?? []
@@ -79,7 +79,7 @@ function refuseWrong({ to, install, config, 'key-name': keyName, root, user }: I
   }
   if (install && config !== undefined && resolve(config) !== DEFAULT_CONFIG_FILE) {
     throw new UserError(
-      `--install: the units read ${DEFAULT_CONFIG_FILE}, so it goes with no other --config`,
+      `--install: the units read ${DEFAULT_CONFIG_FILE}, so no other --config is possible`,
       EXIT.usage,
     )
   }
@@ -91,13 +91,13 @@ function refuseWrong({ to, install, config, 'key-name': keyName, root, user }: I
   }
   if (install && user !== undefined && user !== SERVICE_USER) {
     throw new UserError(
-      `--install: the units run as ${SERVICE_USER}, so it goes with no other --user`,
+      `--install: the units run as ${SERVICE_USER}, so no other --user is possible`,
       EXIT.usage,
     )
   }
 }
 
-/** A file of the module's is a link into the store. */
+/** The module's file is a link into the store. */
 function isInStore(file: string): boolean {
   return existsSync(file) && realpathSync(file).startsWith(`${process.env.NIX_STORE_DIR ?? '/nix/store'}/`)
 }
@@ -129,7 +129,7 @@ async function answersFor(
     return { answers: await ask(asker, known, defaults), wasAsked: true }
   }
   if (known.to === undefined && !args.yes) {
-    throw new UserError(`say where to upload: --to URL, or --yes for ${defaults.to}`, EXIT.usage)
+    throw new UserError(`the destination is missing: use --to URL, or --yes for ${defaults.to}`, EXIT.usage)
   }
   const url = known.to ?? defaults.to
   const answers = {
@@ -141,7 +141,7 @@ async function answersFor(
   return { answers, wasAsked: false }
 }
 
-/** A URL that names keys needs no other. */
+/** If the URL names keys, no other is needed. */
 function unlessSigned(to: string | undefined): false | undefined {
   return keyFilesIn(to ?? '').length > 0 ? false : undefined
 }
@@ -157,7 +157,7 @@ function newKey(args: InitOptions, { sign, keyName }: Answers, configFile: strin
   }
 }
 
-/** The key that a configuration names, where that is a file: what is signed with a credential is up to its unit. */
+/** The key of a configuration, if it is a file. A credential is the unit's business. */
 function keyIn({ destinations }: Config): Settled['key'] {
   const file = destinations[0]?.secretKeyFile
   if (file === undefined || isCredential(file)) return undefined

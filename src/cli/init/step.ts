@@ -17,35 +17,35 @@ import { run } from '../../util/run-program.ts'
 import { codeOf, UserError } from '../../util/user-error.ts'
 import { findUser, type User } from '../user.ts'
 
-/** Something that init does, unless it is done already. */
+/** A step of init. It does nothing if it was done already. */
 export interface Step {
-  /** What would be done, in words, with the content of files; what is not to be done, why. */
+  /** What the step would do, with the content of files; or why it would do nothing. */
   preview(): string
-  /** Does it. Returns what was done, in words. */
+  /** Does it. Returns a description of what was done. */
   perform(): Promise<string>
 }
 
-/** Where it is done, and for whom. */
+/** The place and the owner of new files. */
 export interface Site {
-  /** In front of every path; empty for this machine. Elsewhere nothing is run and everything stays ours. */
+  /** Prepended to every path; empty for this machine. Otherwise nothing is run, and all files stay ours. */
   root: string
 }
 
-/** No unit and no configuration is longer; the hook is. */
+/** Units and configurations are shorter; the hook is longer. */
 const SHOWN_LINES = 150
 const SHOWN_LINES_OF_LONG = 6
 
 interface Place {
   path: string
   mode: number
-  /** A user's name; without one it stays ours. */
+  /** A user's name; without it, files stay ours. */
   owner?: string
 }
 
 /**
- * A directory, and some in it.
- * @param below Names of directories in it.
- * @param isOurs It is handed to its owner also where it is there already; somebody else's stays as it is.
+ * Makes a directory, and some inside it.
+ * @param below Names of directories inside it.
+ * @param isOurs An existing directory gets the owner too. A directory of others stays as it is.
  */
 export function directory(site: Site, place: Place & { below?: readonly string[]; isOurs?: boolean }): Step {
   const { path, mode, owner, below = [], isOurs = false } = place
@@ -54,41 +54,41 @@ export function directory(site: Site, place: Place & { below?: readonly string[]
   const named = `${path}${below.length > 0 ? ` with ${below.join(', ')} in it` : ''}`
   return {
     preview: () =>
-      isThere() ? `${named} is there already` : `would make ${placed({ path: named, mode, owner })}`,
+      isThere() ? `${named} exists already` : `would make ${placed({ path: named, mode, owner })}`,
     perform: async () => {
       const wasThere = isThere()
       for (const real of all) {
         const isNew = mkdirSync(real, { recursive: true }) !== undefined
         const uid = isNew || isOurs ? await ownerOf(site, real, owner) : undefined
-        // What is in somebody else's directory may be a symlink by now; the directory itself may be one of root's.
+        // In a directory of another user, any file may be a symlink. The directory itself may be a symlink of root's.
         const follow = real === all[0] ? 0 : constants.O_NOFOLLOW
         settle(real, follow, isNew ? mode : undefined, uid)
       }
-      return wasThere ? `${named} is there already` : `made ${named}`
+      return wasThere ? `${named} exists already` : `made ${named}`
     },
   }
 }
 
-/** A text file. One that is there is kept, whatever it holds, unless it is ours to bring up to date. */
+/** Writes a text file. An existing file is kept, unless it is one that init may update. */
 export function file(site: Site, place: Place & { content: string; isOurs?: boolean }): Step {
   const { path, content, isOurs = false } = place
   const real = join(site.root, path)
   const same = () => readFileSync(real, 'utf8') === content
   const isKept = () => existsSync(real) && (!isOurs || same())
-  const kept = () => `${path} is there already${same() ? '' : ' with other content'}`
+  const kept = () => `${path} exists already${same() ? '' : ' with other content'}`
   return {
     preview: () => (isKept() ? kept() : `would write ${placed(place)}:\n${indented(content)}`),
     perform: async () => {
-      if (isKept()) return `${kept()}, and is kept`
+      if (isKept()) return `${kept()}; it is kept`
       const isThere = existsSync(real)
       mkdirSync(dirname(real), { recursive: true })
       replaceFile(real, content, place.mode, await ownerOf(site, path, place.owner))
-      return isThere ? `brought up to date ${path}` : `wrote ${path}`
+      return isThere ? `updated ${path}` : `wrote ${path}`
     },
   }
 }
 
-/** A key pair; the secret half is never shown. */
+/** Makes a key pair; the secret key is never shown. */
 export function keyPair(
   site: Site,
   place: { name: string; secretKeyFile: string; publicKeyFile: string; owner: string },
@@ -98,10 +98,10 @@ export function keyPair(
   return {
     preview: () =>
       existsSync(real)
-        ? `${secretKeyFile} is there already`
+        ? `${secretKeyFile} exists already`
         : `would make the key pair ${name}: ${placed({ path: secretKeyFile, mode: 0o600, owner })} and ${publicKeyFile} (0644)`,
     perform: async () => {
-      if (existsSync(real)) return `${secretKeyFile} is there already, and is kept`
+      if (existsSync(real)) return `${secretKeyFile} exists already; it is kept`
       mkdirSync(dirname(real), { recursive: true })
       const publicKey = await makeKeyPair(name, real)
       await own(site, real, owner)
@@ -111,7 +111,7 @@ export function keyPair(
   }
 }
 
-/** A program to be run. */
+/** Runs a program. */
 export function program(argv: readonly [string, ...string[]]): Step {
   const line = argv.join(' ')
   return {
@@ -119,8 +119,7 @@ export function program(argv: readonly [string, ...string[]]): Step {
     perform: async () => {
       const [name, ...args] = argv
       const { exitCode, lines } = await run(name, args)
-      if (exitCode !== 0)
-        throw new UserError(`${line} failed: ${lines.slice(-3).join('; ') || 'it said nothing'}`)
+      if (exitCode !== 0) throw new UserError(`${line} failed: ${lines.slice(-3).join('; ') || 'no message'}`)
       return `ran ${line}`
     },
   }
@@ -130,7 +129,7 @@ function placed({ path, mode, owner }: { path: string; mode: number; owner?: str
   return `${path} (0${mode.toString(8)}${owner === undefined ? '' : `, of ${owner}`})`
 }
 
-/** Gives a directory its mode and its owner, by what was opened: its name may stand for something else at any time. */
+/** Sets the mode and the owner of an open directory: its name may be replaced at any time. */
 function settle(path: string, follow: number, mode: number | undefined, owner: User | undefined): void {
   const directory = openDirectory(path, follow)
   try {
@@ -146,7 +145,7 @@ function openDirectory(path: string, follow: number): number {
     return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | follow)
   } catch (error) {
     if (!['ELOOP', 'ENOTDIR'].includes(codeOf(error) ?? '')) throw error
-    throw new UserError(`${path} is no directory, or a symlink, which a spool must not have in it`)
+    throw new UserError(`${path} is not a directory, or it is a symlink, which is not allowed in a spool`)
   }
 }
 
@@ -155,15 +154,15 @@ async function own(site: Site, path: string, owner: string | undefined): Promise
   if (user) lchownSync(path, user.uid, user.gid)
 }
 
-/** @returns undefined if it is to stay ours. */
+/** @returns undefined if files stay ours. */
 async function ownerOf({ root }: Site, path: string, owner: string | undefined): Promise<User | undefined> {
   if (owner === undefined || root !== '' || process.getuid?.() !== 0) return undefined
   const user = await findUser(owner)
-  if (!user) throw new UserError(`there is no user ${owner}, who is to own ${path}; --install makes it`)
+  if (!user) throw new UserError(`there is no user ${owner} to own ${path}; --install creates it`)
   return user
 }
 
-/** Of a long text, the beginning. */
+/** The beginning of a long text. */
 function indented(text: string): string {
   const lines = text.trimEnd().split('\n')
   const shown = lines.length <= SHOWN_LINES ? lines : [...lines.slice(0, SHOWN_LINES_OF_LONG), '…']

@@ -12,7 +12,7 @@ import { type Installation, nixConf } from './plan.ts'
 
 const HERE = fileURLToPath(import.meta.url)
 
-/** What is left to do by hand, each to copy, and what stays. */
+/** The steps that are left to do by hand, as lines to copy, and what stays. */
 export async function lastWords(installation: Installation, purge: boolean): Promise<string> {
   const { configFile, hasSystemd } = installation
   const hook = installedHook(configFile)
@@ -21,7 +21,7 @@ export async function lastWords(installation: Installation, purge: boolean): Pro
   const stays = [
     ...(existsSync(hook)
       ? [
-          `${hook}, which queues nothing any more. Remove it when the builds that run now are through: they would fail without it`,
+          `${hook}, which queues nothing any more. Remove it when all running builds have ended: without it, they would fail`,
         ]
       : []),
     ...(purge
@@ -30,10 +30,12 @@ export async function lastWords(installation: Installation, purge: boolean): Pro
   ]
   return [
     ...(isStillNamed
-      ? [`post-build-hook is still ${named}: take it out of ${nixConf()} or of what that includes.\n`]
+      ? [
+          `post-build-hook is still ${named}: remove it from ${nixConf()} or from a file that this includes.\n`,
+        ]
       : []),
-    ...(hasSystemd ? [section('For nix-daemon to forget the hook', ['systemctl restart nix-daemon'])] : []),
-    section('And the program itself', [removalCommand(installation)]),
+    ...(hasSystemd ? [section('Make nix-daemon forget the hook', ['systemctl restart nix-daemon'])] : []),
+    section('Remove the program', [removalCommand(installation)]),
     `This stays:\n${stays.map((line) => `- ${line}\n`).join('')}`,
   ].join('\n')
 }
@@ -42,7 +44,7 @@ function spoolOf({ config }: Installation): string[] {
   const spool = spoolIfThere(config.spool)
   if (!spool) return []
   const jobs = count(spool, 'new').jobs + count(spool, 'cur').jobs + count(spool, 'failed').jobs
-  if (jobs === 0) return [`${config.spool}, with no job in it that waits or failed`]
+  if (jobs === 0) return [`${config.spool}, without waiting or failed jobs`]
   return [
     `${config.spool}, with ${counted(jobs, 'job')} whose paths stay protected from garbage collection by ${config.gcroots}`,
   ]

@@ -4,8 +4,8 @@ import { replaceFile } from '../../util/replace-file.ts'
 import type { Step } from '../init/step.ts'
 
 /**
- * The text of a nix.conf without the lines that name our hook; other hooks stay.
- * @param installed Where `init` put it.
+ * Removes the lines that name our hook from the text of a nix.conf; other hooks stay.
+ * @param installed The hook that `init` installed.
  */
 export function withoutHook(text: string, installed: string): string {
   const isOurs = (line: string) => {
@@ -18,19 +18,19 @@ export function withoutHook(text: string, installed: string): string {
     .join('\n')
 }
 
-/** Takes the hook out of nix.conf, unless that is a link to what somebody else manages. */
+/** Removes the hook from nix.conf, unless that is a link to a file that others manage. */
 export function hookLineRemoval(conf: string, installed: string): Step {
   const look = () => {
     const text = existsSync(conf) ? readFileSync(conf, 'utf8') : ''
     const rest = withoutHook(text, installed)
     return { rest, isNamed: rest !== text, isLink: rest !== text && lstatSync(conf).isSymbolicLink() }
   }
-  const byHand = `${conf} is a link, so take post-build-hook out where it is made`
+  const byHand = `${conf} is a link, so remove post-build-hook from its source`
   return {
     preview: () => {
       const { isNamed, isLink } = look()
       if (isLink) return byHand
-      return isNamed ? `would take post-build-hook out of ${conf}` : `${conf} doesn't name the hook`
+      return isNamed ? `would remove post-build-hook from ${conf}` : `${conf} doesn't name the hook`
     },
     perform: () => {
       const { rest, isNamed, isLink } = look()
@@ -38,7 +38,7 @@ export function hookLineRemoval(conf: string, installed: string): Step {
       if (!isNamed) return Promise.resolve(`${conf} doesn't name the hook`)
       const { mode, uid, gid } = lstatSync(conf)
       replaceFile(conf, rest, mode & 0o7777, { uid, gid })
-      return Promise.resolve(`took post-build-hook out of ${conf}`)
+      return Promise.resolve(`removed post-build-hook from ${conf}`)
     },
   }
 }

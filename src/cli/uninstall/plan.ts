@@ -7,13 +7,13 @@ import { file, program, type Step } from '../init/step.ts'
 import { installedHook, uninstalledHookText } from '../installed-hook.ts'
 import { hookLineRemoval } from './nix-conf.ts'
 
-/** What there is to be taken back. */
+/** The installation to remove. */
 export interface Installation {
   config: Config
   configFile: string
-  /** Its units and its user are the machine's, as `init --install` made them, or a package. */
+  /** Units and user belong to the whole machine: `init --install` or a package created them. */
   isSystemWide: boolean
-  /** Those are a package's. */
+  /** A package created them. */
   isPackaged: boolean
   hasSystemd: boolean
   hasUser: boolean
@@ -24,9 +24,9 @@ const USER = 'nix-upload'
 const STATE = ['/var/lib/nix-upload', '/var/cache/nix-upload']
 
 /**
- * What `uninstall` does, in this order: the hook first, so that nothing more is queued, and so that no build fails for the
- * want of it.
- * @param purge Spool, GC roots, configuration, keys and user go, too; caches never do.
+ * The steps of `uninstall`, in this order. The hook comes first, so that no more jobs are queued, and no build fails because it is
+ * missing.
+ * @param purge Also remove spool, GC roots, configuration, keys and user; never caches.
  */
 export function uninstallSteps(installation: Installation, purge: boolean): Step[] {
   const { configFile, isSystemWide } = installation
@@ -50,12 +50,12 @@ function hookReplacement(path: string): Step {
     preview,
     perform: async () => {
       await perform()
-      return `put the hook that does nothing in place: ${path}`
+      return `installed a hook that does nothing: ${path}`
     },
   }
 }
 
-/** The nix.conf that `init` spoke of. */
+/** The nix.conf that `init` named. */
 export function nixConf(): string {
   return join(process.env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf')
 }

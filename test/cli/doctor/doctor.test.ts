@@ -85,7 +85,7 @@ describe('a healthy machine', () => {
     const done = machine.site.path('done')
     for (let at = 0; at < 120; at++)
       writeFileSync(join(done, `20301122T031402Z-${at}-elsewhere.json`), jobText())
-    expect(await what()).toMatch(/^nothing to look for: of the last 100 jobs in done\/, none went there/)
+    expect(await what()).toMatch(/^nothing to check: of the last 100 jobs in done\/, no path went there/)
     for (const name of readdirSync(done)) if (name.includes('elsewhere')) rmSync(join(done, name))
   })
 
@@ -106,7 +106,7 @@ describe('a healthy machine', () => {
       await stop()
       return [state, what, left]
     }
-    const well = expect.stringMatching(/it is empty, and refused no upload/)
+    const well = expect.stringMatching(/it is empty, and accepted the beginning of an upload/)
     expect(await look(await startNginx())).toEqual(['ok', well, []])
     const refuses = await startNginx({ location: 'dav_methods PUT; limit_except GET { deny all; }' })
     const refused = expect.stringMatching(/PUT nix-cache-info: 403/)
@@ -166,7 +166,7 @@ describe('broken', () => {
   test('the hook queues somewhere else', async () => {
     const file = join(machine.site.nix.dir, 'elsewhere')
     writeFileSync(file, '#!/bin/sh\nNIX_UPLOAD_SPOOL=/srv/other exec nix-upload-hook\n', { mode: 0o755 })
-    await withConf(hookIs(file), () => only('hook', /queues in \/srv\/other/, /NIX_UPLOAD_SPOOL=/))
+    await withConf(hookIs(file), () => only('hook', /uses the spool \/srv\/other/, /NIX_UPLOAD_SPOOL=/))
   })
 
   test('there is no Nix on the PATH of the service', async () => {
@@ -195,7 +195,7 @@ describe('broken', () => {
     const found = await machine.doctor([...machine.config, '--user', 'nobody'])
     expect(found.of('spool')).toMatchObject({
       state: 'fail',
-      what: expect.stringMatching(/belongs to user number 0, and nobody/),
+      what: expect.stringMatching(/belongs to user number 0, so nobody/),
       remedy: expect.stringContaining('chown -R nobody'),
     })
   })
@@ -204,7 +204,7 @@ describe('broken', () => {
     const { gcroots } = machine.site
     renameSync(gcroots, `${gcroots}-away`)
     symlinkSync(`${gcroots}-away`, gcroots)
-    await only('GC roots', /is no directory, and Nix follows no symlink/, /install -d/)
+    await only('GC roots', /is not a directory, and Nix does not follow a symlink/, /install -d/)
     rmSync(gcroots)
     renameSync(`${gcroots}-away`, gcroots)
   })
@@ -272,7 +272,7 @@ describe('broken', () => {
 
   test('the destination can be read and not be written to', async () => {
     machine.cache.behave({ status: 403 }, { method: 'PUT' })
-    await only('destination cache', /check the login .*PUT nix-cache-info: 403/, /^Mend that/)
+    await only('destination cache', /check the login .*PUT nix-cache-info: 403/, /^Fix that/)
     machine.cache.calm()
   })
 
@@ -299,7 +299,7 @@ describe('broken', () => {
     )
     rmSync(narinfo)
     const { state, what } = (await machine.doctor()).of('signatures at cache')
-    expect([state, what]).toEqual(['warn', expect.stringMatching(/was delivered and is not there any more/)])
+    expect([state, what]).toEqual(['warn', expect.stringMatching(/was delivered, but is not there any more/)])
     writeFileSync(narinfo, before)
   })
 
@@ -319,10 +319,10 @@ describe('broken', () => {
     const { failed, of } = await machine.doctor()
     expect(failed).toEqual(['destination cache', 'queue'])
     expect(of('destination cache').what).toMatch(
-      /^down, says the daemon: .*401.*next attempt in .*; just now: /,
+      /^down, according to the daemon: .*401.*next attempt in .*; just now: /,
     )
     expect(of('queue').what).toMatch(/1 job waits, the oldest for \d+d .*; cache is down: /)
-    expect(of('queue').remedy).toMatch(/^Mend the destination/)
+    expect(of('queue').remedy).toMatch(/^Fix the destination/)
     cache.calm()
     await until(() => existsSync(site.path('done', name)), 'the job to be done')
   })
@@ -340,7 +340,7 @@ describe('broken', () => {
     const idle = (await machine.doctor()).of('daemon')
     expect(idle).toMatchObject({
       state: 'warn',
-      what: expect.stringMatching(/none is running; nothing waits/),
+      what: expect.stringMatching(/none is running; no job waits/),
     })
     await site.handOver('waiting.json', JSON.stringify({ outPaths: [machine.path] }))
     await only('daemon', /none is running, and 1 job waits$/, /nix-upload watch/)

@@ -54,7 +54,7 @@ describe.each(await everyNix())('with $name', (version) => {
       rmSync(file)
       expect((await machine.doctor(config)).of('signatures at cache')).toMatchObject({
         state: 'warn',
-        what: expect.stringMatching(/-hello was delivered and is not there any more/),
+        what: expect.stringMatching(/-hello was delivered, but is not there any more/),
       })
     }
   })
@@ -66,13 +66,13 @@ describe.each(await everyNix())('with $name', (version) => {
     expect(failed).toEqual(['destination cache'])
     expect(of('signatures at cache')).toMatchObject({
       state: 'skipped',
-      what: expect.stringMatching(/^could not be looked for: .*ECONNREFUSED/),
+      what: expect.stringMatching(/^could not be checked: .*ECONNREFUSED/),
     })
     const bare = await machine.site.configured(destination(machine.cache.url))
-    expect((await machine.doctor(bare)).of('signatures at cache').what).toBe('nobody signs what goes there')
+    expect((await machine.doctor(bare)).of('signatures at cache').what).toBe('uploads there are not signed')
     const lost = await machine.site.configured(destination(machine.cache.url, '/no/key'))
     expect((await machine.doctor(lost)).of('signatures at cache').what).toMatch(
-      /could not be looked for: .*\/no\/key/,
+      /could not be checked: .*\/no\/key/,
     )
   })
 
@@ -91,7 +91,7 @@ describe.each(await everyNix())('with $name', (version) => {
     expect(failed).toEqual([])
     expect(of('key of cache')).toMatchObject({
       state: 'ok',
-      what: expect.stringContaining(`Nix signs what it builds with ${key.publicKey} (secret-key-files)`),
+      what: expect.stringContaining(`Nix signs its builds with ${key.publicKey} (secret-key-files)`),
     })
     expect(of('signatures at cache').what).toMatch(/all there and signed by Nix itself \(secret-key-files\)$/)
     const text = readFileSync(narinfo(path), 'utf8')
@@ -112,7 +112,7 @@ describe.each(await everyNix())('with $name', (version) => {
     const { stdout } = await nix.run(program, rest, { env: { ...machine.site.env, ...client.env } })
     expect(findings(stdout).of('hook')).toMatchObject({
       state: 'skipped',
-      what: expect.stringMatching(/whether it queues in .* is for root to see/),
+      what: expect.stringMatching(/only root can see whether it uses the spool .*/),
     })
     expect(findings(stdout).of('trust')).toMatchObject({
       state: 'warn',

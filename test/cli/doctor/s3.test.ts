@@ -36,7 +36,7 @@ test('who may write there is told so, of an empty bucket and of one that is set 
   const first = await verdict('cache', s3.alice)
   expect(first).toMatchObject({
     state: 'ok',
-    what: expect.stringMatching(/it is empty, and refused no upload/),
+    what: expect.stringMatching(/it is empty, and accepted the beginning of an upload/),
   })
   const client = clientOf(s3.endpoint, s3.alice)
   const { KeyCount } = await client.send(new ListObjectsV2Command({ Bucket: 'cache' }))

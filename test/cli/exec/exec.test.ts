@@ -35,7 +35,7 @@ test('what nothing was built for, that is said', async () => {
   const command = await building(site, { name: 'there-already' })
   await site.nix.run(command[0] ?? '', command.slice(1))
   const { stderr, exitCode } = await exec(site, to(site), command)
-  expect(stderr).toMatch(/^nix-upload: nothing was queued, as nothing was built: .*`nix-upload backfill`/m)
+  expect(stderr).toMatch(/^nix-upload: nothing was queued, since nothing was built: .*`nix-upload backfill`/m)
   expect([exitCode, leftIn(tmp(site)), rootsLeft(site)]).toEqual([0, [], []])
 })
 
@@ -68,14 +68,14 @@ test('75: the build is well and the destination is down; the spool is kept, with
   const args = ['--to', `file://${inTheWay}/cache`, '--linger', '0s']
   const { stdout, stderr, exitCode } = await exec(site, args, command)
   expect(exitCode, stderr).toBe(75)
-  expect(stderr).toMatch(/^nix-upload: 0 uploaded, 1 NOT UPLOADED YET; the command itself ended well$/m)
+  expect(stderr).toMatch(/^nix-upload: 0 uploaded, 1 NOT UPLOADED YET; the command itself succeeded$/m)
   expect(stderr).toMatch(
-    /^nix-upload: uploads to file:\S+ are not signed, .*; --secret-key-file FILE has them signed$/m,
+    /^nix-upload: uploads to file:\S+ are not signed, .*; sign them with --secret-key-file FILE$/m,
   )
   expect(stderr, 'it is no service, and has no unit').not.toMatch(
     /\bservice|\bunit\b|systemctl|ReadWritePaths/,
   )
-  const [, spool, line = ''] = /kept in (\S+)\. To go on with it:\n {2}(.*)$/m.exec(stderr) ?? []
+  const [, spool, line = ''] = /kept in (\S+)\. To go on with them:\n {2}(.*)$/m.exec(stderr) ?? []
   expect(spool).toBe(join(tmp(site), leftIn(tmp(site))[0] ?? '', 'spool'))
   await site.nix.gc()
   expect(await site.nix.isValid(stdout.trim())).toBe(true)
@@ -102,7 +102,7 @@ test('1: the build is well and an upload fails for good', async () => {
   const command = await building(site, { name: 'unwelcome' })
   const { stderr, exitCode } = await exec(site, config, command)
   expect(exitCode, stderr).toBe(1)
-  expect(stderr).toMatch(/^nix-upload: 0 uploaded, 1 FAILED; the command itself ended well$/m)
+  expect(stderr).toMatch(/^nix-upload: 0 uploaded, 1 FAILED; the command itself succeeded$/m)
   expect(stderr).toMatch(/^nix-upload: \S+-unwelcome\.json: false exited with 1/m)
   expect(leftIn(tmp(site))).toHaveLength(1)
 })
@@ -199,7 +199,7 @@ test('no Nix on PATH: said, and nothing is started', async () => {
   const env = { ...site.env, PATH: '/nowhere' }
   const result = await site.nix.run(node, [cli, 'exec', ...to(site), '--', '/bin/true'], { env })
   expect(result.stderr).toMatch(
-    /nothing was started, as Nix can't be asked .*there is no program "nix" on PATH/,
+    /nothing was started, since Nix can't be asked .*there is no program "nix" on PATH/,
   )
   expect([result.exitCode, leftIn(tmp(site))]).toEqual([1, []])
 })

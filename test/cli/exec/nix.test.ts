@@ -57,7 +57,7 @@ describe.each(await everyNix())('$name', (version) => {
       before: client.as,
     })
     expect(stderr).toMatch(
-      /^nix-upload: nothing was started, as nix-daemon takes no post-build-hook from nobody/m,
+      /^nix-upload: nothing was started, since nix-daemon ignores a post-build-hook of nobody/m,
     )
     expect(stderr).toMatch(/"extra-trusted-users = nobody" to \/etc\/nix\/nix.conf/)
     expect([exitCode, existsSync(marker), leftIn(client.home)]).toEqual([78, false, []])
@@ -72,7 +72,7 @@ describe.each(await everyNix())('$name', (version) => {
       before: client.as,
     })
     expect(stderr).toMatch(
-      /^nix-upload: nothing was started, as Nix can't be asked whether it runs our hook: (cannot connect to socket|could not connect to any lix socket)/m,
+      /^nix-upload: nothing was started, since Nix can't be asked whether it runs our hook: (cannot connect to socket|could not connect to any lix socket)/m,
     )
     expect([exitCode, leftIn(client.home)]).toEqual([1, []])
   })

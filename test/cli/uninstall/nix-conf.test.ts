@@ -30,8 +30,10 @@ test('the file keeps its mode, and one that is a link is left to whoever made it
   const [conf, link] = [join(dir, 'nix.conf'), join(dir, 'link.conf')]
   writeFileSync(conf, `post-build-hook = ${OURS}\ncores = 2\n`, { mode: 0o640 })
   symlinkSync(conf, link)
-  expect(await hookLineRemoval(link, OURS).perform()).toMatch(/is a link, so take post-build-hook out where/)
+  expect(await hookLineRemoval(link, OURS).perform()).toMatch(
+    /is a link, so remove post-build-hook from its source/,
+  )
   expect(readFileSync(conf, 'utf8')).toContain(OURS)
-  expect(await hookLineRemoval(conf, OURS).perform()).toMatch(/^took post-build-hook out of /)
+  expect(await hookLineRemoval(conf, OURS).perform()).toMatch(/^removed post-build-hook from /)
   expect([readFileSync(conf, 'utf8'), lstatSync(conf).mode & 0o777]).toEqual(['cores = 2\n', 0o640])
 })
