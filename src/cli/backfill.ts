@@ -4,12 +4,10 @@ import type { PathInfo } from '../nix/path-info.ts'
 import type { NewJob } from '../spool/hand-over.ts'
 import { openSpool, type Spool } from '../spool/layout.ts'
 import { jobsIn } from '../spool/survey.ts'
-import { parseDuration } from '../util/duration.ts'
-import { EXIT, UserError } from '../util/user-error.ts'
-import { configFor, type DestinationOptions, withDestination } from './options.ts'
+import { configFor, type DestinationOptions, durationOf, withDestination } from './options.ts'
 import { asOwner } from './owner.ts'
 import { counted, print, say } from './print.ts'
-import { queue } from './queue.ts'
+import { AT_ONCE, queue } from './queue.ts'
 
 export const command = 'backfill'
 export const describe =
@@ -25,17 +23,11 @@ export const builder = (yargs: Argv) =>
     })
     .option('dry-run', { type: 'boolean', default: false, describe: 'Only print the store paths' })
 
-/** This many jobs are handed over with one fsync of the directories. */
-const CHUNK = 500
-
 export async function handler(
   args: ArgumentsCamelCase<DestinationOptions & { since: string; 'dry-run': boolean }>,
 ): Promise<void> {
   const config = await configFor(args)
-  const sinceMs = parseDuration(args.since)
-  if (sinceMs === undefined) {
-    throw new UserError(`--since: expected a duration such as "2d", got "${args.since}"`, EXIT.usage)
-  }
+  const sinceMs = durationOf('--since', args.since)
   const [{ allPathInfos }, { missingSomewhere }] = await Promise.all([
     import('../nix/path-info.ts'),
     import('./backfill/missing.ts'),
@@ -56,8 +48,8 @@ export async function handler(
   const roots = new GcRoots(config.gcroots)
   roots.prepare()
   let queuedNow = 0
-  for (let at = 0; at < jobs.length; at += CHUNK) {
-    const chunk = jobs.slice(at, at + CHUNK)
+  for (let at = 0; at < jobs.length; at += AT_ONCE) {
+    const chunk = jobs.slice(at, at + AT_ONCE)
     const { names } = await queue(spool, roots, chunk)
     queuedNow += names.length
     await print(names.map((name) => `${name}\n`).join(''))

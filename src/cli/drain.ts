@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import { LONGEST_WAIT_MS, parseDuration } from '../util/duration.ts'
-import { EXIT, UserError } from '../util/user-error.ts'
-import { configFor, type DestinationOptions, withDestination } from './options.ts'
+import { LONGEST_WAIT_MS } from '../util/duration.ts'
+import { EXIT } from '../util/user-error.ts'
+import { configFor, type DestinationOptions, durationOf, withDestination } from './options.ts'
 import { say } from './print.ts'
 
 export const command = 'drain'
@@ -21,13 +21,8 @@ export const builder = (yargs: Argv) =>
 export async function handler(
   args: ArgumentsCamelCase<DestinationOptions & { linger: string | undefined }>,
 ): Promise<void> {
-  const lingerMs = args.linger === undefined ? undefined : parseDuration(args.linger)
-  if (args.linger !== undefined && (lingerMs === undefined || lingerMs > LONGEST_WAIT_MS)) {
-    throw new UserError(
-      `--linger: expected a duration up to 14d, such as 30m, got "${args.linger}"`,
-      EXIT.usage,
-    )
-  }
+  const { linger } = args
+  const lingerMs = linger === undefined ? undefined : durationOf('--linger', linger, LONGEST_WAIT_MS)
   const config = await configFor(args)
   const [{ makeLog }, { serve }] = await Promise.all([
     import('../daemon/log.ts'),

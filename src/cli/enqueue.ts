@@ -9,13 +9,10 @@ import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import { type CommonOptions, configFor, STDIN, withCommon } from './options.ts'
 import { asOwner } from './owner.ts'
 import { print, printable, say } from './print.ts'
-import { queue } from './queue.ts'
+import { AT_ONCE, queue } from './queue.ts'
 
 export const command = 'enqueue <path..>'
 export const describe = 'Queue store paths by hand'
-
-/** This many jobs are handed over with one fsync of the directories. */
-const CHUNK = 500
 
 export const builder = (yargs: Argv) =>
   withCommon(yargs)
@@ -50,7 +47,7 @@ export async function handler(args: ArgumentsCamelCase<CommonOptions & { path: s
     const path = storePathOf(given, storeDir)
     if (path === undefined) continue
     chunk.push(path)
-    if (chunk.length === CHUNK) await flush()
+    if (chunk.length === AT_ONCE) await flush()
   }
   if (chunk.length > 0) await flush()
   if (rootsError !== undefined && queued > 0) {

@@ -4,9 +4,9 @@ import { type Config, embeddedDestination } from '../config/config.ts'
 import { isCredential } from '../config/credential.ts'
 import { keyFilesIn } from '../config/store-parameters.ts'
 import { isBinaryCache, withoutPassword } from '../config/store-url.ts'
-import { LONGEST_WAIT_MS, parseDuration } from '../util/duration.ts'
+import { LONGEST_WAIT_MS } from '../util/duration.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
-import { configFor, type DestinationOptions, withDestination } from './options.ts'
+import { configFor, type DestinationOptions, durationOf, withDestination } from './options.ts'
 import { printable, say } from './print.ts'
 
 export const command = 'exec'
@@ -44,13 +44,7 @@ export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> 
   if (command.length === 0) {
     throw new UserError('say what to run behind --, as in: nix-upload exec --to URL -- nix build', EXIT.usage)
   }
-  const lingerMs = parseDuration(args.linger)
-  if (lingerMs === undefined || lingerMs > LONGEST_WAIT_MS) {
-    throw new UserError(
-      `--linger: expected a duration up to 14d, such as 5m, got "${args.linger}"`,
-      EXIT.usage,
-    )
-  }
+  const lingerMs = durationOf('--linger', args.linger, LONGEST_WAIT_MS)
   const config = await configFor(args)
   if (args.to === undefined && args.spool === undefined) refuseVanishing(config)
   await refuseUselessKeys(config)

@@ -1,6 +1,8 @@
 import type { Argv } from 'yargs'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
+import { formatDuration, parseDuration } from '../util/duration.ts'
+import { EXIT, UserError } from '../util/user-error.ts'
 
 /** `-` on the command line means this file. */
 export const STDIN = '/dev/stdin'
@@ -56,4 +58,17 @@ export function configFor(options: DestinationOptions): Promise<Config> {
     to: options.to,
     secretKeyFile: options['secret-key-file'],
   })
+}
+
+/**
+ * Reads an option that is a duration.
+ * @param most The longest one, in milliseconds.
+ * @returns Milliseconds.
+ * @throws {UserError} if it is none, or is longer.
+ */
+export function durationOf(option: string, value: string, most = Number.POSITIVE_INFINITY): number {
+  const ms = parseDuration(/^\d+$/.test(value) ? Number(value) : value)
+  if (ms !== undefined && ms <= most) return ms
+  const limit = Number.isFinite(most) ? `, ${formatDuration(most)} at most` : ''
+  throw new UserError(`${option}: expected a duration such as "10m"${limit}, got "${value}"`, EXIT.usage)
 }

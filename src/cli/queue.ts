@@ -13,6 +13,9 @@ import { asOwner } from './owner.ts'
 import { printable, say } from './print.ts'
 import { tryToTell } from './tell-collector.ts'
 
+/** Callers pass this many jobs at a time: Nix is told of them, and the directories are synced, once for all. */
+export const AT_ONCE = 500
+
 /**
  * Queues jobs by hand. First it tells a running garbage collection of their paths. A job with a path that is gone is not
  * queued: this is reported, and the command fails.

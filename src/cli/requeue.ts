@@ -9,7 +9,7 @@ import { EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { asOwner } from './owner.ts'
 import { print, printable, say } from './print.ts'
-import { sayGone } from './queue.ts'
+import { AT_ONCE, sayGone } from './queue.ts'
 import { tryToSync, tryToTell } from './tell-collector.ts'
 
 export const command = 'requeue [job..]'
@@ -43,13 +43,10 @@ export async function handler(
     const job = asOwner(spool.root, () => protectNext(spool, roots, storeDir, state, name))
     if (job.rootsError !== undefined) sayUnprotected(name, job.rootsError)
     chunk.push(job)
-    if (chunk.length === CHUNK) await flush()
+    if (chunk.length === AT_ONCE) await flush()
   }
   await flush()
 }
-
-/** Nix is told of this many jobs at once. */
-const CHUNK = 500
 
 function* allFailed(spool: Spool): Generator<{ state: State; name: string }> {
   const names = namesIn(spool, 'failed')

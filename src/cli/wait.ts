@@ -4,9 +4,9 @@ import { lifeOf } from '../daemon/identity.ts'
 import { existingSpool, type Spool } from '../spool/layout.ts'
 import { readReport } from '../spool/report.ts'
 import { count, hasWork } from '../spool/survey.ts'
-import { formatDuration, parseDuration } from '../util/duration.ts'
+import { formatDuration } from '../util/duration.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
-import { type CommonOptions, configFor, withCommon } from './options.ts'
+import { type CommonOptions, configFor, durationOf, withCommon } from './options.ts'
 import { counted, say } from './print.ts'
 
 export const command = 'wait'
@@ -28,7 +28,8 @@ export async function handler(
 ): Promise<void> {
   const config = await configFor(args)
   const spool = existingSpool(config.spool)
-  const timeoutMs = timeoutOf(args.timeout)
+  const { timeout } = args
+  const timeoutMs = timeout === undefined ? Number.POSITIVE_INFINITY : durationOf('--timeout', timeout)
   const failedBefore = count(spool, 'failed').jobs
   if (hasWork(spool) && !isDelivering(spool))
     say('nix-upload: no daemon is running, so the jobs may wait for ever')
@@ -45,14 +46,6 @@ export async function handler(
   }
   const failed = count(spool, 'failed').jobs - failedBefore
   if (failed > 0) throw new UserError(`${counted(failed, 'job')} failed; \`nix-upload list failed\` says why`)
-}
-
-function timeoutOf(given: string | undefined): number {
-  if (given === undefined) return Number.POSITIVE_INFINITY
-  const ms = parseDuration(/^\d+$/.test(given) ? Number(given) : given)
-  if (ms === undefined)
-    throw new UserError(`--timeout: expected a duration such as "10m", got "${given}"`, EXIT.usage)
-  return ms
 }
 
 function isDelivering(spool: Spool): boolean {
