@@ -64,7 +64,7 @@ export class Upstream {
     if (this.#silent.has(cache)) return
     this.#silent.add(cache)
     this.#onWarning(
-      `${cache.url}, named by skip-upstream, can't be asked what it has, so that is uploaded too: ${message}`,
+      `${cache.url}, named by skip-upstream, can't be asked for its paths, so these are uploaded too: ${message}`,
     )
   }
 }

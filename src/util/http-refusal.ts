@@ -29,7 +29,7 @@ const REFUSALS: Readonly<Record<number, Refusal>> = {
     means: 'the server has no such place for uploads: check the path in the URL of this destination',
   },
   405: NO_UPLOADS,
-  407: { means: 'a proxy requires a login: check http_proxy and https_proxy' },
+  407: { means: 'a proxy on the way requires a login: check http_proxy and https_proxy' },
   408: { means: 'the destination timed out while it waited for data: check the network' },
   409: {
     ...ONE,

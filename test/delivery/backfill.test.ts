@@ -86,7 +86,7 @@ test('takes a destination that can not be asked to lack everything, and says so'
   const { outPaths } = await site.nix.build({ name: 'app' })
   const down = await backfill(site, '--dry-run', '--to', 'http://127.0.0.1:1')
   expect(down).toMatchObject({ exitCode: 0, lines: outPaths })
-  expect(down.stderr).toMatch(/can't be asked what it has, so all of it is queued/)
+  expect(down.stderr).toMatch(/can't be asked for its paths, so all are queued/)
   const config = await site.configured('[[destination]]\ncommand = ["true"]\n')
   expect(await backfill(site, '--dry-run', ...config)).toMatchObject({ exitCode: 0, lines: outPaths })
 })

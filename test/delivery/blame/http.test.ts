@@ -108,7 +108,7 @@ describe.each(await everyNix())('an http cache, with $name', (nixVersion) => {
 
   test('redirects for ever', async () => {
     cache.behave({ status: 302, headers: { location: '/again' } }, { method: 'GET' })
-    await expectBlame(nix, { to: cache.url, paths: app }, { blame, says: /give the final URL/ })
+    await expectBlame(nix, { to: cache.url, paths: app }, { blame, says: /set the final URL/ })
   })
 
   const broken: { when: string; mood: Mood; method: 'GET' | 'PUT'; says: RegExp }[] = [
