@@ -42,7 +42,7 @@ test('the hook queues nothing and fails no build, nix.conf is as before, and all
   const { dir, run } = await installed()
   const { stdout, stderr, exitCode } = await run('uninstall')
   expect(exitCode, stderr).toBe(0)
-  expect(stderr).toContain(`put the hook that does nothing in place: ${dir}/etc/post-build-hook\n`)
+  expect(stderr).toContain(`installed a hook that does nothing: ${dir}/etc/post-build-hook\n`)
   expect(readFileSync(join(dir, 'conf/nix.conf'), 'utf8')).toBe('cores = 1\n')
   expect(await hook(dir)).toMatchObject({
     exitCode: 0,
