@@ -1,8 +1,47 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // The tests start Node some two thousand times.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/node')
+
+/** The files that take longest, longest first, so that none of them is still at work when all others are through. */
+const LONGEST = [
+  'deb/booted',
+  'nix-module/module',
+  'delivery/blame/http',
+  'proof/errors',
+  'systemd/booted',
+  'integration/multi-user',
+  'delivery/isolation',
+  'delivery/blame/ssh',
+  'delivery/backfill',
+  'cli/exec/nix',
+  'proof/kill',
+  'systemd/init',
+  'delivery/silence',
+  'cli/doctor/doctor',
+  'nix/temporary-roots',
+  'cli/doctor/every-nix',
+  'delivery/down',
+  'delivery/blame/job',
+  'nix-module/booted',
+  'proof/real-nix',
+].map((name) => join(import.meta.dirname, `test/${name}.test.ts`))
+
+for (const file of LONGEST) if (!existsSync(file)) throw new Error(`vitest.config.ts: there is no ${file}`)
+
+/** Those first, then the others as vitest has them: by their time in the last run, or by size where there was none. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const placeOf = ({ moduleId }: TestSpecification) => {
+      const at = LONGEST.indexOf(moduleId)
+      return at === -1 ? LONGEST.length : at
+    }
+    return (await super.sort(files)).toSorted((a, b) => placeOf(a) - placeOf(b))
+  }
+}
 
 export default defineConfig({
   test: {
@@ -11,9 +50,10 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
     expect: { poll: { timeout: 60_000 } },
-    // A process for each file, because tests change the environment and the working directory. Three at once, also on
-    // two cores: they wait for timers and disks half of the time.
+    // A process for each file, because tests change the environment and the working directory. Six at once, also on
+    // two cores: most wait for time-outs, polls and other programs' starts most of the time.
     pool: 'forks',
-    maxWorkers: 3,
+    maxWorkers: 6,
+    sequence: { sequencer: LongestFirst },
   },
 })

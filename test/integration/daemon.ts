@@ -104,9 +104,14 @@ export async function until(
   timeoutMs = 60_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs
-  while (!(await isSo())) {
-    const words = typeof what === 'string' ? what : what()
-    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain for ${words}`)
-    await sleep(10)
+  for (;;) {
+    const asked = performance.now()
+    if (await isSo()) return
+    const now = performance.now()
+    if (now > deadline) {
+      throw new Error(`waited ${timeoutMs} ms in vain for ${typeof what === 'string' ? what : what()}`)
+    }
+    // Where a program has to be started to look, looking again at once would take the processor from what is waited for.
+    await sleep(Math.max(10, 4 * (now - asked)))
   }
 }

@@ -99,6 +99,8 @@ export async function instantiate(
       NIX_LOG_DIR: at('log'),
       NIX_CONF_DIR: at('conf'),
       NIX_CONFIG: 'build-users-group =',
+      // Nix's garbage collector took a quarter of the time.
+      GC_INITIAL_HEAP_SIZE: '1G',
     }
     const bindings = Object.entries(modules).map(([name, text]) => `${JSON.stringify(name)} = ${text};`)
     await writeFile(at('configurations.nix'), `{\n${bindings.join('\n')}\n}\n`)

@@ -82,6 +82,8 @@ test(
     const set = `${SETS.kill},inotify_add_watch`
     const run = (world: World, at?: Point) => {
       world.settle()
+      // Three seconds pass until this one is judged, and the lock is renewed meanwhile.
+      utimesSync(join(world.spool.new, 'b-invalid.json'), new Date(), new Date())
       const program = world.program([...drainArgs(world), '--linger', '1s'])
       program.env = { ...program.env, NOTIFY_SOCKET: join(world.dir, 'notify'), WATCHDOG_USEC: '200000' }
       return runTraced(program, set, killAt(at))

@@ -48,6 +48,7 @@ export interface Fate {
 const job = (name: string, more: object = {}) =>
   `${JSON.stringify({ version: 1, outPaths: [storePath(name)], queuedAt: '2026-11-22T03:14:02Z', ...more })}\n`
 const DRV = `${storePath('looked-up')}.drv`
+const WRITTEN = new Date('2026-11-22T03:14:02Z')
 
 /** A job of a path that can be uploaded. */
 export function fateOf(name: string): Fate {
@@ -164,7 +165,10 @@ export class World {
   }
 
   put({ name, at, bytes, isRooted }: Omit<Fate, 'ends'>): void {
-    writeFileSync(join(this.spool[at], name), bytes)
+    const file = join(this.spool[at], name)
+    writeFileSync(file, bytes)
+    // Nobody may still be writing it: a daemon would wait three seconds before it calls it no valid job.
+    utimesSync(file, WRITTEN, WRITTEN)
     const handed = { name, bytes: Buffer.from(bytes), isRooted }
     this.handed.push(handed)
     if (!isRooted) return

@@ -12,6 +12,9 @@ import { makeFile, never, put } from './bed.ts'
 
 const MB = 1_000_000
 
+/** On a machine that is busy, uploads can take longer than their limit wants. A limit that is wrong is so each time. */
+const TIMED = { retry: 3 }
+
 let caches: MoodyCache[]
 let dir: string
 
@@ -55,7 +58,7 @@ function busiestSecond(arrivals: readonly Arrival[]): number {
   return most
 }
 
-test('no second has more than 1.2 times the limit, and the limit is made use of', async () => {
+test('no second has more than 1.2 times the limit, and the limit is made use of', TIMED, async () => {
   const began = performance.now()
   await upload(0, [new RateLimit(4 * MB)], 6, 1.2 * MB)
   const seconds = (performance.now() - began) / 1000
@@ -64,7 +67,7 @@ test('no second has more than 1.2 times the limit, and the limit is made use of'
   expect(seconds).toBeLessThan(2.8)
 })
 
-test('a limit for all holds for two destinations together, and each has its share', async () => {
+test('a limit for all holds for two destinations together, and each has its share', TIMED, async () => {
   const all = new RateLimit(4 * MB)
   const [slow, other] = [new RateLimit(1 * MB), new RateLimit()]
   await Promise.all([upload(0, [slow, all], 4, MB / 2), upload(1, [other, all], 4, 1.5 * MB)])
@@ -74,7 +77,7 @@ test('a limit for all holds for two destinations together, and each has its shar
   expect(busiestSecond(second)).toBeGreaterThan(2.4 * MB)
 })
 
-test('uploads side by side get on alike', async () => {
+test('uploads side by side get on alike', TIMED, async () => {
   const ended = new AbortController()
   const uploading = upload(1, [new RateLimit(8 * MB)], 8, 10 * MB, ended.signal)
   const received = () => caches[1]?.seen.map(({ bytes }) => bytes) ?? []
@@ -96,14 +99,16 @@ test('a limit can be changed, and taken away, while uploads are under way', asyn
   const received = () => caches[0]?.arrivals.reduce((sum, { bytes }) => sum + bytes, 0) ?? 0
   expect(received()).toBeLessThan(5_000)
   limit.set(2 * MB)
+  const changed = performance.now()
   await sleep(1_000)
   const faster = received()
   expect(faster).toBeGreaterThan(1 * MB)
-  expect(faster).toBeLessThan(2.6 * MB)
+  expect(faster).toBeLessThan((1.3 * 2 * MB * (performance.now() - changed)) / 1000)
   limit.set(undefined)
   const began = performance.now()
   await uploading
-  expect(performance.now() - began).toBeLessThan(1_000)
+  // Sooner than the limit would have let it.
+  expect((performance.now() - began) / 1000).toBeLessThan((6 * MB - faster) / (2 * MB))
   expect(received()).toBe(6 * MB)
 })
 

@@ -1,7 +1,9 @@
 // A machine on which everything is well, for doctor to look at and for tests to break.
 
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
+import { expect } from 'vitest'
 import { isObject } from '../../../src/util/is-object.ts'
 import { versions } from '../../delivery/bed.ts'
 import { HOOK, Site } from '../../integration/site.ts'
@@ -66,6 +68,32 @@ export async function makeHealthy(version = versions.at(-1)): Promise<Healthy> {
     await nix.cleanup()
   }
   return { site, cache, key, config, path: outPaths[0] ?? '', doctor, cleanup }
+}
+
+/** The narinfo of a store path in a folder. */
+export function narinfoIn(folder: string, path: string): string {
+  return join(folder, `${basename(path).slice(0, 32)}.narinfo`)
+}
+
+/** Takes the signature away from what was delivered, and then all of it: doctor sees both. */
+export async function seesWhatIsUnsigned(machine: Healthy, config: string[], narinfo: string): Promise<void> {
+  const before = readFileSync(narinfo, 'utf8')
+  const seen = async () => (await machine.doctor(config)).of('signatures at cache')
+  try {
+    expect((await seen()).what).toMatch(/all there and signed$/)
+    writeFileSync(narinfo, before.replace(/^Sig: .*\n/m, ''))
+    expect(await seen()).toMatchObject({
+      state: 'fail',
+      what: expect.stringMatching(/-hello is there without our signature/),
+    })
+    rmSync(narinfo)
+    expect(await seen()).toMatchObject({
+      state: 'warn',
+      what: expect.stringMatching(/-hello was delivered, but is not there any more/),
+    })
+  } finally {
+    writeFileSync(narinfo, before)
+  }
 }
 
 /** The section of a configuration file. */

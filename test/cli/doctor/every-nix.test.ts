@@ -1,13 +1,13 @@
 // doctor with every Nix: what it learns of Nix itself, of its hook and of signatures.
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { NIX_UPLOAD } from '../../integration/site.ts'
 import { startNixDaemon } from '../../support/nix-daemon.ts'
 import { everyNix } from '../../support/nix-versions.mjs'
 import { build } from '../cli.ts'
-import { destination, findings, type Healthy, makeHealthy } from './bed.ts'
+import { destination, findings, type Healthy, makeHealthy, narinfoIn, seesWhatIsUnsigned } from './bed.ts'
 
 beforeAll(build)
 
@@ -19,7 +19,7 @@ describe.each(await everyNix())('with $name', (version) => {
   })
 
   const conf = () => join(machine.site.nix.confDir, 'nix.conf')
-  const narinfo = (path: string) => join(machine.cache.dir, `${path.split('/').at(-1)?.slice(0, 32)}.narinfo`)
+  const narinfo = (path: string) => narinfoIn(machine.cache.dir, path)
 
   /** Has nix.conf say more for as long as the test runs. */
   function configure(lines: string): void {
@@ -36,44 +36,10 @@ describe.each(await everyNix())('with $name', (version) => {
     expect(of('trust').state).toBe('ok')
   })
 
-  test('what stands unsigned is seen, and what is gone: over http, and in a store of Nix', async () => {
-    const file = narinfo(machine.path)
-    const before = readFileSync(file, 'utf8')
-    onTestFinished(() => writeFileSync(file, before))
-    const folder = await machine.site.configured(
-      destination(`file://${machine.cache.dir}`, machine.key.secretKeyFile),
-    )
-    for (const config of [machine.config, folder]) {
-      writeFileSync(file, before)
-      expect((await machine.doctor(config)).of('signatures at cache').what).toMatch(/all there and signed$/)
-      writeFileSync(file, before.replace(/^Sig: .*\n/m, ''))
-      expect((await machine.doctor(config)).of('signatures at cache')).toMatchObject({
-        state: 'fail',
-        what: expect.stringMatching(/-hello is there without our signature/),
-      })
-      rmSync(file)
-      expect((await machine.doctor(config)).of('signatures at cache')).toMatchObject({
-        state: 'warn',
-        what: expect.stringMatching(/-hello was delivered, but is not there any more/),
-      })
-    }
-  })
-
-  test('that signatures can not be looked for is said', async () => {
-    await machine.cache.stop()
-    const { failed, of } = await machine.doctor()
-    await machine.cache.start()
-    expect(failed).toEqual(['destination cache'])
-    expect(of('signatures at cache')).toMatchObject({
-      state: 'skipped',
-      what: expect.stringMatching(/^could not be checked: .*ECONNREFUSED/),
-    })
-    const bare = await machine.site.configured(destination(machine.cache.url))
-    expect((await machine.doctor(bare)).of('signatures at cache').what).toBe('uploads there are not signed')
-    const lost = await machine.site.configured(destination(machine.cache.url, '/no/key'))
-    expect((await machine.doctor(lost)).of('signatures at cache').what).toMatch(
-      /could not be checked: .*\/no\/key/,
-    )
+  test('what stands unsigned is seen, and what is gone, where Nix has to be asked', async () => {
+    const { cache, key, path } = machine
+    const section = destination(`file://${cache.dir}`, key.secretKeyFile)
+    await seesWhatIsUnsigned(machine, await machine.site.configured(`${section}via = "nix"\n`), narinfo(path))
   })
 
   test('what Nix itself signs is signed, and doctor says so', async () => {
