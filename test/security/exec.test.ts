@@ -45,9 +45,7 @@ test('in a directory for temporary files where anybody could exchange the hook, 
     ['--to', `file://${site.cache}`],
     ['touch', join(tmp, 'started')],
   )
-  expect(stderr).toMatch(
-    /^nix-upload: anybody could exchange what lies in .*not sticky; set TMPDIR to another$/m,
-  )
+  expect(stderr).toMatch(/^nix-upload: any user could replace files in .*not sticky; set TMPDIR to another$/m)
   expect([exitCode, readdirSync(tmp)]).toEqual([78, []])
 })
 

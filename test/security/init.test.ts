@@ -16,7 +16,9 @@ test('it hands nothing over that a symlink in the place of a directory of the sp
   chownSync(spool, NOBODY, NOBODY)
   symlinkSync(victim, join(spool, 'new'))
   const place = { path: spool, mode: 0o755, owner: 'nobody', below: ['tmp', 'new'], isOurs: true }
-  await expect(directory({ root: '' }, place).perform()).rejects.toThrow('new is no directory, or a symlink')
+  await expect(directory({ root: '' }, place).perform()).rejects.toThrow(
+    'new is not a directory, or it is a symlink',
+  )
   expect(lstatSync(victim).uid).toBe(0)
   expect(lstatSync(join(spool, 'tmp')).uid).toBe(NOBODY)
 })
