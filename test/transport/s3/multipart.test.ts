@@ -50,10 +50,13 @@ test('parts become larger where there would be more than S3 takes', async () => 
 
 test('parts that are done in another order are not mixed up, and three are under way at a time', async () => {
   let [atOnce, peak] = [0, 0]
+  const three = Promise.withResolvers<void>()
   const server = await fakeParts(async (step, { url }) => {
     if (step !== 'part') return false
     peak = Math.max(peak, ++atOnce)
-    await sleep(url.includes('partNumber=1&') ? 300 : 10)
+    if (atOnce === 3) three.resolve()
+    await three.promise
+    await sleep(url.includes('partNumber=1&') ? 300 : 0)
     atOnce--
     return false
   })
