@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { run } from '../../util/run-program.ts'
 import { UserError } from '../../util/user-error.ts'
-import { HOMES } from '../unit-sandbox.ts'
+import { HOMES, isBelow } from '../unit-sandbox.ts'
 import { findUser } from '../user.ts'
 
 /** The program that the units start. */
@@ -73,7 +73,7 @@ async function refuseHomes(files: readonly string[]): Promise<void> {
   const { SUDO_USER } = process.env
   const sudoer = SUDO_USER ? await findUser(SUDO_USER) : undefined
   const homes = [...HOMES, homedir(), sudoer?.home ?? '/'].filter((home) => home !== '/')
-  const isAtHome = (file: string) => homes.some((home) => file.startsWith(`${home}/`))
+  const isAtHome = (file: string) => isBelow(file, homes)
   const hidden = files.flatMap((file) => [file, realpathSync(file)]).find(isAtHome)
   if (hidden === undefined) return
   throw new UserError(
