@@ -1,10 +1,19 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { IS_SHORT } from './test/support/nix-versions.mjs'
 
 // The tests start Node some two thousand times.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/node')
+
+/** The slow files: a short run leaves them to CI. They boot machines, or stop a program at each of many points. */
+const SLOW = [
+  ...['deb', 'systemd', 'nix-module'].map((room) => `${room}/booted`),
+  ...['collector', 'errors', 'kill', 'power-cut', 'real-nix', 'soak', 'watch', 'writer-kill'].map(
+    (name) => `proof/${name}`,
+  ),
+].map(testFile)
 
 /** The files that take longest, longest first, so that none of them is still at work when all others are through. */
 const LONGEST = [
@@ -28,9 +37,13 @@ const LONGEST = [
   'delivery/blame/job',
   'nix-module/booted',
   'proof/real-nix',
-].map((name) => join(import.meta.dirname, `test/${name}.test.ts`))
+].map(testFile)
 
-for (const file of LONGEST) if (!existsSync(file)) throw new Error(`vitest.config.ts: there is no ${file}`)
+function testFile(name: string): string {
+  const file = join(import.meta.dirname, `test/${name}.test.ts`)
+  if (!existsSync(file)) throw new Error(`vitest.config.ts: there is no ${file}`)
+  return file
+}
 
 /** Those first, then the others as vitest has them: by their time in the last run, or by size where there was none. */
 class LongestFirst extends BaseSequencer {
@@ -46,6 +59,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...(IS_SHORT ? SLOW : [])],
     // Most tests run real programs: Nix, servers, the daemon. On a loaded machine those take their time.
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -20,7 +20,7 @@ process.exitCode = results.some(({ status }) => status !== 0) ? 1 : 0
 
 /** Runs them with one Nix alone, and passes on what they print. */
 function runTests(version) {
-  const env = { ...process.env, NIX_UPLOAD_TEST_ONLY: version }
+  const env = { ...process.env, CI: 'true', NIX_UPLOAD_TEST_ONLY: version }
   const tests = spawn(process.execPath, [script, ...process.argv.slice(2)], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],

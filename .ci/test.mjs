@@ -1,7 +1,9 @@
 // `npm test`: format and lint, types, shell scripts, then the tests; all of them even when one fails. The last
 // line is `N passed, N failed`: the tests, and one failure for each step that is no test and failed.
 //
-//     npm test -- test/spool     what follows -- is for vitest; the quick steps run all the same
+//     npm test                   a short run: the slow files and one Nix of three are left to CI
+//     CI=true npm test           everything
+//     npm test -- test/spool     everything there; what follows -- is for vitest, and the quick steps run all the same
 
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs'
@@ -44,7 +46,10 @@ function runTests(args) {
   const report = join(dir, 'report.json')
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
   try {
-    const succeeded = step('tests', bin('vitest'), ['run', ...reporters, ...args], { TMPDIR: scratch() })
+    const isShort = args.length === 0 && process.env.CI !== 'true'
+    const env = { TMPDIR: scratch(), ...(isShort ? { NIX_UPLOAD_TEST_SHORT: '1' } : {}) }
+    const title = isShort ? 'tests (a short run; CI=true npm test has them all)' : 'tests'
+    const succeeded = step(title, bin('vitest'), ['run', ...reporters, ...args], env)
     const byName = args.some((arg) => /^(-t|--testNamePattern)/.test(arg))
     return count(JSON.parse(readFileSync(report, 'utf8')), succeeded, byName)
   } catch (error) {

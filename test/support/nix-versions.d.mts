@@ -10,7 +10,13 @@ export interface NixVersion {
 /** Fetches Debian's releases that are not in the cache; `say` is told of each in one line. */
 export function ensureNixVersions(say?: (line: string) => void): Promise<NixVersion[]>
 
-/** Debian's releases, oldest first; throws when one can't be had. With NIX_UPLOAD_TEST_ONLY, that one alone. */
+/** Whether the slow files (vitest.config.ts) and one Nix of three are left to CI: see .ci/test.mjs. */
+export const IS_SHORT: boolean
+
+/**
+ * Debian's releases, oldest first, in a short run without the one in the middle; throws when one can't be had. With
+ * NIX_UPLOAD_TEST_ONLY, that one alone.
+ */
 export function nixVersions(): Promise<NixVersion[]>
 
 /** Those and the ones in NIX_UPLOAD_TEST_NIX: for the tests that tell releases apart. */
