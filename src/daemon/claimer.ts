@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Dispatcher } from '../delivery/dispatcher.ts'
@@ -128,7 +127,7 @@ export class Claimer {
 
   /** Claiming a job causes an event, too. */
   #isOwnNoise(name: string): boolean {
-    return this.#dispatcher.isOurs(name) && !exists(join(this.#context.spool.new, name))
+    return this.#dispatcher.isOurs(name) && !exists(`${this.#context.spool.new}/${name}`)
   }
 
   /** True while there is no room for another job. */

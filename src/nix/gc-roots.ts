@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, opendirSync, symlinkSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
 import { syncPath } from '../util/sync.ts'
 import { codeOf } from '../util/user-error.ts'
 import { hashOf } from './store-path.ts'
@@ -34,7 +33,7 @@ export class GcRoots {
     if (this.directory === undefined) return made
     for (const path of storePaths) {
       try {
-        symlinkSync(path, join(this.directory, rootName(job, path)))
+        symlinkSync(path, `${this.directory}/${rootName(job, path)}`)
         made.push(path)
       } catch (error) {
         if (codeOf(error) !== 'EEXIST') throw error
@@ -56,7 +55,7 @@ export class GcRoots {
     if (this.directory === undefined) return
     for (const path of storePaths) {
       try {
-        unlinkSync(join(this.directory, rootName(job, path)))
+        unlinkSync(`${this.directory}/${rootName(job, path)}`)
       } catch (error) {
         if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'ENAMETOOLONG') throw error
       }
@@ -71,7 +70,7 @@ export class GcRoots {
       for (let entry = directory.readSync(); entry; entry = directory.readSync()) {
         const key = /^(.+)\.[0-9a-z]{32}$/.exec(entry.name)?.[1]
         if (key === undefined || !entry.isSymbolicLink()) continue
-        yield { key, path: join(this.directory, entry.name) }
+        yield { key, path: `${this.directory}/${entry.name}` }
       }
     } finally {
       directory.closeSync()

@@ -1,5 +1,4 @@
 import { existsSync, lstatSync, renameSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { codeOf } from '../util/user-error.ts'
 import { isSettled, type Job, startAfresh } from './job.ts'
@@ -58,10 +57,10 @@ export function claim(
   }
   let file: JobFile | undefined
   try {
-    file = readJobFile(join(spool.new, name), storeDir)
+    file = readJobFile(`${spool.new}/${name}`, storeDir)
   } catch (error) {
     if (!(error instanceof NotAJobError)) throw error
-    return { kind: 'invalid', reason: error.message, isFresh: isFresh(join(spool.new, name)) }
+    return { kind: 'invalid', reason: error.message, isFresh: isFresh(`${spool.new}/${name}`) }
   }
   if (!file) return { kind: 'gone' }
   const job = isSettled(file.job) ? startAfresh(file.job, new Date()) : file.job
@@ -70,11 +69,11 @@ export function claim(
   // anyway: the upload is the better protection.
   const target = freeName(spool.cur, name)
   const { newlyRooted, rootsError } = tryToHold(roots, target, rootedPaths(job))
-  if (!renameIfThere(join(spool.new, name), join(spool.cur, target))) return { kind: 'gone' }
+  if (!renameIfThere(`${spool.new}/${name}`, `${spool.cur}/${target}`)) return { kind: 'gone' }
   dropStaleNote(spool, name)
   return {
     kind: 'claimed',
-    claimed: { name: target, job, identity: identityAfterMove(file, join(spool.cur, target)) },
+    claimed: { name: target, job, identity: identityAfterMove(file, `${spool.cur}/${target}`) },
     newlyRooted,
     ...(rootsError === undefined ? {} : { rootsError }),
   }
@@ -112,8 +111,8 @@ export function rootedPaths(job: { outPaths: string[]; drvPath?: string }): stri
 
 /** A rejected file that was mended and moved back to `new/` leaves its note in `failed/`. A stuck note stays. */
 function dropStaleNote(spool: Spool, name: string): void {
-  const note = join(spool.failed, `${name}.reason`)
-  if (!existsSync(note) || exists(join(spool.failed, name))) return
+  const note = `${spool.failed}/${name}.reason`
+  if (!existsSync(note) || exists(`${spool.failed}/${name}`)) return
   unlessStuck(
     note,
     () => unlinkIfThere(note),
@@ -126,10 +125,10 @@ function dropStaleNote(spool: Spool, name: string): void {
  * its note was looked at, there is a newer note, and this one is not needed.
  */
 function returnNote(spool: Spool, name: string): void {
-  const note = join(spool.new, name)
+  const note = `${spool.new}/${name}`
   try {
-    if (exists(join(spool.failed, name))) unlinkSync(note)
-    else renameSync(note, join(spool.failed, name))
+    if (exists(`${spool.failed}/${name}`)) unlinkSync(note)
+    else renameSync(note, `${spool.failed}/${name}`)
   } catch (error) {
     // EISDIR: a directory of that name is no note of ours, so it stays.
     if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EISDIR') throw error

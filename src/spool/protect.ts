@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { rootedPaths } from './claim.ts'
 import { NotAJobError } from './job-file.ts'
@@ -19,7 +18,7 @@ export function protect(
   name: string,
 ): string[] {
   if (!mayBeJob(name)) return []
-  return roots.hold(name, pathsOf(join(spool[state], name), storeDir))
+  return roots.hold(name, pathsOf(`${spool[state]}/${name}`, storeDir))
 }
 
 /** A settled job that has the roots that it needs in `new/`. */
@@ -45,7 +44,7 @@ export function protectNext(
   name: string,
 ): Protected {
   const target = freeName(spool.new, name)
-  const paths = pathsOf(join(spool[state], name), storeDir)
+  const paths = pathsOf(`${spool[state]}/${name}`, storeDir)
   try {
     return { state, name, target, paths, newlyRooted: roots.hold(target, paths) }
   } catch (rootsError) {

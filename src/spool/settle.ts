@@ -1,5 +1,4 @@
 import { renameSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { printable } from '../util/printable.ts'
 import { syncPath } from '../util/sync.ts'
@@ -23,7 +22,7 @@ import {
  * @returns False if somebody moved the job away.
  */
 export function record(spool: Spool, claimed: ClaimedJob): boolean {
-  const path = join(spool.cur, claimed.name)
+  const path = `${spool.cur}/${claimed.name}`
   // The new bytes are synced before they replace the only copy of a job that has not been delivered.
   const temporary = writeTemporary(spool, formatJob(claimed.job), true)
   const identity = identityOf(temporary)
@@ -39,7 +38,7 @@ export function record(spool: Spool, claimed: ClaimedJob): boolean {
 
 /** True while the job lies in `cur/`: that very file, not another one that came by its name since. */
 function isThere(spool: Spool, claimed: ClaimedJob): boolean {
-  const identity = identityOf(join(spool.cur, claimed.name))
+  const identity = identityOf(`${spool.cur}/${claimed.name}`)
   return identity !== undefined && (claimed.identity === undefined || claimed.identity === identity)
 }
 
@@ -84,12 +83,12 @@ export function settleDone(
 ): string | undefined {
   const { temporary } = record
   const isOurs = isThere(spool, claimed)
-  const target = isOurs ? moveJob(join(spool.cur, claimed.name), claimed.name, spool.done) : undefined
+  const target = isOurs ? moveJob(`${spool.cur}/${claimed.name}`, claimed.name, spool.done) : undefined
   if (target === undefined) {
     if (temporary !== undefined) unlinkIfThere(temporary)
     return undefined
   }
-  if (temporary !== undefined) renameSync(temporary, join(spool.done, target))
+  if (temporary !== undefined) renameSync(temporary, `${spool.done}/${target}`)
   return target
 }
 
@@ -106,7 +105,7 @@ export async function syncDone(spool: Spool): Promise<void> {
 
 /** Removes the GC roots of a job that is durably in `done/` (T4f), unless somebody has requeued it. */
 export function releaseDone(spool: Spool, roots: GcRoots, { claimed: { name, job }, target }: DoneJob): void {
-  if (!exists(join(spool.done, target))) return
+  if (!exists(`${spool.done}/${target}`)) return
   roots.release(name, rootedPaths(job))
   if (job.drvPath !== undefined) roots.release(name, [job.drvPath])
 }
@@ -127,22 +126,22 @@ function tryToWrite(spool: Spool, content: string): string | undefined {
  */
 export function settleFailed(spool: Spool, claimed: ClaimedJob): string | undefined {
   if (!record(spool, claimed)) return undefined
-  const target = moveJob(join(spool.cur, claimed.name), claimed.name, spool.failed)
+  const target = moveJob(`${spool.cur}/${claimed.name}`, claimed.name, spool.failed)
   if (target === undefined) return undefined
   // An old note, from before this file was mended, would call a valid job invalid.
-  unlinkIfThere(join(spool.failed, `${target}.reason`))
+  unlinkIfThere(`${spool.failed}/${target}.reason`)
   fsyncDirectory(spool.failed)
   return target
 }
 
 /** Gives a claimed job back to `new/` (T7). */
 export function release(spool: Spool, name: string): string | undefined {
-  return moveJob(join(spool.cur, name), name, spool.new)
+  return moveJob(`${spool.cur}/${name}`, name, spool.new)
 }
 
 /** Moves a settled job back to `new/` (T8). */
 export function requeue(spool: Spool, state: State, name: string): string | undefined {
-  const target = moveJob(join(spool[state], name), name, spool.new)
+  const target = moveJob(`${spool[state]}/${name}`, name, spool.new)
   if (target !== undefined) fsyncDirectory(spool.new)
   return target
 }
@@ -158,14 +157,14 @@ export function reject(spool: Spool, name: string, reason: string): string | und
   const target = freeName(spool.failed, name)
   const temporary = writeTemporary(spool, note, true)
   try {
-    renameSync(temporary, join(spool.failed, `${target}.reason`))
+    renameSync(temporary, `${spool.failed}/${target}.reason`)
   } catch (error) {
     unlinkIfThere(temporary)
     // The name is too long for a note beside it. `list` and `show` say what is wrong with the file.
     if (codeOf(error) !== 'ENAMETOOLONG') throw error
   }
-  const moved = moveJob(join(spool.new, name), target, spool.failed)
-  if (moved === undefined) unlinkIfThere(join(spool.failed, `${target}.reason`))
+  const moved = moveJob(`${spool.new}/${name}`, target, spool.failed)
+  if (moved === undefined) unlinkIfThere(`${spool.failed}/${target}.reason`)
   fsyncDirectory(spool.failed)
   return moved
 }

@@ -10,7 +10,6 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { codeOf, naming } from '../util/user-error.ts'
 import type { Spool } from './layout.ts'
@@ -77,7 +76,7 @@ interface OpenFile {
 }
 
 function openTemporary(spool: Spool, content: string): OpenFile {
-  const path = join(spool.tmp, randomUUID())
+  const path = `${spool.tmp}/${randomUUID()}`
   const fd = openSync(path, 'wx', 0o644)
   try {
     writeAll(fd, Buffer.from(content))
@@ -111,7 +110,7 @@ export function fsyncDirectory(path: string): void {
  */
 export function moveJob(from: string, name: string, toDirectory: string): string | undefined {
   const target = freeName(toDirectory, name)
-  return renameIfThere(from, join(toDirectory, target)) ? target : undefined
+  return renameIfThere(from, `${toDirectory}/${target}`) ? target : undefined
 }
 
 /** Renames a file that may be gone already. */
@@ -128,7 +127,7 @@ export function renameIfThere(from: string, to: string): boolean {
 /** The name itself if it is free in the directory, otherwise with `~1`, `~2`, … before its ending. */
 export function freeName(directory: string, name: string): string {
   let free = name
-  for (let copy = 1; exists(join(directory, free)); copy++) free = nameOfCopy(name, copy)
+  for (let copy = 1; exists(`${directory}/${free}`); copy++) free = nameOfCopy(name, copy)
   return free
 }
 

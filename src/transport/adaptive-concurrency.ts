@@ -19,7 +19,7 @@ export interface ConcurrencyOptions {
 }
 
 const DEFAULTS: ConcurrencyOptions = {
-  start: 16,
+  start: 32,
   most: 256,
   attempts: 5,
   minWaitMs: 500,

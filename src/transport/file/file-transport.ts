@@ -1,5 +1,4 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
 import { fileOf } from '../../config/store-url.ts'
 import { Thread, threadFile } from '../../util/thread.ts'
 import { codeOf } from '../../util/user-error.ts'
@@ -100,7 +99,7 @@ export class FileTransport implements Transport {
   }
 
   #path(name: string): string {
-    return join(this.#root, name)
+    return `${this.#root}/${name}`
   }
 }
 
