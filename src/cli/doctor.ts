@@ -6,7 +6,7 @@ import { codeOf, EXIT, UserError } from '../util/user-error.ts'
 import { type Check, quoted, toType, unseen } from './doctor/check.ts'
 import { withRemedyForHere } from './doctor/nixos.ts'
 import { configFor, type DestinationOptions, withDestination } from './options.ts'
-import { colour, counted, print, printable, printJson, say } from './print.ts'
+import { colour, counted, print, printable, printableLines, printJson, say } from './print.ts'
 
 export const command = 'doctor'
 export const describe = 'Check for common problems, and say how to fix them'
@@ -99,7 +99,7 @@ function canRead(file: string): boolean {
 
 function asText({ name, state, what, remedy }: Check): string {
   const label = colour(STYLES[state], state.padEnd(7))
-  const lines = what.split('\n').map(printable).join('\n')
+  const lines = printableLines(what)
   if (remedy === undefined || state === 'ok') return `${label}  ${name}: ${lines}\n`
   const [first, ...more] = remedy.split('\n').map(printable)
   const rest = more.map((line) => `           ${line}\n`).join('')

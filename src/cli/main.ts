@@ -2,7 +2,7 @@ import yargs, { type Argv } from 'yargs'
 import { codeOf, EXIT, UserError } from '../util/user-error.ts'
 import { version } from '../util/version.ts'
 import { STDIN } from './options.ts'
-import { printable, say } from './print.ts'
+import { printableLines, say } from './print.ts'
 
 /** The commands, in the order of the help text. Each is loaded when it is used: `status` needs no code of `exec`. */
 const COMMANDS: Readonly<Record<string, (yargs: Argv) => Promise<Argv>>> = {
@@ -104,8 +104,8 @@ async function fail(error: unknown): Promise<void> {
   const { foreseen } = await import('./foreseen.ts')
   const known = await foreseen(error)
   process.exitCode = known?.exitCode ?? EXIT.failed
-  if (known) return say(`nix-upload: ${known.message.split('\n').map(printable).join('\n')}`)
+  if (known) return say(`nix-upload: ${printableLines(known.message)}`)
   say('nix-upload: this is a bug in nix-upload; no job is lost. Please report it with the following text:')
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  say(text.split('\n').map(printable).join('\n'))
+  say(printableLines(text))
 }

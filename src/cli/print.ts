@@ -1,8 +1,8 @@
 import { stripVTControlCharacters, styleText } from 'node:util'
 import { counted } from '../util/counted.ts'
-import { escapedJson, printable } from '../util/printable.ts'
+import { escapedJson, printable, printableLines } from '../util/printable.ts'
 
-export { counted, printable }
+export { counted, printable, printableLines }
 
 /** Writes data to stdout; waits while a pipe is full. */
 export async function print(text: string): Promise<void> {

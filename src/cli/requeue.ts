@@ -8,7 +8,7 @@ import { findJob, namesIn } from '../spool/survey.ts'
 import { EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { asOwner } from './owner.ts'
-import { print, printable, say } from './print.ts'
+import { print, printable, printableLines, say } from './print.ts'
 import { AT_ONCE, sayGone } from './queue.ts'
 import { tryToSync, tryToTell } from './tell-collector.ts'
 
@@ -64,7 +64,7 @@ function* theseJobs(spool: Spool, parts: readonly string[]): Generator<{ state: 
       yield asOwner(spool.root, () => findJob(spool, part, ['failed', 'done']))
     } catch (error) {
       if (!(error instanceof UserError)) throw error
-      say(`nix-upload: ${printable(error.message)}`)
+      say(`nix-upload: ${printableLines(error.message)}`)
       process.exitCode = EXIT.failed
     }
   }

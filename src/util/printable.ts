@@ -12,6 +12,11 @@ export function printable(text: string): string {
   return text.replaceAll(OBEYED, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
 }
 
+/** The same for text of several lines: its line ends stay. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}
+
 /**
  * JSON in which all characters that may control a terminal are escaped, more than JSON requires.
  * @param text JSON; its line ends stay.

@@ -48,6 +48,21 @@ describe('requeue', () => {
     ])
     expect(tree(spool)).toEqual({ new: ['one.json'], cur: ['waiting.json'] })
   })
+
+  test('of several that are meant by one name lists them, on a line each', async () => {
+    const { run, spool } = bench()
+    put(spool, 'failed', 'one-hello.json')
+    put(spool, 'done', 'two-hello.json')
+    const { stderr, exitCode } = await run(['requeue', 'hello'])
+    expect([exitCode, stderr.split('\n').toSorted()]).toEqual([
+      1,
+      [
+        '  done/two-hello.json',
+        '  failed/one-hello.json',
+        'nix-upload: several jobs in failed/ or done/ have "hello" in their names; say more of it:',
+      ],
+    ])
+  })
 })
 
 describe('prune', () => {

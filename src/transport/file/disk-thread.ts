@@ -158,18 +158,19 @@ function prepare(path: string): void {
 /**
  * Makes a directory and those above it. On a read-only filesystem, Node's own recursive mkdir wrongly reports that there is no
  * such file.
+ * @param isRetry The one above is there. In /proc and the like, the kernel says ENOENT all the same.
  * @returns The first one that was made.
  */
-function makeDirectory(path: string): string | undefined {
+function makeDirectory(path: string, isRetry = false): string | undefined {
   try {
     mkdirSync(path)
     return path
   } catch (error) {
     const code = codeOf(error)
     if (code === 'EEXIST') return undefined
-    if (code !== 'ENOENT') throw error
+    if (code !== 'ENOENT' || isRetry) throw error
     const first = makeDirectory(dirname(path))
-    const made = makeDirectory(path)
+    const made = makeDirectory(path, true)
     return first ?? made
   }
 }

@@ -85,6 +85,13 @@ test('we may not write there', async () => {
   chmodSync(join(dir, 'root'), 0o755)
 })
 
+test('nobody can make a directory there', async () => {
+  const { verdict, failed } = await putFiles('/proc/nix-upload/cache', 2, 10)
+  expect(failed).toBe(2)
+  expect(verdict).toMatchObject({ blame: 'destination', permanent: false })
+  expect(verdict?.message).toMatch(/directory \/proc\/nix-upload\/cache can't be used.*no such file.*: \/proc\//)
+})
+
 test('128 file handles are enough for hundreds of files at once', async () => {
   const dir = await temporaryDirectory()
   const within = ['prlimit', '--nofile=128:128']
