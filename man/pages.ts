@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parser } from '../src/cli/main.ts'
+import { helpOf } from '../src/cli/grammar.ts'
 import { version } from '../src/util/version.ts'
 import { roffOf, titleOf } from './roff.ts'
 
@@ -33,16 +33,6 @@ function page(name: string, section: number, markdown: string): string {
 export async function commands(): Promise<string[]> {
   const help = await helpOf([])
   return [...help.matchAll(/^ {2}nix-upload (\S.*?) {2,}/gm)].map(([, usage = '']) => usage)
-}
-
-/** What `--help` says of a command, unwrapped. */
-export async function helpOf(command: string[]): Promise<string> {
-  const args = [...command, '--help']
-  // With a callback yargs hands over what it would print.
-  const grammar = await parser(args)
-  return await new Promise((resolve) => {
-    void grammar.wrap(null).parse(args, (_error: unknown, _argv: unknown, output: string) => resolve(output))
-  })
 }
 
 async function commandsPage(): Promise<string> {

@@ -1,103 +1,30 @@
-import yargs, { type Argv } from 'yargs'
-import { codeOf, EXIT, UserError } from '../util/user-error.ts'
-import { version } from '../util/version.ts'
-import { STDIN } from './options.ts'
+import { codeOf, EXIT } from '../util/user-error.ts'
+import { COMMAND_NAMES, helpOf, parser } from './grammar.ts'
 import { printableLines, say } from './print.ts'
-
-/** The commands, in the order of the help text. Each is loaded when it is used: `status` needs no code of `exec`. */
-const COMMANDS: Readonly<Record<string, (yargs: Argv) => Promise<Argv>>> = {
-  init: async (yargs) => yargs.command(await import('./init.ts')),
-  enqueue: async (yargs) => yargs.command(await import('./enqueue.ts')),
-  watch: async (yargs) => yargs.command(await import('./watch.ts')),
-  drain: async (yargs) => yargs.command(await import('./drain.ts')),
-  status: async (yargs) => yargs.command(await import('./status.ts')),
-  list: async (yargs) => yargs.command(await import('./list.ts')),
-  show: async (yargs) => yargs.command(await import('./show.ts')),
-  requeue: async (yargs) => yargs.command(await import('./requeue.ts')),
-  forget: async (yargs) => yargs.command(await import('./forget.ts')),
-  wait: async (yargs) => yargs.command(await import('./wait.ts')),
-  exec: async (yargs) => yargs.command(await import('./exec.ts')),
-  backfill: async (yargs) => yargs.command(await import('./backfill.ts')),
-  prune: async (yargs) => yargs.command(await import('./prune.ts')),
-  pause: async (yargs) => yargs.command(await import('./pause.ts')),
-  resume: async (yargs) => yargs.command(await import('./resume.ts')),
-  doctor: async (yargs) => yargs.command(await import('./doctor.ts')),
-  uninstall: async (yargs) => yargs.command(await import('./uninstall.ts')),
-  'check-config': async (yargs) => yargs.command(await import('./check-config.ts')),
-  completion: async (yargs) => yargs.command(await import('./completion.ts')),
-}
+import { isMisuse, usageError } from './usage.ts'
 
 /**
  * Runs the command line; the process's exit code is set, not returned.
- * @param args Without the program's name.
+ * @param given Without the program's name.
  */
-export async function main(args: readonly string[]): Promise<void> {
+export async function main(given: readonly string[]): Promise<void> {
   // With `nix-upload list | head`, the reader has ended.
   process.stdout.on('error', (error) => {
     if (codeOf(error) === 'EPIPE') process.exit(EXIT.done)
     throw error
   })
+  const args = given[0] === 'help' ? [...given.slice(1), '--help'] : given
   try {
     await (await parser(args)).parseAsync()
   } catch (error) {
-    await fail(isUsageError(error) ? usageError(error.message) : error)
+    await fail(isMisuse(error) ? await misused(error.message, args) : error)
   }
 }
 
-/**
- * The command line's grammar. Help and the manual pages are made from it.
- * @param args If the first is a command, the grammar has only that one.
- */
-export async function parser(args: readonly string[]): Promise<Argv> {
-  const grammar = yargs(withStdin(args))
-    .scriptName('nix-upload')
-    .usage(
-      '$0 <command>\n\nUploads what Nix builds, without making builds wait: the post-build hook writes one file for each build',
-    )
-    .demandCommand(1, 'which command?')
-    .recommendCommands()
-    .strict()
-    .check(refuseRepeated)
-    .version(version())
-    .alias('h', 'help')
-    .epilogue('Exit codes: 0 done, 1 failed, 2 usage, 75 try later, 78 bad configuration')
-    .wrap(Math.min(110, process.stdout.columns || 100))
-    .fail((message, error) => {
-      throw error ?? usageError(message)
-    })
-  const asked = Object.entries(COMMANDS).filter(([name]) => name === args[0])
-  for (const [, add] of asked.length > 0 ? asked : Object.entries(COMMANDS)) await add(grammar)
-  return grammar
-}
-
-/** What takes several values by its place: paths, jobs, the words of a command. */
-const LISTS: ReadonlySet<string> = new Set(['_', '--', 'path', 'job'])
-
-/** yargs makes an array of the values of an option that is given more than once, and no command expects one. */
-function refuseRepeated(argv: Readonly<Record<string, unknown>>): true {
-  const repeated = Object.keys(argv).filter((key) => Array.isArray(argv[key]) && !LISTS.has(key))
-  // `secret-key-file` is there as `secretKeyFile`, too.
-  const names = repeated.filter((key) => key === key.toLowerCase()).map((key) => `--${key}`)
-  if (names.length === 0) return true
-  const [is, takes] = names.length === 1 ? ['was', 'it takes'] : ['were', 'each takes']
-  throw usageError(`${names.join(', ')} ${is} given more than once; ${takes} one value`)
-}
-
-/** yargs throws some errors in the command line (a flag without its value) and passes the others to `fail`. */
-function isUsageError(error: unknown): error is Error {
-  return error instanceof Error && error.name === 'YError'
-}
-
-function usageError(message: string): UserError {
-  const words = message.replace(/^Not enough non-option arguments: .*/, 'an argument is missing')
-  const help = 'Type `nix-upload --help` for the commands, `nix-upload COMMAND --help` for one'
-  return new UserError(`${words}\n${help}`, EXIT.usage)
-}
-
-/** yargs silently drops a lone `-`. The words after `--` belong to another command. */
-function withStdin(args: readonly string[]): string[] {
-  const end = args.includes('--') ? args.indexOf('--') : args.length
-  return args.map((arg, at) => (arg === '-' && at < end ? STDIN : arg))
+async function misused(message: string, args: readonly string[]): Promise<Error> {
+  const command = args.find((arg) => COMMAND_NAMES.includes(arg))
+  const help = await helpOf(command === undefined ? [] : [command])
+  return usageError(message, { args, command, commands: COMMAND_NAMES, help })
 }
 
 async function fail(error: unknown): Promise<void> {

@@ -1,8 +1,10 @@
-/** The known word that was probably meant: the nearest one, if it differs by at most two letters. */
+/** The known word that was probably meant: the nearest one, if at most two letters differ, and not all of them. */
 export function nearest(unknown: string, known: readonly string[]): string | undefined {
   const folded = unknown.toLowerCase().replaceAll('_', '-')
   const all = known.map((word) => ({ word, edits: distance(word, folded) }))
-  const [first] = all.filter(({ edits }) => edits <= 2).sort((a, b) => a.edits - b.edits)
+  const [first] = all
+    .filter(({ edits }) => edits <= 2 && edits < folded.length)
+    .sort((a, b) => a.edits - b.edits)
   return first?.word
 }
 

@@ -86,6 +86,6 @@ test('which shell it is for is its argument, or else $SHELL, or else bash', asyn
   expect(await shellFor([], '/bin/dash')).toBe('bash')
   expect(await run(['completion', 'tcsh'])).toMatchObject({
     exitCode: 2,
-    stderr: expect.stringContaining('"bash", "zsh", "fish"'),
+    stderr: expect.stringContaining('expected bash, zsh or fish, got "tcsh"'),
   })
 })

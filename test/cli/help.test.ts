@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { commands, helpOf } from '../../man/pages.ts'
+import { commands } from '../../man/pages.ts'
+import { helpOf } from '../../src/cli/grammar.ts'
 import { bench, build, ROOT } from './cli.ts'
 
 beforeAll(build)
@@ -39,6 +40,21 @@ describe('help', () => {
   })
 })
 
+test('is asked for with `help` too', async () => {
+  const { stdout } = await bench().run(['show', '--help'])
+  // The bench puts an option behind the first word.
+  expect(await bench().run(['help', 'show'])).toMatchObject({ stdout, exitCode: 0 })
+})
+
+test('is in English, as all that we say, whatever the language of the machine', async () => {
+  const env = { LC_ALL: 'de_DE.UTF-8', LANGUAGE: 'de' }
+  const { stdout } = await bench().run(['--help'])
+  expect(await bench().run(['--help'], { env })).toMatchObject({ stdout })
+  expect(await bench().run(['show'], { env })).toMatchObject({
+    stderr: expect.stringMatching(/^nix-upload: an argument is missing/),
+  })
+})
+
 test('--version', async () => {
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   expect(await bench().run(['--version'])).toEqual({ stdout: version, stderr: '', exitCode: 0 })
@@ -54,15 +70,23 @@ test('completion prints a script', async () => {
 describe('what can’t be understood is said on stderr, with a hint, and exits with 2', () => {
   test.each<[args: string[], message: RegExp]>([
     [[], /^nix-upload: which command\?/],
-    [['upload'], /^nix-upload: .*\bupload\b/],
-    [['status', '--bogus'], /^nix-upload: Unknown argument: bogus/],
-    [['status', 'extra'], /^nix-upload: Unknown argument: extra/],
+    [['upload'], /^nix-upload: there is no command "upload"$/m],
+    [['stauts'], /^nix-upload: there is no command "stauts"; did you mean "status"\?$/m],
+    [['st'], /^nix-upload: there is no command "st"$/m],
+    [['version'], /^nix-upload: there is no command "version"; did you mean "--version"\?$/m],
     [
-      ['list', 'nowhere'],
-      /^nix-upload: Invalid values:\n.*"nowhere", Choices: "new", "cur", "done", "failed"/,
+      ['status', '--jsn'],
+      /^nix-upload: unknown option --jsn; did you mean "--json"\?\nType `nix-upload status --help` for all/,
     ],
-    [['enqueue'], /^nix-upload: an argument is missing/],
-    [['show'], /^nix-upload: an argument is missing/],
+    [['status', '--bogus=x'], /^nix-upload: unknown option --bogus$/m],
+    [['drain', '--secretkeyfile', 'x'], /^nix-upload: unknown option --secretkeyfile; .*"--secret-key-file"/],
+    [['status', 'extra', '-x'], /^nix-upload: unexpected argument "extra"\nunknown option -x$/m],
+    [['list', 'nowhere'], /^nix-upload: state: expected new, cur, done or failed, got "nowhere"$/m],
+    [['enqueue'], /^nix-upload: an argument is missing: nix-upload enqueue <path..>$/m],
+    [['show'], /^nix-upload: an argument is missing: nix-upload show <job>$/m],
+    [['backfill'], /^nix-upload: --since is missing$/m],
+    [['exec', '--to', 'file:///x', 'nix', 'build'], /^nix-upload: "nix" is no argument .* put -- before/],
+    [['exec', 'nix-build', '--no-out-link'], /^nix-upload: "nix-build" is no argument .* put -- before/],
     [['requeue'], /^nix-upload: name the jobs to requeue, or use --all/],
     [['requeue', 'X', '--all'], /^nix-upload: name the jobs to requeue, or use --all/],
     [['pause', 'nowhere'], /^nix-upload: there is no destination "nowhere"; there is: default/],
@@ -70,8 +94,8 @@ describe('what can’t be understood is said on stderr, with a hint, and exits w
     [['wait', '--timeout', 'soon'], /^nix-upload: --timeout: expected a duration such as "10m", got "soon"/],
     [['drain', '--to', 'ftp://x'], /^nix-upload: --to: expected a store URL/],
     [['status', '--spool', ''], /^nix-upload: --spool: expected a path, got ""/],
-    [['status', '--spool'], /^nix-upload: .*\bspool\b/],
-    [['drain', '--to'], /^nix-upload: .*\bto\b/],
+    [['status', '--spool'], /^nix-upload: --spool needs a value$/m],
+    [['drain', '--to'], /^nix-upload: --to needs a value$/m],
   ])('nix-upload %j', async (args, message) => {
     const { stdout, stderr, exitCode } = await bench().run(args)
     expect(stderr).toMatch(message)

@@ -89,7 +89,9 @@ test('nobody can make a directory there', async () => {
   const { verdict, failed } = await putFiles('/proc/nix-upload/cache', 2, 10)
   expect(failed).toBe(2)
   expect(verdict).toMatchObject({ blame: 'destination', permanent: false })
-  expect(verdict?.message).toMatch(/directory \/proc\/nix-upload\/cache can't be used.*no such file.*: \/proc\//)
+  expect(verdict?.message).toMatch(
+    /directory \/proc\/nix-upload\/cache can't be used.*no such file.*: \/proc\//,
+  )
 })
 
 test('128 file handles are enough for hundreds of files at once', async () => {
