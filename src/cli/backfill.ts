@@ -41,9 +41,10 @@ export async function handler(
     candidates.map(({ path }) => path),
   )
   const jobs = jobsFor(candidates.filter(({ path }) => missing.has(path)))
+  const ofAll = `${counted(built.length, 'path')} built here in that time`
   if (args['dry-run']) {
     await print(jobs.flatMap(({ outPaths }) => outPaths.map((path) => `${path}\n`)).join(''))
-    return
+    return say(`nix-upload: ${counted(jobs.length, 'job')} would be queued, of ${ofAll}`)
   }
   const roots = new GcRoots(config.gcroots)
   roots.prepare()
@@ -54,9 +55,7 @@ export async function handler(
     queuedNow += names.length
     await print(names.map((name) => `${name}\n`).join(''))
   }
-  say(
-    `nix-upload: ${counted(queuedNow, 'job')} queued, of ${counted(built.length, 'path')} built here in that time`,
-  )
+  say(`nix-upload: ${counted(queuedNow, 'job')} queued, of ${ofAll}`)
 }
 
 /** Outputs of builds. Derivations are in the store too, but weren't built. */

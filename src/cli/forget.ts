@@ -5,7 +5,7 @@ import { existingSpool } from '../spool/layout.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { becomeOwner } from './owner.ts'
-import { print, printable } from './print.ts'
+import { print, printable, say } from './print.ts'
 
 export const command = 'forget <destination>'
 export const describe = 'Give up uploads to a destination that is not configured any more'
@@ -30,7 +30,14 @@ export async function handler(
   }
   becomeOwner(config.spool)
   const places = config.destinations.map(({ name, to }) => ({ name, to: withoutPassword(to) }))
+  let forgotten = 0
   for (const name of forgetDestination(existingSpool(config.spool), destination, places, new Date())) {
     await print(`${printable(name)}\n`)
+    forgotten += 1
+  }
+  if (forgotten === 0) {
+    say(
+      `nix-upload: no job in new/ waits for "${destination}"; \`nix-upload status\` shows for what jobs wait`,
+    )
   }
 }

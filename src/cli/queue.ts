@@ -31,10 +31,14 @@ export async function queue(spool: Spool, roots: GcRoots, jobs: readonly NewJob[
   })
 }
 
-/** Reports each path that is gone; the command fails. */
-export function sayGone(paths: Iterable<string>, what: string): void {
+/**
+ * Reports each path that is gone; the command fails.
+ * @param what What that means for the job.
+ * @param remedy What to do, to be appended.
+ */
+export function sayGone(paths: Iterable<string>, what: string, remedy = ''): void {
   for (const path of paths) {
-    say(`nix-upload: ${what}: ${printable(path)} is not in the store`)
+    say(`nix-upload: ${what}: ${printable(path)} is not in the store${remedy}`)
     process.exitCode = EXIT.failed
   }
 }

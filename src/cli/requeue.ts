@@ -78,7 +78,7 @@ async function requeueChunk(spool: Spool, roots: GcRoots, jobs: readonly Protect
   for (const { state, name, target, paths, newlyRooted } of jobs) {
     const missing = paths.filter((path) => gone.has(path))
     if (missing.length > 0) {
-      sayGone(missing, `${name} is left in ${state}/`)
+      sayGone(missing, `${name} is left in ${state}/`, '; build it again, or delete the job')
       asOwner(spool.root, () => roots.release(target, newlyRooted))
       continue
     }

@@ -52,7 +52,7 @@ export async function handler(args: ArgumentsCamelCase<Options>): Promise<void> 
     }
     for (const step of steps) say(printable(await step.perform()))
   }
-  await print(`\n${await lastWords(installation, args.purge)}`)
+  await print(`\n${await lastWords(installation, { purge: args.purge, isDone: !args['dry-run'] })}`)
 }
 
 async function installationFor(args: Options): Promise<Installation> {

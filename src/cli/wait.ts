@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { lifeOf } from '../daemon/identity.ts'
 import { existingSpool, type Spool } from '../spool/layout.ts'
+import { isPaused } from '../spool/pause.ts'
 import { readReport } from '../spool/report.ts'
 import { count, hasWork } from '../spool/survey.ts'
 import { formatDuration } from '../util/duration.ts'
@@ -31,14 +32,13 @@ export async function handler(
   const { timeout } = args
   const timeoutMs = timeout === undefined ? Number.POSITIVE_INFINITY : durationOf('--timeout', timeout)
   const failedBefore = count(spool, 'failed').jobs
-  if (hasWork(spool) && !isDelivering(spool))
-    say('nix-upload: no daemon is running, so the jobs may wait for ever')
+  if (hasWork(spool)) warnOfStandstill(spool)
   const deadline = performance.now() + timeoutMs
   while (hasWork(spool)) {
     if (performance.now() >= deadline) {
       const waiting = count(spool, 'new').jobs + count(spool, 'cur').jobs
       throw new UserError(
-        `still waiting after ${formatDuration(timeoutMs)}: ${counted(waiting, 'job')}`,
+        `still waiting after ${formatDuration(timeoutMs)}: ${counted(waiting, 'job')}; \`nix-upload status\` says why`,
         EXIT.tryLater,
       )
     }
@@ -46,6 +46,13 @@ export async function handler(
   }
   const failed = count(spool, 'failed').jobs - failedBefore
   if (failed > 0) throw new UserError(`${counted(failed, 'job')} failed; \`nix-upload list failed\` says why`)
+}
+
+function warnOfStandstill(spool: Spool): void {
+  const stands = 'so the jobs may wait for ever'
+  if (!isDelivering(spool))
+    say(`nix-upload: no daemon is running, ${stands}; \`nix-upload watch\` or its service delivers them`)
+  if (isPaused(spool)) say(`nix-upload: the spool is paused, ${stands}; \`nix-upload resume\` goes on`)
 }
 
 function isDelivering(spool: Spool): boolean {

@@ -13,8 +13,9 @@ import { destinationOf, simpleDestination } from './destination.ts'
 import { misspeltParameter } from './nix-store-parameters.ts'
 import { retiredKeys } from './retired-keys.ts'
 import type { ConfigFile } from './schema.ts'
-import { parameterProblem } from './store-parameters.ts'
-import { storeUrlProblem, withoutPassword } from './store-url.ts'
+import { withoutPassword } from './store-url.ts'
+import { tomlProblem } from './toml-problem.ts'
+import { relativeFolder, typedUrlProblem } from './typed-url.ts'
 
 /** The options of the command line that change the configuration. */
 export interface Overrides {
@@ -50,8 +51,8 @@ export async function loadConfig(
     )
   const { to, secretKeyFile: _, ...withoutTo } = overrides
   const destinations = configured(overrides)
-  const misspelt = destinations.flatMap(({ name, to: url, command }) => {
-    const warning = command ? undefined : misspeltParameter(url)
+  const doubtful = destinations.flatMap(({ name, to: url, command }) => {
+    const warning = command ? undefined : (misspeltParameter(url) ?? relativeFolder(url))
     return warning === undefined ? [] : [`destination "${name}": ${warning}`]
   })
   return {
@@ -69,7 +70,7 @@ export async function loadConfig(
     packJobs: file?.['pack-jobs'] ?? DEFAULTS.packJobs,
     ...(file?.['max-rate'] === undefined ? {} : { maxRate: file['max-rate'] }),
     ...(file ? { source: path } : {}),
-    warnings: [...(file ? retiredKeys(file).map((warning) => `${path}: ${warning}`) : []), ...misspelt],
+    warnings: [...(file ? retiredKeys(file).map((warning) => `${path}: ${warning}`) : []), ...doubtful],
   }
 }
 
@@ -111,9 +112,8 @@ async function parseFile(text: string, path: string): Promise<ConfigFile> {
     value = parse(text)
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
-    const what = error.message.split('\n')[0]?.replace(/^Invalid TOML document: /, '')
     throw new UserError(
-      `${path}, line ${error.line}, column ${error.column}: not TOML: ${what}`,
+      `${path}, line ${error.line}, column ${error.column}: not TOML: ${tomlProblem(error.message)}`,
       EXIT.badConfig,
     )
   }
@@ -132,7 +132,7 @@ function destinationsOf(
 ): Destination[] {
   const { to, secretKeyFile } = overrides
   if (to !== undefined) {
-    const problem = storeUrlProblem(to) ?? parameterProblem(to)
+    const problem = typedUrlProblem(to)
     if (problem !== undefined)
       throw new UserError(`--to: ${problem}, got "${withoutPassword(to)}"`, EXIT.usage)
     return [simpleDestination(to, secretKeyFile)]

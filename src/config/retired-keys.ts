@@ -1,5 +1,3 @@
-import type { ConfigFile } from './schema.ts'
-
 const STAGE = 'paths are not packed on a disk any more before they are sent'
 const BECAME = {
   stage: `"stage" has no effect: ${STAGE}, and the directory can be removed`,
@@ -10,8 +8,15 @@ const BECAME = {
 /** Keys of older versions: an old configuration that has them still starts. */
 export const RETIRED_KEYS: readonly string[] = Object.keys(BECAME)
 
+/** The part of a configuration file that may have such keys. */
+interface OldFile {
+  stage?: unknown
+  'stage-size'?: unknown
+  destination?: readonly { 'check-contents'?: unknown; via?: unknown }[] | undefined
+}
+
 /** One sentence about each key of older versions that a configuration still has. */
-export function retiredKeys(file: ConfigFile): string[] {
+export function retiredKeys(file: OldFile): string[] {
   const sections = file.destination ?? []
   return [
     ...(file.stage === undefined ? [] : [BECAME.stage]),

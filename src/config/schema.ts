@@ -1,5 +1,6 @@
 import { DEFAULTS, DESTINATION_DEFAULTS, LOG_LEVELS } from './config.ts'
 import * as an from './expectations.ts'
+import { RETIRED_KEYS } from './retired-keys.ts'
 import { problemsOf } from './schema-errors.ts'
 import { type Problem, readTable, Table } from './table.ts'
 
@@ -66,7 +67,7 @@ export const KEYS = { top: keysOf(configFile), destination: keysOf(destinationSe
 function keysOf(read: (table: Table) => unknown): readonly string[] {
   const table = new Table({}, [], [])
   read(table)
-  return table.known
+  return table.known.filter((key) => !RETIRED_KEYS.includes(key))
 }
 
 /**

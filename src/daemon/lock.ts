@@ -117,7 +117,7 @@ function heldBy(spool: Spool): UserError {
   const report = readReport(spool)
   const who = report ? `process ${report.pid}` : 'another process'
   return new UserError(
-    `${who} is delivering ${spool.root} already; what waits is in its hands. \`nix-upload status\` shows how it goes`,
+    `${who} is delivering ${spool.root} already, so it delivers the waiting jobs; \`nix-upload status\` shows how far it is`,
     EXIT.tryLater,
   )
 }

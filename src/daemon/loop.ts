@@ -203,7 +203,8 @@ export class Loop {
 
   #notePause(): void {
     const paused = isPaused(this.#context.spool)
-    if (paused !== this.#wasPaused) this.#context.log.info(paused ? 'paused: nothing is claimed' : 'resumed')
+    if (paused !== this.#wasPaused)
+      this.#context.log.info(paused ? 'paused: nothing is claimed until nix-upload resume' : 'resumed')
     this.#dispatcher.routes.pause((name) => paused || isPaused(this.#context.spool, name))
     if (paused) this.#dispatcher.releaseIdle()
     else if (this.#wasPaused) this.#claimer.scan.lookAgain()

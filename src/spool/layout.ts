@@ -79,7 +79,7 @@ export function spoolIfThere(root: string): Spool | undefined {
 }
 
 /** What to do where there is no spool. */
-export const MAKE_IT = '`nix-upload watch` or `nix-upload enqueue` makes it'
+export const MAKE_IT = '`nix-upload init` makes it, and so do `watch` and `enqueue`'
 
 function makeDirectory(path: string, look: (path: string) => { isDirectory(): boolean }): void {
   try {

@@ -129,8 +129,16 @@ describe('wait', () => {
     put(spool, 'cur', 'C.json')
     const { stderr, exitCode } = await run(['wait', '--timeout', '1s'])
     expect(stderr).toMatch(/no daemon is running/)
-    expect(stderr).toMatch(/still waiting after 1s: 2 jobs$/)
+    expect(stderr).toMatch(/still waiting after 1s: 2 jobs; `nix-upload status` says why$/)
     expect(exitCode).toBe(75)
+  })
+
+  test('says that it is for ever while the spool is paused', async () => {
+    const { run, spool } = bench()
+    put(spool, 'new', 'N.json')
+    await run(['pause'])
+    const { stderr } = await run(['wait', '--timeout', '1s'])
+    expect(stderr).toMatch(/^nix-upload: the spool is paused, .*; `nix-upload resume` goes on$/m)
   })
 })
 

@@ -262,7 +262,7 @@ describe('where there is no spool', () => {
     rmSync(join(dir, 'spool'), { recursive: true })
     const { stdout, stderr, exitCode } = await run(['status'])
     expect([exitCode, stderr]).toEqual([0, ''])
-    expect(stdout).toMatch(`no spool yet at ${dir}/spool; \`nix-upload watch\` or`)
+    expect(stdout).toMatch(`no spool yet at ${dir}/spool; \`nix-upload init\` makes it`)
   })
 
   test.each([['list'], ['show', 'X'], ['requeue', '--all'], ['prune'], ['pause'], ['resume'], ['wait']])(
@@ -272,7 +272,7 @@ describe('where there is no spool', () => {
       rmSync(join(dir, 'spool'), { recursive: true })
       const { stdout, stderr, exitCode } = await run(args)
       expect(stderr).toBe(
-        `nix-upload: there is no spool at ${dir}/spool; \`nix-upload watch\` or \`nix-upload enqueue\` makes it`,
+        `nix-upload: there is no spool at ${dir}/spool; \`nix-upload init\` makes it, and so do \`watch\` and \`enqueue\``,
       )
       expect([exitCode, stdout]).toEqual([1, ''])
     },

@@ -10,10 +10,21 @@ const S3 = '[[destination]]\nto = "s3://cache"\n'
 
 describe('a file that can’t be read (exit 78)', () => {
   test('that is not TOML is said with line and column', async () => {
-    expect(await complaint('spool = "/x"\nlog-level = info\n')).toMatch(
-      /^FILE, line 2, column \d+: not TOML: \w/,
-    )
     expect(await complaint('spool = "/x"\nspool = "/y"\n')).toMatch(/^FILE, line 2, column \d+: not TOML: \w/)
+  })
+
+  test.each([
+    ['log-level = warn', 'invalid value; a text needs quotes: key = "text"'],
+    ['keep-done = 30d', 'illegal character in numeric literal; a text needs quotes: key = "text"'],
+    [
+      'spool = "/x\nkeep-done = 1',
+      'control characters are not allowed in strings; is a closing quote missing?',
+    ],
+    ['spool: /x', 'illegal character in key; expected key = value or [[destination]]'],
+    ['[destination', 'illegal character in key; expected key = value or [[destination]]'],
+  ])('and is said with what may be the reason: %j', async (toml, says) => {
+    const said = await complaint(`rescan-interval = 5\n${toml}\n`)
+    expect(said.replace(/, column \d+/, '')).toBe(`FILE, line 2: not TOML: ${says}`)
   })
 
   test('that was asked for and is missing, or is no file, or may not be read', async () => {

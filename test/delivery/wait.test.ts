@@ -37,7 +37,9 @@ test('75: the destination is down', async () => {
   const result = await site.run(['wait', '--timeout', '300ms'])
   expect(result).toMatchObject({
     exitCode: 75,
-    stderr: expect.stringMatching(/^nix-upload: still waiting after .*: 1 job$/),
+    stderr: expect.stringMatching(
+      /^nix-upload: still waiting after .*: 1 job; `nix-upload status` says why$/,
+    ),
   })
 })
 

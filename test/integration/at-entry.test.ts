@@ -86,7 +86,9 @@ test('requeue and enqueue refuse what is gone, by name, and queue the rest', asy
   await site.nix.run('nix-store', ['--delete', two])
   const requeued = await site.run(['requeue', ...jobs])
   expect(requeued).toMatchObject({ exitCode: 1, stdout: jobs[0] })
-  expect(requeued.stderr).toContain(`${jobs[1]} is left in done/: ${two} is not in the store`)
+  expect(requeued.stderr).toContain(
+    `${jobs[1]} is left in done/: ${two} is not in the store; build it again, or delete the job`,
+  )
   expect([site.names('new'), site.names('done')]).toEqual([[jobs[0]], [jobs[1]]])
   expect(site.roots()).toHaveLength(1)
   // Its files lie there, but the store doesn't know them.

@@ -50,7 +50,7 @@ test('paused, or with something in new/ that is no job, it stays: systemd would 
   await site.enqueue(await site.paths(1))
   await writeFile(site.path('new', 'left.reason'), '')
   const drain = site.start(['drain', '--linger', '1h'])
-  await drain.says('paused: nothing is claimed')
+  await drain.says('paused: nothing is claimed until')
   await site.run(['resume'])
   await site.settle('done', 1)
   await rm(site.path('new', 'left.reason'), { force: true })

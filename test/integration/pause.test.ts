@@ -34,7 +34,7 @@ test.each([
     await until(() => cache.count('PUT', /nar/) > 0, 'the first upload')
 
     expect(await pause(site)).toMatchObject({ exitCode: 0 })
-    await daemon.says('"paused: nothing is claimed"')
+    await daemon.says('"paused: nothing is claimed until nix-upload resume"')
     await site.settle('new', 2)
     await site.settle('done', 1)
     await site.enqueue(await site.paths(1))

@@ -85,7 +85,7 @@ async function hookedConfig({ hook }: Workspace): Promise<string> {
   throw new UserError(
     `nothing was started, since nix-daemon ignores a post-build-hook of ${user}, and nothing would be uploaded. Either ` +
       `root adds "extra-trusted-users = ${user}" to /etc/nix/nix.conf and restarts nix-daemon (trusted users can become ` +
-      `root), or root sets up the hook for all users: nix-upload init`,
+      `root), or root sets up the hook for all users: nix-upload init --install`,
     EXIT.badConfig,
   )
 }

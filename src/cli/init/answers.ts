@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { storeUrlProblem } from '../../config/store-url.ts'
+import { typedUrlProblem } from '../../config/typed-url.ts'
 import { isKeyName } from '../../nix/key-pair.ts'
 import { say } from '../print.ts'
 import type { Asker } from './asker.ts'
@@ -37,9 +37,9 @@ export function keyNameFor(to: string): string {
 async function askUrl(asker: Asker, fallback: string): Promise<string> {
   for (;;) {
     const question =
-      'Upload to which store URL? For example s3://my-cache?region=eu-west-1, https://…, ssh-ng://… or file://…\n'
+      'Upload to which store URL? For example s3://my-cache?region=eu-west-1, https://…, ssh-ng://… or file:///…\n'
     const to = (await asker.question(`${question}[${fallback}] `)) || fallback
-    const problem = storeUrlProblem(to)
+    const problem = typedUrlProblem(to)
     if (problem === undefined) return to
     say(problem)
   }

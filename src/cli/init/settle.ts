@@ -4,7 +4,8 @@ import { type Config, DEFAULT_CONFIG_FILE, DEFAULTS, embeddedDestination } from 
 import { isCredential } from '../../config/credential.ts'
 import { loadConfig } from '../../config/load.ts'
 import { keyFilesIn } from '../../config/store-parameters.ts'
-import { storeUrlProblem, withoutPassword } from '../../config/store-url.ts'
+import { withoutPassword } from '../../config/store-url.ts'
+import { typedUrlProblem } from '../../config/typed-url.ts'
 import { isKeyName } from '../../nix/key-pair.ts'
 import { EXIT, UserError } from '../../util/user-error.ts'
 import { userName } from '../../util/user-name.ts'
@@ -71,7 +72,7 @@ export async function settle(
 }
 
 function refuseWrong({ to, install, config, 'key-name': keyName, root, user }: InitOptions): void {
-  const problem = to === undefined ? undefined : storeUrlProblem(to)
+  const problem = to === undefined ? undefined : typedUrlProblem(to)
   if (problem !== undefined)
     throw new UserError(`--to: ${problem}, got "${withoutPassword(to ?? '')}"`, EXIT.usage)
   if (keyName !== undefined && !isKeyName(keyName)) {

@@ -12,12 +12,18 @@ import { type Installation, nixConf } from './plan.ts'
 
 const HERE = fileURLToPath(import.meta.url)
 
-/** The steps that are left to do by hand, as lines to copy, and what stays. */
-export async function lastWords(installation: Installation, purge: boolean): Promise<string> {
+/**
+ * The steps that are left to do by hand, as lines to copy, and what stays.
+ * @param isDone Whether the rest was done. After a dry run, nix.conf is as it was.
+ */
+export async function lastWords(
+  installation: Installation,
+  { purge, isDone }: { purge: boolean; isDone: boolean },
+): Promise<string> {
   const { configFile, hasSystemd } = installation
   const hook = installedHook(configFile)
   const named = await setting('post-build-hook', 'machine').catch(() => '')
-  const isStillNamed = named === hook || named.endsWith('/nix-upload-hook')
+  const isStillNamed = isDone && (named === hook || named.endsWith('/nix-upload-hook'))
   const stays = [
     ...(existsSync(hook)
       ? [
