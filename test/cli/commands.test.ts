@@ -116,6 +116,16 @@ describe('pause and resume', () => {
   })
 })
 
+test('forget of a destination that no job waits for says so', async () => {
+  const { run, spool } = bench()
+  put(spool, 'new', 'N.json')
+  expect(await run(['forget', 'bakcup'])).toEqual({
+    stdout: '',
+    stderr: 'nix-upload: no job in new/ waits for "bakcup"; `nix-upload status` shows for what jobs wait',
+    exitCode: 0,
+  })
+})
+
 describe('wait', () => {
   test('ends at once where nothing waits, whatever failed before', async () => {
     const { run, spool } = bench()

@@ -48,7 +48,11 @@ describe.each(versions)('with $name', (version) => {
     await nix.run('nix', ['copy', '--to', `file://${site.cache}`, ...byHand.outPaths])
 
     const expected = [...missed.outPaths, ...library].sort()
-    expect(await backfill(site, '--dry-run')).toMatchObject({ exitCode: 0, lines: expected })
+    expect(await backfill(site, '--dry-run')).toMatchObject({
+      exitCode: 0,
+      lines: expected,
+      stderr: expect.stringMatching(/: 2 jobs would be queued, of \d+ paths built here in that time$/),
+    })
     expect(site.names('new')).toEqual(before)
 
     const { exitCode, lines, stderr } = await backfill(site)
@@ -63,7 +67,11 @@ describe.each(versions)('with $name', (version) => {
     expect(await site.run(['drain'])).toMatchObject({ exitCode: 0 })
     expect([...expected, ...delivered.outPaths].every((path) => site.isCached(path))).toBe(true)
     expect(site.isCached(failed.outPaths[0] ?? '')).toBe(false)
-    expect(await backfill(site, '--dry-run')).toMatchObject({ exitCode: 0, lines: [] })
+    expect(await backfill(site, '--dry-run')).toMatchObject({
+      exitCode: 0,
+      lines: [],
+      stderr: expect.stringMatching(/: 0 jobs would be queued/),
+    })
   })
 })
 

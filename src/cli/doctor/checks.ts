@@ -1,8 +1,8 @@
-import type { Config } from '../../config/config.ts'
+import { type Config, DEFAULTS } from '../../config/config.ts'
 import { storeDirectory } from '../../nix/local-store.ts'
 import { spoolAt } from '../../spool/layout.ts'
 import { canBecome, lookAsService } from './as-service.ts'
-import { attempt, type Check, type Patient, toType, unseen, warn } from './check.ts'
+import { attempt, type Check, fail, type Patient, quoted, toType, unseen, warn } from './check.ts'
 import { checkClock } from './clock.ts'
 import { checkDestinations } from './destinations.ts'
 import { checkHook, checkTrust } from './hook.ts'
@@ -36,6 +36,20 @@ export async function allChecks(patient: Patient, args: readonly string[]): Prom
     attempt('queue', () => checkQueue(patient)),
   ])
   return groups.flat()
+}
+
+/** Where nothing is set up yet: one command makes the rest, and a remedy for each part would be a detour. */
+export async function checksBeforeInit(patient: Patient): Promise<Check[]> {
+  const groups = await Promise.all([
+    attempt('Nix', () => checkNix(patient)),
+    attempt('nix-daemon', () => checkNixDaemon(patient)),
+    attempt('trust', () => checkTrust(), NIX_REMEDY),
+  ])
+  const { spool } = patient.config
+  const flags = spool === DEFAULTS.spool ? '' : ` --spool ${quoted(spool)}`
+  const remedy = toType('As root; it asks where to upload', `nix-upload init --install${flags}`)
+  const what = `there is neither a configuration nor the spool ${spool}, so builds are not queued`
+  return [...groups.flat(), fail('setup', what, remedy)]
 }
 
 async function checksAsService(patient: Patient, args: readonly string[]): Promise<Check[]> {

@@ -7,26 +7,25 @@ import { setting, usesDaemon } from '../../nix/settings.ts'
 import { findProgram } from '../../util/find-program.ts'
 import { codeOf, wordsOf } from '../../util/user-error.ts'
 import { userName } from '../../util/user-name.ts'
-import { installedHook, settingIn } from '../installed-hook.ts'
-import { hookToName, isOurs } from '../own-hook.ts'
+import { settingIn } from '../installed-hook.ts'
+import { isOurs } from '../own-hook.ts'
 import { type Check, fail, ok, type Patient, quoted, toType, unseen, warn } from './check.ts'
 import { checkHookFile } from './hook-file.ts'
+import { hookRemedies, RESTART } from './hook-remedies.ts'
 import { environmentOf } from './service.ts'
 
 const NAME = 'hook'
 /** The time of boot, and so the start time of a process, is only known to the second. */
 const CLOCK_GRAIN_MS = 2_000
-const RESTART = 'systemctl restart nix-daemon'
 
 /** Does Nix run our hook after a build, and does the hook use this spool? */
 export async function checkHook(patient: Patient): Promise<Check[]> {
   const { config } = patient
-  const hook = hookToName(installedHook(config.source))
   const byDaemon = await usesDaemon()
   const isRoot = process.getuid?.() === 0
   const file = await setting('post-build-hook', byDaemon || isRoot ? 'machine' : 'user')
   const conf = join(process.env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf')
-  const lines = (name: string) => [`echo 'post-build-hook = ${name}' >> ${quoted(conf)}`, RESTART]
+  const { hook, lines, ifMissing } = hookRemedies(config, conf)
   if (file === '') {
     const remedy = toType('Set it, and restart nix-daemon', ...lines(hook))
     return [fail(NAME, 'no post-build-hook is set, so builds are not queued', remedy)]
@@ -34,8 +33,7 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
   const text = textOf(file)
   if (text instanceof Error) {
     const missing = codeOf(text) === 'ENOENT' ? `there is no ${file}` : wordsOf(text)
-    const remedy = toType('Set it; if there are two lines, the last one counts', ...lines(hook))
-    return [fail(NAME, `${missing}, but post-build-hook names it: every build fails`, remedy)]
+    return [fail(NAME, `${missing}, but post-build-hook names it: every build fails`, ifMissing(file))]
   }
   if (!findProgram(file)) {
     return [

@@ -29,6 +29,7 @@ const REMEDIES: readonly (readonly [
     () =>
       `Set services.nix-upload.hook.enable, or let your own hook run config.services.nix-upload.hookProgram, ${SWITCH}`,
   ],
+  [/^setup$/, ['fail'], () => `Set services.nix-upload.enable, ${SWITCH}`],
   [
     /^trust$/,
     ['warn'],

@@ -15,6 +15,9 @@ export function withReport(check: Check, destination: Destination, service: Serv
     said.nextAttemptAt === undefined
       ? ''
       : `, next attempt in ${formatDuration(Math.max(0, Date.parse(said.nextAttemptAt) - Date.now()))}`
+  const isTheSame = said.lastError !== undefined && check.what.includes(said.lastError)
+  if (check.state === 'fail' && isTheSame)
+    return { ...check, what: `${check.what}\nthe daemon says the same${next}` }
   const what = `down, according to the daemon: ${said.lastError ?? 'for an unknown reason'}${next}`
   if (check.state === 'fail') return { ...check, what: `${check.what}\n${what}` }
   const restart = restartLine(service)

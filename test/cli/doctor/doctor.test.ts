@@ -12,7 +12,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { makeNamespace } from '../../integration/circumstances.ts'
 import { until } from '../../integration/daemon.ts'
@@ -151,6 +151,24 @@ describe('broken', () => {
 
   test('the hook is not there', () =>
     withConf(hookIs('/no/hook'), () => only('hook', /there is no \/no\/hook/, /echo 'post-build-hook = /)))
+
+  test('the hook that init made is not there', async () => {
+    const [, file = ''] = machine.config
+    const hook = join(dirname(file), 'post-build-hook')
+    await withConf(hookIs(hook), () =>
+      only(
+        'hook',
+        /post-build-hook names it: every build fails/,
+        /^Put it back:\n {4}nix-upload init --config /,
+      ),
+    )
+  })
+
+  test('nothing was set up yet: one remedy for all of it', async () => {
+    const spool = join(machine.site.nix.dir, 'no-spool')
+    const remedy = new RegExp(`^ {4}nix-upload init --install --spool ${spool}$`, 'm')
+    await only('setup', /neither a configuration nor the spool/, remedy, [], { NIX_UPLOAD_SPOOL: spool })
+  })
 
   test('the hook is not executable', async () => {
     const file = join(machine.site.nix.dir, 'nix-upload-hook')
