@@ -98,7 +98,7 @@ function storePath(given: string, storeDir: string): string {
   }
   if (path === undefined || !splitStorePath(path, storeDir)) {
     throw new UserError(
-      `not queued: ${given} is not a store path, and not a link to one (the store is ${storeDir})`,
+      `not queued: ${given} is not a store path, and not a link to one such as ./result (the store is ${storeDir})`,
     )
   }
   return path

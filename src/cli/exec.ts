@@ -16,7 +16,7 @@ export const builder = (yargs: Argv) =>
   withDestination(yargs)
     .parserConfiguration({ 'populate--': true })
     .usage(
-      '$0 exec --to URL -- COMMAND...\n\nRuns a build and uploads what it builds, during the build and after it',
+      '$0 exec --to URL -- COMMAND...\n\nRun a build and upload what it builds, during the build and after it',
     )
     .option('spool', {
       type: 'string',

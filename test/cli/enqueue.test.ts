@@ -123,7 +123,7 @@ describe('what can’t be queued is said on a line each, fails, and stops no oth
     ]
     const reasons = [
       /: nothing: there is no such file$/,
-      /: file is not a store path, and not a link to one \(the store is .*\/store\)$/,
+      /: file is not a store path, and not a link to one such as \.\/result \(the store is .*\/store\)$/,
       /: dangling: there is no such file$/,
       /-missing: there is no such file$/,
       /-missing\/bin: there is no such file$/,

@@ -96,17 +96,19 @@ describe.each(SHELLS)('with $name, nothing is queued where', (shell) => {
     {
       what: 'there is no spool',
       prepare: ({ spool }) => rmSync(spool, { recursive: true }),
-      why: ({ spool }) => `there is no ${spool}; 'nix-upload watch' and 'nix-upload enqueue' make it`,
+      why: ({ spool }) => `there is no ${spool}; 'nix-upload init' makes it, and so do 'watch' and 'enqueue'`,
     },
     {
       what: 'the spool has no tmp/',
       prepare: ({ spool }) => rmSync(join(spool, 'tmp'), { recursive: true }),
-      why: ({ spool }) => `there is no ${spool}/tmp; 'nix-upload watch' and 'nix-upload enqueue' make it`,
+      why: ({ spool }) =>
+        `there is no ${spool}/tmp; 'nix-upload init' makes it, and so do 'watch' and 'enqueue'`,
     },
     {
       what: 'the spool has no new/',
       prepare: ({ spool }) => rmSync(join(spool, 'new'), { recursive: true }),
-      why: ({ spool }) => `there is no ${spool}/new; 'nix-upload watch' and 'nix-upload enqueue' make it`,
+      why: ({ spool }) =>
+        `there is no ${spool}/new; 'nix-upload init' makes it, and so do 'watch' and 'enqueue'`,
     },
     ...['', 'tmp', 'new'].flatMap((name) => [
       {

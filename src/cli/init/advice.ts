@@ -7,8 +7,8 @@ import { staleness } from '../../daemon/stale.ts'
 import { publicKeyOf } from '../../nix/secret-key.ts'
 import { spoolAt } from '../../spool/layout.ts'
 import { readReport } from '../../spool/report.ts'
+import { ENVIRONMENT_FILE } from '../../util/unit.ts'
 import { installedHook } from '../installed-hook.ts'
-import { ENVIRONMENT_FILE } from './install.ts'
 import { localDirectory, type Settled } from './settled.ts'
 
 /** Parameters of a store URL that matter for writing only. */

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { DEFAULTS, embeddedDestination } from '../../config/config.ts'
 import { fileOf, schemeOf } from '../../config/store-url.ts'
+import { ENVIRONMENT_FILE } from '../../util/unit.ts'
 import { HOMES, isBelow, showing, TEMPORARY } from '../unit-sandbox.ts'
 import { removal } from './removal.ts'
 import type { Settled } from './settled.ts'
@@ -24,8 +25,6 @@ export const DROP_INS = SERVICES.map((unit) => `${UNIT_DIRECTORY}/${unit}.d/init
 /** Debian's nix-daemon accepts only its members. */
 const DEBIAN_GROUP = 'nix-users'
 
-/** `NAME=value` lines for the service, which may contain secrets. */
-export const ENVIRONMENT_FILE = '/etc/nix-upload/environment'
 const ENVIRONMENT = `# The environment of nix-upload's service: NAME=value, one per line.
 #AWS_ACCESS_KEY_ID=
 #AWS_SECRET_ACCESS_KEY=

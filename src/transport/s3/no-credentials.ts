@@ -1,13 +1,12 @@
 import { isObject } from '../../util/is-object.ts'
 import { NotStartedError, run } from '../../util/run-program.ts'
-import { IS_UNIT } from '../../util/unit.ts'
+import { IS_UNIT, whereToSet } from '../../util/unit.ts'
 import { userName } from '../../util/user-name.ts'
 import { networkFailure } from '../http/network-failure.ts'
 import { TransportFailure } from '../transport-failure.ts'
 import { type AwsProfile, awsProfiles } from './aws-profile.ts'
 
 const BY_SERVICE = IS_UNIT ? " of this service (the shell of root doesn't count)" : ''
-const IN_UNIT = IS_UNIT ? ' in its unit' : ''
 
 /** How long a `credential_process` may be silent. */
 const SILENCE_MS = 30_000
@@ -44,7 +43,7 @@ export async function noCredentials(error: unknown, profile: string | undefined)
   const ofProfile = settings === undefined ? '' : ` from the profile "${name}"`
   return because(
     `no AWS credentials${ofProfile} for the user ${userName()}${BY_SERVICE}: set ` +
-      `AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE${IN_UNIT}, or write ${home()}/.aws/credentials, or give ` +
+      `AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE${whereToSet()}, or write ${home()}/.aws/credentials, or give ` +
       'the machine a role',
   )
 }
