@@ -142,7 +142,7 @@ ${prose.join('\n\n')}
 
 ## Environment
 
-${part(read('docs/CONFIGURATION.md'), 'Variables')}
+${variablesOfHook(part(read('docs/CONFIGURATION.md'), 'Variables'))}
 
 ## Exit status
 
@@ -153,6 +153,16 @@ ${FILES}
 
 **nix-upload**(1), **nix-upload-spool**(5), **nix.conf**(5)
 `
+}
+
+/** Without the rows of what only commands or systemd read. */
+function variablesOfHook(markdown: string): string {
+  const isOthers = (line: string) =>
+    /^\| `.*` \| (?!.*\bhook\b)/.test(line.split(' | ').slice(0, 2).join(' | '))
+  return markdown
+    .split('\n')
+    .filter((line) => !isOthers(line))
+    .join('\n')
 }
 
 function configurationPage(): string {

@@ -80,7 +80,7 @@ function sameConfig(args: Options, config: Config): string[] {
 /** The service must be able to read it, too, even if everybody else can. */
 function remedyOf({ config = DEFAULT_CONFIG_FILE, 'as-service': isService }: Options): string {
   if (!isService || canRead(config)) {
-    return 'docs/CONFIGURATION.md has all keys; `nix-upload check-config` checks the file alone'
+    return '`man nix-upload.toml` has all keys (docs/CONFIGURATION.md); `nix-upload check-config` checks the file alone'
   }
   const file = quoted(resolve(config))
   return toType('Let the service read it', `chgrp ${process.getgid?.()} ${file}`, `chmod g+r ${file}`)

@@ -1,7 +1,9 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { withoutPassword } from '../config/store-url.ts'
+import { lifeOf } from '../daemon/identity.ts'
 import { forgetDestination } from '../spool/forget.ts'
-import { existingSpool } from '../spool/layout.ts'
+import { existingSpool, type Spool } from '../spool/layout.ts'
+import { readReport } from '../spool/report.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { becomeOwner } from './owner.ts'
@@ -29,9 +31,11 @@ export async function handler(
     )
   }
   becomeOwner(config.spool)
+  const spool = existingSpool(config.spool)
+  refuseInUse(spool, destination)
   const places = config.destinations.map(({ name, to }) => ({ name, to: withoutPassword(to) }))
   let forgotten = 0
-  for (const name of forgetDestination(existingSpool(config.spool), destination, places, new Date())) {
+  for (const name of forgetDestination(spool, destination, places, new Date())) {
     await print(`${printable(name)}\n`)
     forgotten += 1
   }
@@ -40,4 +44,14 @@ export async function handler(
       `nix-upload: no job in new/ waits for "${destination}"; \`nix-upload status\` shows for what jobs wait`,
     )
   }
+}
+
+/** A daemon that was started before the configuration was changed has some of the jobs, and would go on with them. */
+function refuseInUse(spool: Spool, destination: string): void {
+  const report = readReport(spool)
+  if (!report || lifeOf(report) === 'dead' || !report.destinations[destination]) return
+  throw new UserError(
+    `the running daemon, process ${report.pid}, still uploads to "${destination}": restart it first; \`nix-upload status\` says how`,
+    EXIT.usage,
+  )
 }

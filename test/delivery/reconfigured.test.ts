@@ -67,6 +67,26 @@ test('for a removed one jobs go on waiting, and `status` says so, until somebody
   expect(removed).toMatchObject({ state: 'skipped', note: expect.stringContaining('given up') })
 })
 
+test('a running daemon that still has it must be restarted before it can be forgotten', {
+  timeout: 60_000,
+}, async () => {
+  const { site, to } = await siteWithCaches()
+  const { name } = await queue(site)
+  const before = await site.watch(await site.configured(to('kept') + DOWN))
+  await before.says('the destination is down')
+  const config = await site.configured(to('kept'))
+  expect(await site.run(['forget', 'down', ...config])).toMatchObject({
+    exitCode: 2,
+    stdout: '',
+    stderr: expect.stringMatching(
+      /the running daemon, process \d+, still uploads to "down": restart it first/,
+    ),
+  })
+  await before.stop()
+  await site.watch(config)
+  expect(await site.run(['forget', 'down', ...config])).toMatchObject({ exitCode: 0, stdout: name })
+})
+
 test('what is forgotten goes on waiting for what is configured now', { timeout: 60_000 }, async () => {
   const { site, to, has, drain } = await siteWithCaches()
   const { path, name } = await queue(site)

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { commands, pages } from '../../man/pages.ts'
 import { roffOf, wrap } from '../../man/roff.ts'
-import { RETIRED_KEYS } from '../../src/config/retired-keys.ts'
 import { KEYS } from '../../src/config/schema.ts'
 import { runProgram } from '../support/run.ts'
 
@@ -55,10 +54,7 @@ test('nix-upload(1) has every command and every option, and the exit codes', asy
 
 test('nix-upload.toml(5) has every key', async () => {
   const text = await shown('nix-upload.toml.5')
-  for (const known of [KEYS.top, KEYS.destination]) {
-    const keys = known.filter((key) => !RETIRED_KEYS.includes(key))
-    for (const key of keys) expect(text).toContain(` ${key} `)
-  }
+  for (const key of [...KEYS.top, ...KEYS.destination]) expect(text).toContain(` ${key} `)
 })
 
 test('nix-upload-spool(5) has every state, transition and crash', async () => {
@@ -66,12 +62,13 @@ test('nix-upload-spool(5) has every state, transition and crash', async () => {
   for (const row of ['S1', 'S6', 'T1', 'T11', 'C1', 'C15']) expect(text).toContain(` ${row} `)
 })
 
-test('nix-upload-hook(8) has every variable that the hook reads', async () => {
+test('nix-upload-hook(8) has every variable that the hook reads, and none that only commands read', async () => {
   const text = await shown('nix-upload-hook.8')
   const hook = readFileSync(join(MAN, '../bin/nix-upload-hook'), 'utf8')
   const variables = new Set(hook.match(/NIX_UPLOAD_[A-Z]+|DRV_PATH|OUT_PATHS/g))
   expect(variables.size).toBeGreaterThan(4)
   for (const variable of variables) expect(text).toContain(variable)
+  for (const others of ['NO_COLOR', 'WATCHDOG_USEC', 'NIX_UPLOAD_CONFIG']) expect(text).not.toContain(others)
 })
 
 describe('Markdown in the language of manual pages', () => {

@@ -14,7 +14,7 @@ export interface NewConfig {
 /** The text of a new configuration file: the given settings, and other common ones as comments. */
 export function configText({ name, to, secretKeyFile, spool, gcroots }: NewConfig): string {
   const lines = [
-    '# The configuration of nix-upload, made by `nix-upload init`. docs/CONFIGURATION.md describes all keys.',
+    '# The configuration of nix-upload, made by `nix-upload init`. `man nix-upload.toml` (docs/CONFIGURATION.md) describes all keys.',
     '# `nix-upload check-config` checks this file. Changes take effect when the daemon is restarted.',
     '',
     ...(spool === DEFAULTS.spool
