@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, constants } from 'node:fs'
 import { resolve } from 'node:path'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { type Config, DEFAULT_CONFIG_FILE } from '../config/config.ts'
@@ -58,11 +58,13 @@ async function checksFor(args: Options): Promise<Check[]> {
     const remedy = remedyOf(args)
     return [{ name, state: 'fail', what: error.message, remedy }]
   }
-  const { allChecks, checksBeforeInit, patientOf, serviceChecks } = await import('./doctor/checks.ts')
+  const { allChecks, checksBeforeInit, isBeforeInit, patientOf, serviceChecks } = await import(
+    './doctor/checks.ts'
+  )
   const patient = await patientOf(config, args['as-service'] ? `${process.getuid?.()}` : args.user)
   if (args['as-service']) return await serviceChecks(patient)
   const what = config.source ?? 'no file: the defaults'
-  const isNew = config.source === undefined && args.to === undefined && !existsSync(config.spool)
+  const isNew = args.to === undefined && (await isBeforeInit(patient))
   if (isNew) return [{ name, state: 'ok', what }, ...(await checksBeforeInit(patient))]
   return [{ name, state: 'ok', what }, ...(await allChecks(patient, sameConfig(args, config)))]
 }

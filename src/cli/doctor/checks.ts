@@ -5,7 +5,7 @@ import { canBecome, lookAsService } from './as-service.ts'
 import { attempt, type Check, fail, type Patient, quoted, toType, unseen, warn } from './check.ts'
 import { checkClock } from './clock.ts'
 import { checkDestinations } from './destinations.ts'
-import { checkHook, checkTrust } from './hook.ts'
+import { checkHook, checkTrust, namedHook } from './hook.ts'
 import { checkKeys } from './keys.ts'
 import { checkLeftovers } from './leftovers.ts'
 import { checkMetrics } from './metrics.ts'
@@ -38,6 +38,14 @@ export async function allChecks(patient: Patient, args: readonly string[]): Prom
   return groups.flat()
 }
 
+/** True if neither `init` nor anybody else has set this up: there is no configuration, no hook and no daemon. */
+export async function isBeforeInit({ config, service }: Patient): Promise<boolean> {
+  if (config.source !== undefined || service.report !== undefined) return false
+  // If Nix can't be asked, the checks say why.
+  const { file } = await namedHook().catch(() => ({ file: 'unknown' }))
+  return file === ''
+}
+
 /** Where nothing is set up yet: one command makes the rest, and a remedy for each part would be a detour. */
 export async function checksBeforeInit(patient: Patient): Promise<Check[]> {
   const groups = await Promise.all([
@@ -48,7 +56,7 @@ export async function checksBeforeInit(patient: Patient): Promise<Check[]> {
   const { spool } = patient.config
   const flags = spool === DEFAULTS.spool ? '' : ` --spool ${quoted(spool)}`
   const remedy = toType('As root; it asks where to upload', `nix-upload init --install${flags}`)
-  const what = `there is neither a configuration nor the spool ${spool}, so builds are not queued`
+  const what = 'there is no configuration, and no post-build-hook is set, so builds are not queued'
   return [...groups.flat(), fail('setup', what, remedy)]
 }
 

@@ -21,9 +21,7 @@ const CLOCK_GRAIN_MS = 2_000
 /** Does Nix run our hook after a build, and does the hook use this spool? */
 export async function checkHook(patient: Patient): Promise<Check[]> {
   const { config } = patient
-  const byDaemon = await usesDaemon()
-  const isRoot = process.getuid?.() === 0
-  const file = await setting('post-build-hook', byDaemon || isRoot ? 'machine' : 'user')
+  const { file, byDaemon, isRoot } = await namedHook()
   const conf = join(process.env.NIX_CONF_DIR ?? '/etc/nix', 'nix.conf')
   const { hook, lines, ifMissing } = hookRemedies(config, conf)
   if (file === '') {
@@ -103,6 +101,14 @@ export async function checkTrust(): Promise<Check[]> {
       `If ${user} needs it: "extra-trusted-users = ${user}" in nix.conf, which gives the rights of root`,
     ),
   ]
+}
+
+/** The value of `post-build-hook`, empty if it is not set, and who would run it. */
+export async function namedHook(): Promise<{ file: string; byDaemon: boolean; isRoot: boolean }> {
+  const byDaemon = await usesDaemon()
+  const isRoot = process.getuid?.() === 0
+  const file = await setting('post-build-hook', byDaemon || isRoot ? 'machine' : 'user')
+  return { file, byDaemon, isRoot }
 }
 
 function textOf(file: string): string | Error {

@@ -167,7 +167,10 @@ describe('broken', () => {
   test('nothing was set up yet: one remedy for all of it', async () => {
     const spool = join(machine.site.nix.dir, 'no-spool')
     const remedy = new RegExp(`^ {4}nix-upload init --install --spool ${spool}$`, 'm')
-    await only('setup', /neither a configuration nor the spool/, remedy, [], { NIX_UPLOAD_SPOOL: spool })
+    const env = { NIX_UPLOAD_SPOOL: spool }
+    await withConf(hookIs(''), () =>
+      only('setup', /there is no configuration, and no post-build-hook/, remedy, [], env),
+    )
   })
 
   test('the hook is not executable', async () => {
