@@ -2,11 +2,9 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DEFAULTS } from '../../config/config.ts'
 import { startOf } from '../../daemon/identity.ts'
-import { ignoresHook, withHook } from '../../nix/hook-setting.ts'
 import { setting, usesDaemon } from '../../nix/settings.ts'
 import { findProgram } from '../../util/find-program.ts'
 import { codeOf, wordsOf } from '../../util/user-error.ts'
-import { userName } from '../../util/user-name.ts'
 import { settingIn } from '../installed-hook.ts'
 import { isOurs } from '../own-hook.ts'
 import { type Check, fail, ok, type Patient, quoted, toType, unseen, warn } from './check.ts'
@@ -84,23 +82,6 @@ export async function checkHook(patient: Patient): Promise<Check[]> {
     return [warn(NAME, what, toType('If the hook is new', RESTART))]
   }
   return [ok(NAME, file)]
-}
-
-/** Whether Nix would run a hook on the command line, as `exec` needs it, for this user. */
-export async function checkTrust(): Promise<Check[]> {
-  const name = 'trust'
-  const user = userName()
-  if (!(await ignoresHook(withHook('/nonexistent', process.env.NIX_CONFIG)))) {
-    return [ok(name, `Nix takes a hook on the command line, and so \`nix-upload exec\`, from ${user}`)]
-  }
-  const what = `nix-daemon ignores --option post-build-hook from ${user}, so \`nix-upload exec\` refuses to start; the hook in nix.conf is still run`
-  return [
-    warn(
-      name,
-      what,
-      `If ${user} needs it: "extra-trusted-users = ${user}" in nix.conf, which gives the rights of root`,
-    ),
-  ]
 }
 
 /** The value of `post-build-hook`, empty if it is not set, and who would run it. */
