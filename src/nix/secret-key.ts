@@ -45,7 +45,11 @@ export function readSecretKeys(file: string): SecretKey[] {
   const keys = lines.map((line) => SecretKey.parse(line))
   const isWhole = keys.length > 0 && keys.every((key) => key !== undefined)
   if (!isWhole) {
-    throw new UserError(`secret-key-file: ${file} holds no secret key of Nix (NAME:BASE64, one per line)`)
+    const isPublic = lines.length > 0 && lines.every(isPublicKey)
+    const what = isPublic
+      ? 'holds a public key; its secret key is in another file'
+      : 'holds no secret key of Nix (NAME:BASE64, one per line)'
+    throw new UserError(`secret-key-file: ${file} ${what}`)
   }
   return keys.flatMap((key) => key ?? [])
 }
@@ -56,6 +60,10 @@ export function readSecretKeys(file: string): SecretKey[] {
  */
 export function publicKeyOf(file: string): string {
   return readSecretKeys(file)[0]?.publicKey ?? ''
+}
+
+function isPublicKey(line: string): boolean {
+  return Buffer.from(/^[^:\s]+:(\S+)$/.exec(line)?.[1] ?? '', 'base64').length === 32
 }
 
 function readKeyFile(file: string): string {

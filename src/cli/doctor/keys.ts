@@ -51,7 +51,11 @@ function keyOf(destination: Destination, user: string, ofNix: readonly string[])
 function remedyFor(file: string, user: string): string {
   const code = codeOfReading(file)
   if (code === 'ENOENT') return toType('Make a pair', ...newPair(file, user))
-  if (code === undefined) return toType('Write a secret key there', ...newPair(file, user))
+  if (code === undefined)
+    return toType(
+      'Name the right file in secret-key-file; or, to write a new key there',
+      ...newPair(file, user),
+    )
   const orElse = '\nOr let root own it, and pass it as a credential (docs/SYSTEMD.md, Secrets)'
   if (!isOutOfReach(file)) return toType(`Give it to ${user}`, ...handOver(file, user)) + orElse
   const copy = `/etc/nix-upload/${basename(file)}`

@@ -271,6 +271,17 @@ describe('broken', () => {
     expect(JSON.stringify(found.checks)).not.toContain('this is no key')
   })
 
+  test('the key is the public one', async () => {
+    const file = join(machine.site.nix.dir, 'key.public')
+    writeFileSync(file, `${machine.key.publicKey}\n`)
+    const config = await machine.site.configured(destination(machine.cache.url, file))
+    expect((await machine.doctor(config)).of('key of cache')).toMatchObject({
+      state: 'fail',
+      what: expect.stringMatching(/key\.public holds a public key; its secret key is in another file$/),
+      remedy: expect.stringMatching(/^Name the right file in secret-key-file/),
+    })
+  })
+
   test('everybody can read the key: a warning', async () => {
     chmodSync(machine.key.secretKeyFile, 0o644)
     const found = await machine.doctor()
