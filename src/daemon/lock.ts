@@ -117,7 +117,7 @@ function heldBy(spool: Spool): UserError {
   const report = readReport(spool)
   const who = report ? `process ${report.pid}` : 'another process'
   return new UserError(
-    `${who} is delivering ${spool.root} already, so it delivers the waiting jobs; \`nix-upload status\` shows how far it is`,
+    `${who} is delivering ${spool.root} already; it delivers the waiting jobs too, and \`nix-upload status\` shows how far it is`,
     EXIT.tryLater,
   )
 }
