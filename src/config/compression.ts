@@ -1,4 +1,5 @@
 import { findProgram } from '../util/find-program.ts'
+import { own } from '../util/own.ts'
 import { UserError } from '../util/user-error.ts'
 
 /** How archives are compressed. */
@@ -45,7 +46,7 @@ const METHODS: Readonly<Record<string, Method>> = {
  */
 export function compressionOf(parameters: URLSearchParams): Compression {
   const name = parameters.get('compression') || 'zstd'
-  const method = METHODS[name]
+  const method = own(METHODS, name)
   if (!method) {
     throw new UserError(
       `compression=${name} in the URL of a destination is unknown; use one of ${Object.keys(METHODS).join(', ')}`,

@@ -1,3 +1,4 @@
+import { own } from '../util/own.ts'
 import { nearest } from '../util/spelling.ts'
 import { parametersOf } from './store-parameters.ts'
 import { schemeOf } from './store-url.ts'
@@ -37,7 +38,7 @@ const PARAMETERS: Readonly<Record<string, readonly string[]>> = {
  */
 export function misspeltParameter(url: string): string | undefined {
   const scheme = schemeOf(url)
-  const known = PARAMETERS[scheme] ?? []
+  const known = own(PARAMETERS, scheme) ?? []
   for (const name of parametersOf(url).keys()) {
     const near = known.includes(name) ? undefined : nearest(name, known)
     if (near !== undefined)

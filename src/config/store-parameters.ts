@@ -1,3 +1,4 @@
+import { own } from '../util/own.ts'
 import { nearest } from '../util/spelling.ts'
 import { compressionOf } from './compression.ts'
 import { isBinaryCache, schemeOf } from './store-url.ts'
@@ -75,7 +76,7 @@ export function parameterProblem(url: string): string | undefined {
   if (!isBinaryCache(url)) return undefined
   const uses = usesOf(url)
   for (const name of parametersOf(url).keys()) {
-    const use = uses[name]
+    const use = own(uses, name)
     if (use === undefined) return `unknown parameter "${name}"${suggestion(name, Object.keys(uses))}`
     if (typeof use === 'object') return `the parameter "${name}" is not supported: ${use.instead}`
   }
@@ -86,7 +87,7 @@ export function parameterProblem(url: string): string | undefined {
 export function wantsNix(url: string): boolean {
   const isOn = (value: string) => value !== '' && value !== 'false' && value !== 'none'
   const uses = usesOf(url)
-  return [...parametersOf(url)].some(([name, value]) => uses[name] === 'nix' && isOn(value))
+  return [...parametersOf(url)].some(([name, value]) => own(uses, name) === 'nix' && isOn(value))
 }
 
 /** The key files in a store URL, to sign with. */

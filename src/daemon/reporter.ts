@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts'
 import type { Dispatcher } from '../delivery/dispatcher.ts'
 import type { Spool } from '../spool/layout.ts'
 import { type DestinationReport, readReport, writeReport } from '../spool/report.ts'
+import { own } from '../util/own.ts'
 import { wordsOf } from '../util/user-error.ts'
 import { version } from '../util/version.ts'
 import { ownIdentity } from './identity.ts'
@@ -76,7 +77,7 @@ export class Reporter {
   /** The time of the last success is in the last daemon's report, which ours is going to replace. */
   #rememberSuccess(): void {
     const before = readReport(this.#spool)?.destinations ?? {}
-    for (const route of this.#dispatcher.routes.all) route.remember(before[route.destination.name])
+    for (const route of this.#dispatcher.routes.all) route.remember(own(before, route.destination.name))
   }
 }
 

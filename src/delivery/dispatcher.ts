@@ -4,6 +4,7 @@ import type { GcRoots } from '../nix/gc-roots.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { Job } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
+import { own } from '../util/own.ts'
 import type { Observer } from './observer.ts'
 import { OpenPlaces } from './open-places.ts'
 import { afterOutcome, type Outcome } from './outcome.ts'
@@ -153,7 +154,7 @@ export class Dispatcher {
 
   #onOutcome({ destination, place, worker }: Route, claimed: ClaimedJob, outcome: Outcome): void {
     const { name, maxAttempts } = destination
-    const last = claimed.job.destinations[name]
+    const last = own(claimed.job.destinations, name)
     // A record of another place with the same name doesn't count for this one.
     const before = last && (last.to ?? place.to) === place.to ? last : undefined
     const { record: after, next } = afterOutcome(before, outcome, maxAttempts, new Date())

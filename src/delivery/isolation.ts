@@ -1,5 +1,6 @@
 import type { Unrealised } from '../nix/realisations.ts'
 import type { ClaimedJob } from '../spool/claim.ts'
+import { own } from '../util/own.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure, type Verdict } from '../util/verdict.ts'
 import { type Failure, failureOf } from './failure.ts'
@@ -128,7 +129,7 @@ export class Isolation {
   /** For a job that was sent alone: the destination is asked something harmless. */
   async #isItsOwn({ claimed, paths }: Item, { blame }: Verdict): Promise<boolean> {
     // It failed by itself before, while others went through.
-    const isSuspect = (claimed.job.destinations[this.#target.destination.name]?.attempts ?? 0) > 0
+    const isSuspect = (own(claimed.job.destinations, this.#target.destination.name)?.attempts ?? 0) > 0
     if (blame === 'destination' && !isSuspect) return false
     try {
       await this.#target.uploader.probe(paths, this.#signal)

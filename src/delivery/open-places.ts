@@ -2,6 +2,7 @@ import type { Config, Destination } from '../config/config.ts'
 import { withoutPassword } from '../config/store-url.ts'
 import type { DeliveryRecord } from '../spool/job.ts'
 import { isPendingAt, type Job, type Place, strangersOf } from '../spool/job.ts'
+import { own } from '../util/own.ts'
 
 /** A destination as a job's records identify it. */
 export function placeOf({ name, to }: Destination): Place {
@@ -35,7 +36,7 @@ export class OpenPlaces {
   missingRecords(job: Job): [name: string, record: DeliveryRecord][] {
     if (Object.keys(job.destinations).length === 0) return []
     return [...this.#here, ...this.#others].flatMap((place): [string, DeliveryRecord][] => {
-      const isNoted = job.destinations[place.name]?.state === 'waiting'
+      const isNoted = own(job.destinations, place.name)?.state === 'waiting'
       if (isNoted || !isPendingAt(job, place)) return []
       return [[place.name, { state: 'waiting', attempts: 0, to: place.to }]]
     })

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
+import { own } from '../util/own.ts'
 import { isPendingAt, isSettled, type Job, type Place } from './job.ts'
 import { NotAJobError } from './job-file.ts'
 import type { Spool } from './layout.ts'
@@ -22,7 +23,7 @@ export function* forgetDestination(
 ): Generator<string> {
   for (const name of namesIn(spool, 'new')) {
     const file = read(join(spool.new, name))
-    const before = file?.job.destinations[destination]
+    const before = own(file?.job.destinations, destination)
     if (!file || before?.state !== 'waiting') continue
     const target = freeName(spool.cur, name)
     if (!renameIfThere(join(spool.new, name), join(spool.cur, target))) continue
@@ -43,7 +44,7 @@ export function* forgetDestination(
 /** A job has a record for each destination that it waits for. Without a waiting record it would count as requeued. */
 function waitingFor(job: Job, places: readonly Place[]): Job {
   const waiting = places
-    .filter((place) => isPendingAt(job, place) && job.destinations[place.name]?.state !== 'waiting')
+    .filter((place) => isPendingAt(job, place) && own(job.destinations, place.name)?.state !== 'waiting')
     .map(({ name, to }) => [name, { state: 'waiting' as const, attempts: 0, to }] as const)
   return { ...job, destinations: { ...job.destinations, ...Object.fromEntries(waiting) } }
 }

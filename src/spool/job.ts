@@ -1,3 +1,4 @@
+import { own } from '../util/own.ts'
 /** Where one destination stands with one job. */
 export type DeliveryState = 'waiting' | 'done' | 'skipped' | 'failed'
 
@@ -42,7 +43,7 @@ export interface Place {
 
 /** True if a job still has to go to a destination. */
 export function isPendingAt({ destinations }: Job, { name, to }: Place): boolean {
-  const record = destinations[name]
+  const record = own(destinations, name)
   return record === undefined || record.state === 'waiting' || (record.to ?? to) !== to
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
+import { own } from '../util/own.ts'
 import { atOnce, type Steps } from '../util/steps.ts'
 import { AgeCount, type Ages, queuedAt } from './ages.ts'
 import { fingerprint } from './fingerprint.ts'
@@ -122,7 +123,7 @@ function countClaimed(waiting: ReadonlyMap<string, Tally>, name: string, path: s
   for (const [destination, tally] of waiting) {
     if (!isPendingAt(job, tally.place)) continue
     tally.add(column, 1, queuedAt(name, path))
-    const { attempts = 0, error } = job.destinations[destination] ?? {}
+    const { attempts = 0, error } = own(job.destinations, destination) ?? {}
     if (attempts === 0) continue
     tally.retrying.jobs++
     if (error !== undefined) tally.retrying.error = error
@@ -143,7 +144,7 @@ function countSample(
   })
   for (const { job } of found) {
     for (const name of job ? strangersOf(job, known) : []) {
-      const tally = new Tally({ name, to: job?.destinations[name]?.to ?? '' })
+      const tally = new Tally({ name, to: own(job?.destinations, name)?.to ?? '' })
       if (!waiting.has(name)) waiting.set(name, tally)
     }
   }

@@ -33,12 +33,14 @@ describe.each(['file:///cache', 'http://cache', 's3://cache'])('in the URL of %s
     ['compresion=xz', 'unknown parameter "compresion"; did you mean "compression"?'],
     ['write_nar_listing=1', 'unknown parameter "write_nar_listing"; did you mean "write-nar-listing"?'],
     ['something=1', 'unknown parameter "something"; known parameters: compression, '],
+    ['constructor=1', 'unknown parameter "constructor"'],
   ])('%s is refused with what was likely meant', async (query, problem) => {
     expect(await complaint(destination(`${url}?${query}`))).toContain(problem)
   })
 
   test.each([
     ['compression=zip', 'compression=zip in the URL of a destination is unknown; use one of none, zstd, '],
+    ['compression=toString', 'compression=toString in the URL of a destination is unknown'],
     [
       'compression-level=23',
       'compression-level=23 in the URL of a destination is no level of zstd; use a number from 1 to 22',

@@ -101,3 +101,18 @@ test('pausing one stops that one only', async () => {
   expect(missing(site, paths, other)).toEqual([])
   expect(one.count('PUT', /\.narinfo$/)).toBe(20)
 })
+
+// Values that every JavaScript object has under these names once counted as the jobs' records: all were done, and nothing was sent.
+test('one may be called as a value is that every object inherits', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const names = ['constructor', 'toString', 'valueOf']
+  const cacheOf = (name: string) => `${site.cache}-${name}`
+  const config = names.map((name) => destination(name, `file://${cacheOf(name)}`)).join('')
+  const [path = ''] = await queue(site, 1)
+  expect(await site.run(['drain', ...(await site.configured(config))])).toMatchObject({ exitCode: 0 })
+  for (const name of names) {
+    expect([name, site.isCached(path, cacheOf(name))]).toEqual([name, true])
+    expect(await deliveries(site, 'done', name)).toMatchObject([{ state: 'done' }])
+  }
+})

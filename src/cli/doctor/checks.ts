@@ -1,6 +1,7 @@
 import { type Config, DEFAULTS } from '../../config/config.ts'
 import { storeDirectory } from '../../nix/local-store.ts'
 import { spoolAt } from '../../spool/layout.ts'
+import { own } from '../../util/own.ts'
 import { canBecome, lookAsService } from './as-service.ts'
 import { attempt, type Check, fail, type Patient, quoted, toType, unseen, warn } from './check.ts'
 import { checkClock } from './clock.ts'
@@ -73,7 +74,7 @@ async function checksAsService(patient: Patient, args: readonly string[]): Promi
 /** If this user may not do something, this says nothing about the service. The daemon's own report counts. */
 function asSeenByOthers(check: Check, { report }: Service): Check {
   const [, name = ''] = /^destination (.*)$/.exec(check.name) ?? []
-  if (check.state !== 'fail' || report?.destinations[name]?.state === 'down') return check
+  if (check.state !== 'fail' || own(report?.destinations, name)?.state === 'down') return check
   return unseen(check.name, `this user sees only this: ${check.what}`)
 }
 

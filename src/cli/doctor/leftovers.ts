@@ -8,6 +8,7 @@ import { StoreSession } from '../../nix/store-session.ts'
 import type { Job } from '../../spool/job.ts'
 import type { Spool } from '../../spool/layout.ts'
 import { lastNames, look } from '../../spool/survey.ts'
+import { own } from '../../util/own.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { counted } from '../print.ts'
 import { type Check, fail, ok, type Patient, quoted, skipped, toType, unseen, warn } from './check.ts'
@@ -129,7 +130,7 @@ async function sample(
   const delivered: { name: string; job: Job }[] = []
   for (const name of names.toReversed()) {
     const job = look(spool, 'done', name)?.job
-    const record = job?.destinations[destination]
+    const record = own(job?.destinations, destination)
     if (job && record?.state === 'done' && record.note === undefined) delivered.push({ name, job })
     if (delivered.length === SAMPLE) break
   }

@@ -1,6 +1,7 @@
 import type { Destination } from '../../config/config.ts'
 import type { DestinationReport } from '../../spool/report.ts'
 import { formatDuration } from '../../util/duration.ts'
+import { own } from '../../util/own.ts'
 import { type Check, fail, toType } from './check.ts'
 import type { Service } from './service.ts'
 
@@ -30,7 +31,7 @@ export function withReport(check: Check, destination: Destination, service: Serv
 }
 
 function reportOf({ name, to }: Destination, { report }: Service): DestinationReport | undefined {
-  const said = report?.destinations[name]
+  const said = own(report?.destinations, name)
   return said?.to === to ? said : undefined
 }
 

@@ -7,6 +7,7 @@ import { type Spool, type State, spoolAt, spoolIfThere } from '../../spool/layou
 import { isPaused } from '../../spool/pause.ts'
 import { type DestinationReport, type Report, readReport } from '../../spool/report.ts'
 import { surveying, type Waiting } from '../../spool/waiting.ts'
+import { own } from '../../util/own.ts'
 import { atOnce, type Steps } from '../../util/steps.ts'
 import { lifeOf } from '../identity.ts'
 import { type Stale, staleness } from '../stale.ts'
@@ -105,7 +106,7 @@ function destinationsOf(config: Config, report: Report | undefined, isRunning: b
 
 /** A report about the same name with another URL is about another destination. */
 function reportOn(name: string, to: string, report: Report | undefined, mayRun: boolean): DestinationReport {
-  const last = report?.destinations[name]
+  const last = own(report?.destinations, name)
   if (last?.to !== to) return { to, state: 'unknown', failures: 0 }
   const { running, rate, ...rest } = last
   return mayRun ? last : rest

@@ -1,4 +1,5 @@
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib'
+import { own } from '../../util/own.ts'
 import { TransportFailure } from '../transport-failure.ts'
 import { MOST_BYTES } from './answer.ts'
 
@@ -22,7 +23,7 @@ const DECODERS: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
 export function decoded(body: Buffer, encoding: string | undefined, name: string): string {
   const coding = (encoding ?? '').trim().toLowerCase()
   if (coding === '' || coding === 'identity') return body.toString('utf8')
-  const decode = DECODERS[coding]
+  const decode = own(DECODERS, coding)
   if (!decode) {
     const means = `the destination has ${name} in an encoding that can't be read here: upload it again without narinfo-compression`
     throw new TransportFailure({ isOfOneFile: true, means }, `it is ${encoding}`)

@@ -1,3 +1,4 @@
+import { own } from '../../util/own.ts'
 /** A profile of `~/.aws/config` and `~/.aws/credentials`, or of the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name. */
 export interface AwsProfile {
   name: string
@@ -13,7 +14,7 @@ export async function awsProfiles(name: string | undefined): Promise<[AwsProfile
   const { parseKnownFiles } = await import('@smithy/core/config')
   // A user without a home, as in a container, has none.
   const all = await parseKnownFiles({ ignoreCache: true }).catch((): Record<string, undefined> => ({}))
-  const named = (wanted: string): AwsProfile => ({ name: wanted, settings: all[wanted] })
+  const named = (wanted: string): AwsProfile => ({ name: wanted, settings: own(all, wanted) })
   const first = named(name || process.env.AWS_PROFILE || 'default')
   const profiles: [AwsProfile, ...AwsProfile[]] = [first]
   for (const { settings } of profiles) {
