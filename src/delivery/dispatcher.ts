@@ -83,10 +83,10 @@ export class Dispatcher {
     return this.#inHand.size >= MAX_IN_HAND || this.workersWithRoom.length === 0
   }
 
-  /** True if some destination that a job still has to go to has room for it. */
+  /** True if some destination that a job still has to go to takes it now. */
   wants(job: Job): boolean {
-    const pending = this.routes.pendingFor(job)
-    return pending.length > 0 ? pending.some((worker) => worker.room > 0) : !this.#places.waitsElsewhere(job)
+    if (this.routes.pendingFor(job).length > 0) return this.routes.takersOf(job).length > 0
+    return !this.#places.waitsElsewhere(job)
   }
 
   isOurs(name: string): boolean {
@@ -148,8 +148,7 @@ export class Dispatcher {
 
   /** Gives a job to the workers of the destinations that it still has to go to, as far as they have room. */
   #offer(claimed: ClaimedJob): void {
-    for (const worker of this.routes.pendingFor(claimed.job))
-      if (!worker.has(claimed) && worker.room > 0) worker.add(claimed)
+    for (const worker of this.routes.takersOf(claimed.job)) if (!worker.has(claimed)) worker.add(claimed)
   }
 
   #onOutcome({ destination, place, worker }: Route, claimed: ClaimedJob, outcome: Outcome): void {
@@ -163,7 +162,8 @@ export class Dispatcher {
     // A destination that stays down fails every probe in the same way; the error is written once, for people who read the job.
     if (next !== 'wait' || record.error !== before?.error) this.#settlement.update(claimed, name, record)
     // While a destination is down each probe takes another job, and not all of them need to be in hand.
-    const isDelayed = next === 'retry' || next === 'hold'
+    // However many jobs fail again and again, others go through: those that find no place wait in `new/`.
+    const isDelayed = (next === 'retry' || next === 'hold') && !worker.isLaden
     const isStaying = isDelayed || (next === 'wait' && !worker.isFull)
     if (isStaying && worker.mode !== 'stopping') {
       this.#settlement.record(claimed)

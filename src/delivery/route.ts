@@ -8,6 +8,7 @@ import { isPendingAt, type Job, type Place } from '../spool/job.ts'
 import type { DestinationReport } from '../spool/report.ts'
 import type { Rates } from '../transport/rates.ts'
 import { formatDuration } from '../util/duration.ts'
+import { own } from '../util/own.ts'
 import { deliver } from './batch.ts'
 import type { Observer } from './observer.ts'
 import { placeOf } from './open-places.ts'
@@ -75,6 +76,20 @@ export class Route {
   /** True if the job still has to go there. */
   isFor(job: Job): boolean {
     return isPendingAt(job, this.place)
+  }
+
+  /**
+   * True if its worker takes the job now. While it is laden, it takes no job that failed a short while ago: such a job waits in
+   * `new/`.
+   */
+  takes(job: Job): boolean {
+    return this.isFor(job) && this.worker.room > 0 && !(this.worker.isLaden && this.#hasFailedLately(job))
+  }
+
+  #hasFailedLately(job: Job): boolean {
+    const ageMs = Date.now() - Date.parse(own(job.destinations, this.place.name)?.lastAttemptAt ?? '')
+    // In the future, if the clock was set back.
+    return ageMs >= 0 && ageMs < this.destination.retryMaxMs
   }
 
   /** How the destination is, and what is on its way to it. */

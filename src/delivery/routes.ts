@@ -52,6 +52,11 @@ export class Routes {
     return this.all.flatMap((route) => (route.isFor(job) ? [route.worker] : []))
   }
 
+  /** Those of them that take it now. */
+  takersOf(job: Job): Worker[] {
+    return this.all.flatMap((route) => (route.takes(job) ? [route.worker] : []))
+  }
+
   /** The workers that have a job. */
   holdersOf(claimed: ClaimedJob): Worker[] {
     return this.workers.filter((worker) => worker.has(claimed))

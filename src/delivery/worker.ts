@@ -75,6 +75,11 @@ export class Worker {
     return Math.max(0, Math.min(free, this.#context.limits.batchSize - this.#jobs.count('queued')))
   }
 
+  /** Half of its places are taken by jobs that wait after a failure of their own: the other half is for other jobs. */
+  get isLaden(): boolean {
+    return this.#jobs.count('delayed') >= Math.floor(this.#context.capacity / 2)
+  }
+
   /** Nothing was sent since the start. */
   get isUntried(): boolean {
     return this.#inFlight.begun === 0

@@ -1,5 +1,7 @@
 // Several destinations: each has its own state, and none waits for another.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../integration/daemon.ts'
@@ -115,4 +117,33 @@ test('one may be called as a value is that every object inherits', async () => {
     expect([name, site.isCached(path, cacheOf(name))]).toEqual([name, true])
     expect(await deliveries(site, 'done', name)).toMatchObject([{ state: 'done' }])
   }
+})
+
+// Their share of the places is 20 for each destination.
+test('jobs that fail again and again leave room for others, however many they are', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const sent = join(site.nix.dir, 'sent')
+  const script = `for p; do case $p in *-bad-*) exit 1; esac; done; printf '%s\\n' "$@" >> ${sent}`
+  const own = `[[destination]]\nname = "choosy"\ncommand = ["sh", "-c", ${JSON.stringify(script)}, "sh"]\nretry-min = "1h"\nretry-max = "1h"\n`
+  const others = Array.from({ length: 49 }, (_, at) =>
+    destination(`other-${at}`, 'file:///', 'exclude = ["*"]'),
+  )
+  const config = await site.configured(`rescan-interval = "200ms"\n${own}${others.join('')}`)
+  const bad = await site.paths(50, 'bad')
+  await handOverAll(
+    site,
+    bad.map((path) => [path]),
+  )
+  const daemon = await site.watch(config)
+  const failures = () => daemon.log.filter((line) => line.includes('"failed, will be tried again"')).length
+  await until(() => failures() === bad.length, 'each of them to be tried', LONG)
+  const [good = ''] = await site.paths(1, 'good')
+  await site.handOver('good', JSON.stringify({ outPaths: [good] }))
+  await site.settle('done', 1, LONG)
+  expect(readFileSync(sent, 'utf8')).toBe(`${good}\n`)
+  // None of them is tried before its time, wherever it waits.
+  await sleep(500)
+  expect(failures()).toBe(bad.length)
+  expect(site.counts()).toEqual({ new: 40, cur: 10, done: 1, failed: 0 })
 })
