@@ -117,13 +117,12 @@ export class Loop {
     try {
       if (isStaying) await this.#watcher.start()
       while (!this.#isStopping) {
-        await (isStaying ? this.#turnOrLog() : this.#turn())
+        const isOver = await (isStaying ? this.#roundOrLog() : this.#round())
         this.#hasGotOn = true
-        if (this.#exit.isReached(this.#wasPaused)) {
+        if (isOver) {
           if (!isStaying && hasWork(this.#context.spool)) await this.#housekeeping.protectAll()
           break
         }
-        if (isStaying) await this.#watcher.watchJobs(this.#wasPaused)
         await this.#alarm.sleep()
       }
     } finally {
@@ -191,14 +190,22 @@ export class Loop {
   }
 
   /** A spool that can't be read now (a lost mount, no file handles left) is read again at the next rescan. */
-  async #turnOrLog(): Promise<void> {
+  async #roundOrLog(): Promise<boolean> {
     try {
-      await this.#turn()
+      if (await this.#round()) return true
+      await this.#watcher.watchJobs(this.#wasPaused)
     } catch (error) {
       if (codeOf(error) === undefined) throw error
       const message = 'the spool could not be read; it is tried again at the next rescan'
       this.#context.log.error({ error: wordsOf(error) }, message)
     }
+    return false
+  }
+
+  /** Looks at the spool once. Returns true if the loop ends then. */
+  async #round(): Promise<boolean> {
+    await this.#turn()
+    return this.#exit.isReached(this.#wasPaused)
   }
 
   #notePause(): void {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Config } from '../config/config.ts'
 import type { Dispatcher } from '../delivery/dispatcher.ts'
-import type { Spool } from '../spool/layout.ts'
+import { restoreDirectories, type Spool } from '../spool/layout.ts'
 import { recover } from '../spool/recover.ts'
 import { wordsOf } from '../util/user-error.ts'
 import type { Claimer } from './claimer.ts'
@@ -53,14 +53,24 @@ export class Rescan {
     claimer.scan.lookAgain()
   }
 
+  #restoreDirectories(): void {
+    const directories = restoreDirectories(this.#context.spool)
+    const message = 'directories of the spool were gone, so they were made again'
+    if (directories.length > 0) this.#context.log.warn({ directories }, message)
+  }
+
   #look(): void {
     const { log, dispatcher, claimer, housekeeping, ring } = this.#context
     if (performance.now() - this.#last < claimer.scan.lastPassMs * SHARE) return
     this.#last = performance.now()
     try {
+      this.#restoreDirectories()
       this.recover()
     } catch (error) {
-      log.error({ error: wordsOf(error) }, 'cur/ could not be read')
+      log.error(
+        { error: wordsOf(error) },
+        'the spool could not be looked through; it is tried again at the next rescan',
+      )
     }
     housekeeping.run(dispatcher.tally.done)
     claimer.scan.lookAgain()

@@ -55,6 +55,19 @@ export function openSpool(root: string): Spool {
 }
 
 /**
+ * Makes directories of a spool again that somebody removed. If all are missing, its disk may not be mounted, so none is made.
+ * @returns The names of those that were made.
+ * @throws {UserError} if they can't be made.
+ */
+export function restoreDirectories(spool: Spool): string[] {
+  const all = ['tmp', ...STATES] as const
+  const missing = all.filter((name) => !lstatSync(spool[name], { throwIfNoEntry: false }))
+  if (missing.length === 0 || missing.length === all.length) return []
+  openSpool(spool.root)
+  return missing
+}
+
+/**
  * Opens a spool for a command that only looks or moves what is there.
  * @throws {UserError} if there is none, or a part of it is missing.
  */

@@ -1,8 +1,7 @@
-import { renameSync } from 'node:fs'
 import { isObject } from '../util/is-object.ts'
 import type { Spool } from './layout.ts'
 import { readTextIfThere } from './read.ts'
-import { writeTemporary } from './write.ts'
+import { placeTemporary, writeTemporary } from './write.ts'
 
 /** How a destination is, as the daemon last knew. */
 export interface DestinationReport {
@@ -57,7 +56,7 @@ export interface Report {
 
 /** Replaces the report, atomically. */
 export function writeReport(spool: Spool, report: Report): void {
-  renameSync(writeTemporary(spool, `${JSON.stringify(report, null, 2)}\n`, false), spool.reportFile)
+  placeTemporary(writeTemporary(spool, `${JSON.stringify(report, null, 2)}\n`, false), spool.reportFile)
 }
 
 /** The last report, or undefined if there is none that makes sense. */

@@ -12,6 +12,7 @@ import {
   fsyncDirectory,
   identityOf,
   moveJob,
+  placeTemporary,
   unlinkIfThere,
   writeTemporaries,
   writeTemporary,
@@ -31,7 +32,7 @@ export function record(spool: Spool, claimed: ClaimedJob): boolean {
     unlinkSync(temporary)
     return false
   }
-  renameSync(temporary, path)
+  placeTemporary(temporary, path)
   claimed.identity = identity
   return true
 }
@@ -82,13 +83,13 @@ export function settleDone(
   record: WrittenRecord = { temporary: tryToWrite(spool, formatJob(claimed.job)) },
 ): string | undefined {
   const { temporary } = record
-  const isOurs = isThere(spool, claimed)
-  const target = isOurs ? moveJob(`${spool.cur}/${claimed.name}`, claimed.name, spool.done) : undefined
-  if (target === undefined) {
-    if (temporary !== undefined) unlinkIfThere(temporary)
-    return undefined
+  let target: string | undefined
+  try {
+    if (isThere(spool, claimed)) target = moveJob(`${spool.cur}/${claimed.name}`, claimed.name, spool.done)
+  } finally {
+    if (target === undefined && temporary !== undefined) unlinkIfThere(temporary)
   }
-  if (temporary !== undefined) renameSync(temporary, `${spool.done}/${target}`)
+  if (target !== undefined && temporary !== undefined) placeTemporary(temporary, `${spool.done}/${target}`)
   return target
 }
 

@@ -104,6 +104,16 @@ export function fsyncDirectory(path: string): void {
   }
 }
 
+/** Renames a file from `tmp/` to where it belongs, over what is there. If that fails, it is removed. */
+export function placeTemporary(temporary: string, path: string): void {
+  try {
+    renameSync(temporary, path)
+  } catch (error) {
+    unlinkIfThere(temporary)
+    throw error
+  }
+}
+
 /**
  * Renames a job into another directory, never over one that is there.
  * @returns The name it has there, or undefined if it was gone: somebody moved it, which is legal.

@@ -92,3 +92,10 @@ describe('paused in the spool’s root', () => {
     expect([isPaused(spool), isPaused(spool, 's3')]).toEqual([true, false])
   })
 })
+
+test("a report that can't be put in its place leaves nothing in tmp/", () => {
+  const { spool } = tempSpool()
+  mkdirSync(spool.reportFile)
+  expect(() => writeReport(spool, REPORT)).toThrow('EISDIR')
+  expect(tree(spool)).toEqual({})
+})

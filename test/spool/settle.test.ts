@@ -1,8 +1,15 @@
-import { renameSync } from 'node:fs'
+import { mkdirSync, renameSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { ClaimedJob } from '../../src/spool/claim.ts'
-import { record, releaseDone, settleDone, settleFailed, syncDone } from '../../src/spool/settle.ts'
+import {
+  record,
+  releaseDone,
+  settleDone,
+  settleFailed,
+  syncDone,
+  writeRecords,
+} from '../../src/spool/settle.ts'
 import {
   claimIt,
   contentOf,
@@ -50,6 +57,15 @@ describe('T4: a delivered job', () => {
     expect(rooted(temp)).toEqual([])
   })
 
+  test("that can't be moved stays in cur/, and leaves nothing in tmp/", async () => {
+    const { spool, claimed } = withClaimed({ s3: DELIVERED })
+    rmdirSync(spool.done)
+    const written = (await writeRecords(spool, [claimed])).get(claimed)
+    expect(() => settleDone(spool, claimed, written)).toThrow('ENOENT')
+    mkdirSync(spool.done)
+    expect(tree(spool)).toEqual({ cur: ['X.json'] })
+  })
+
   test('keeps its roots where somebody requeues it meanwhile', () => {
     const { temp, spool, roots, claimed } = withClaimed({ s3: DELIVERED })
     settleDone(spool, claimed)
@@ -88,7 +104,7 @@ describe('T4: a delivered job', () => {
   test('C9: that is stopped before it is moved is in cur/ as it was, with its roots', () => {
     const { temp, spool, claimed } = withClaimed({ s3: DELIVERED })
     expect(() => frozen(temp, spool.done, () => settleDone(spool, claimed))).toThrow('EACCES')
-    expect(tree(spool)).toEqual({ tmp: [expect.any(String)], cur: ['X.json'] })
+    expect(tree(spool)).toEqual({ cur: ['X.json'] })
     expect(contentOf(spool, 'cur', 'X.json')).toBe(jobText())
     expect(rooted(temp)).toEqual(['X.json'])
   })
@@ -128,7 +144,7 @@ describe('T5: a job that is given up', () => {
   test('C6: that is stopped before it is written is in cur/ as it was', () => {
     const { temp, spool, claimed } = withClaimed({ s3: GIVEN_UP })
     expect(() => frozen(temp, spool.cur, () => settleFailed(spool, claimed))).toThrow('EACCES')
-    expect(tree(spool)).toEqual({ tmp: [expect.any(String)], cur: ['X.json'] })
+    expect(tree(spool)).toEqual({ cur: ['X.json'] })
     expect(contentOf(spool, 'cur', 'X.json')).toBe(jobText())
   })
 })
