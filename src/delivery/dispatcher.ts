@@ -175,8 +175,7 @@ export class Dispatcher {
     const others = this.routes.holdersOf(claimed)
     if (others.length === 0) this.#finish(claimed)
     // The job may wait for days, and until then its file would not have these records.
-    else if (others.every(({ health, isPaused }) => health.isDown || isPaused))
-      this.#settlement.record(claimed)
+    else if (others.every(({ health, isPaused }) => health.isDown || isPaused)) this.#record(claimed)
   }
 
   /**
@@ -193,8 +192,14 @@ export class Dispatcher {
 
   #release(claimed: ClaimedJob): void {
     this.#inHand.delete(claimed.name)
+    this.#record(claimed)
+    this.#settlement.release(claimed)
+  }
+
+  /** Writes all records of a job that waits on: by settled ones alone, it would count as requeued after a crash. */
+  #record(claimed: ClaimedJob): void {
     for (const [name, record] of this.#places.missingRecords(claimed.job))
       this.#settlement.update(claimed, name, record)
-    this.#settlement.release(claimed)
+    this.#settlement.record(claimed)
   }
 }

@@ -147,3 +147,29 @@ test('jobs that fail again and again leave room for others, however many they ar
   expect(failures()).toBe(bad.length)
   expect(site.counts()).toEqual({ new: 40, cur: 10, done: 1, failed: 0 })
 })
+
+test('one has a job, the other is paused before it has tried it, and the daemon is killed: it is not taken for requeued', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const slow = '[[destination]]\nname = "slow"\ncommand = ["sh", "-c", "exec sleep 600"]\n'
+  const config = await site.configured(destination('quick', `file://${site.cache}`) + slow)
+  await site.run(['pause', 'quick', ...config])
+  const daemon = await site.watch(config)
+  const [path = ''] = await queue(site, 1)
+  await site.settle('cur', 1)
+  await site.run(['pause', 'slow', ...config])
+  await site.run(['resume', 'quick', ...config])
+  const states = async () => {
+    const { destinations } = await site.job('cur', 'by-hand-00000.json')
+    return destinations
+  }
+  await expect.poll(states, { timeout: LONG }).toMatchObject({ quick: { state: 'done' } })
+  expect(await states()).toMatchObject({ slow: { state: 'waiting', attempts: 0 } })
+  daemon.killWithChildren()
+  await daemon.exited
+
+  expect(await site.run(['drain', ...config])).toMatchObject({ exitCode: 75 })
+  expect(site.isCached(path)).toBe(true)
+  const [job = ''] = site.names('new')
+  expect(await site.job('new', job)).not.toHaveProperty('history')
+})
