@@ -61,9 +61,11 @@ export class Loop {
     const ring = () => this.#alarm.ring()
     this.#context = context
     const onHealth = () => this.#report()
-    const dispatcher = new Dispatcher({ spool, roots, config, log, onChange: ring, onHealth, observer })
-    const stuckLog = new StuckLog(log)
     const protector = new Protector(context)
+    const onRooted = (paths: readonly string[]) => protector.tellOf(paths)
+    const events = { onChange: ring, onHealth, onRooted }
+    const dispatcher = new Dispatcher({ spool, roots, config, log, observer, ...events })
+    const stuckLog = new StuckLog(log)
     const onMany = () => this.#onMany()
     const claimer = new Claimer({ ...context, protector, stuckLog, ring, onMany }, dispatcher)
     const housekeeping = new Housekeeping(context, protector, stuckLog)

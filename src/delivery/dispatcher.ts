@@ -27,6 +27,8 @@ export interface DispatcherContext {
   onChange: () => void
   /** Called when a destination's state changed. */
   onHealth: () => void
+  /** Called with paths that have GC roots only now. */
+  onRooted: (paths: readonly string[]) => void
   observer?: Observer | undefined
 }
 
@@ -53,6 +55,7 @@ export class Dispatcher {
     this.routes = new Routes(config, MAX_IN_HAND, {
       ...context,
       onOutcome: (route, claimed, outcome) => this.#onOutcome(route, claimed, outcome),
+      onOutputs: (claimed) => context.onRooted(this.#settlement.protect(claimed)),
       onChange: () => {
         this.start()
         context.onChange()

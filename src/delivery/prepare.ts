@@ -34,6 +34,8 @@ export interface Target {
   store: StoreSession
   /** Whether anything ever went there. */
   wasThere: () => boolean
+  /** Called when the outputs of a job that names none were looked up. */
+  onOutputs: (claimed: ClaimedJob) => void
   /** For bugs only: everything else is in the outcomes. */
   log: Logger
 }
@@ -79,6 +81,7 @@ async function resolveOutputs(sorting: Sorting, jobs: readonly ClaimedJob[]): Pr
       const outPaths = await outputsOf(drvPath, sorting.signal)
       // Another destination may have said something of the job meanwhile.
       claimed.job = { ...claimed.job, outPaths }
+      sorting.target.onOutputs(claimed)
     } catch (error) {
       if (!(error instanceof NixFailure) || error.ended) throw error
       sorting.outcomes.set(claimed, { kind: 'failed', verdict: outputsUnknown(drvPath, error) })

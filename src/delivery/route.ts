@@ -26,6 +26,8 @@ export interface RouteContext {
   log: Logger
   observer?: Observer | undefined
   onOutcome(route: Route, claimed: ClaimedJob, outcome: Outcome): void
+  /** Called when the outputs of a job that names none were looked up. */
+  onOutputs(claimed: ClaimedJob): void
   /** Called when the destination's state changed. */
   onHealth(): void
   /** Called when there may be something to start or to claim. */
@@ -44,7 +46,8 @@ export class Route {
     const log = context.log.child({ destination: destination.name })
     const uploader = uploaderFor(destination, { ...context, log })
     const wasThere = () => this.worker.health.hasSucceeded
-    const target = { destination, uploader, store, log, wasThere }
+    const { onOutputs } = context
+    const target = { destination, uploader, store, log, wasThere, onOutputs }
     this.destination = destination
     this.place = placeOf(destination)
     this.#uploader = uploader

@@ -54,17 +54,23 @@ export class Settlement {
   /** Writes a job's records into its file, where it lies in `cur/`. */
   record(claimed: ClaimedJob): void {
     if (!this.#unrecorded.has(claimed)) return
-    const { spool, roots, log } = this.#context
     // If it could not be written, it is written with the next outcome.
     // If somebody has moved the job away, that is reported when it is settled.
-    if (!this.#write(claimed, () => record(spool, claimed))) return
-    this.#unrecorded.delete(claimed)
+    if (this.#write(claimed, () => record(this.#context.spool, claimed))) this.#unrecorded.delete(claimed)
+  }
+
+  /**
+   * Makes the GC roots of outputs that were looked up.
+   * @returns The paths that had none.
+   */
+  protect(claimed: ClaimedJob): string[] {
+    const { roots, log } = this.#context
     try {
-      // Outputs that were looked up meanwhile are kept from now on.
-      roots.hold(claimed.name, rootedPaths(claimed.job))
+      return roots.hold(claimed.name, rootedPaths(claimed.job))
     } catch (error) {
       const message = 'no GC roots: its paths may be collected before the upload'
       log.warn({ job: claimed.name, error: wordsOf(error) }, message)
+      return []
     }
   }
 

@@ -44,7 +44,8 @@ async function isolate(count: number, bad: readonly number[], play: Play) {
   }
   const destination = { name: 'default', to: 'file:///x', via: 'nix' as const, ...DESTINATION_DEFAULTS }
   const log = pino({ level: 'silent' })
-  const target = { destination, uploader, store: new StoreSession(), log, wasThere: () => true }
+  const hints = { wasThere: () => true, onOutputs: () => undefined }
+  const target = { destination, uploader, store: new StoreSession(), log, ...hints }
   const progress = { sentBytes: 0, expectedBytes: 0 }
   const isolation = new Isolation(target, new AbortController().signal, progress)
   const items = Array.from({ length: count }, (_, at) => at.toString().padStart(3, '0')).map((name) => ({

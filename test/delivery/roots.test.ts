@@ -60,3 +60,19 @@ test.each(WAYS)('a job queued by %s', async (_by, queue, isRootedAtOnce) => {
   expect(await site.run(['drain'])).toMatchObject({ exitCode: 0 })
   expect(site.roots()).toEqual([])
 })
+
+// As the hook of Nix 2.8 queues it if nix-store takes too long: while garbage is being collected, for example.
+test('a job that names no outputs protects those that were looked up, also if it is given up at once', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const { drvPath, outPaths } = await site.nix.build({ name: 'app' })
+  await site.handOver('job.json', JSON.stringify({ drvPath }))
+  expect(await site.run(['drain', ...(await site.configured(REFUSING))])).toMatchObject({ exitCode: 1 })
+  expect(rooted(site, 'job.json').sort()).toEqual([...outPaths, drvPath].sort())
+
+  await site.nix.gc()
+  expect(await site.run(['requeue', 'job.json'])).toMatchObject({ exitCode: 0 })
+  expect(await site.run(['drain'])).toMatchObject({ exitCode: 0 })
+  expect(outPaths.map((path) => site.isCached(path))).toEqual([true])
+  expect(site.roots()).toEqual([])
+})
