@@ -104,21 +104,6 @@ test('pausing one stops that one only', async () => {
   expect(one.count('PUT', /\.narinfo$/)).toBe(20)
 })
 
-// Values that every JavaScript object has under these names once counted as the jobs' records: all were done, and nothing was sent.
-test('one may be called as a value is that every object inherits', async () => {
-  const site = await makeSite()
-  await site.makeSpool()
-  const names = ['constructor', 'toString', 'valueOf']
-  const cacheOf = (name: string) => `${site.cache}-${name}`
-  const config = names.map((name) => destination(name, `file://${cacheOf(name)}`)).join('')
-  const [path = ''] = await queue(site, 1)
-  expect(await site.run(['drain', ...(await site.configured(config))])).toMatchObject({ exitCode: 0 })
-  for (const name of names) {
-    expect([name, site.isCached(path, cacheOf(name))]).toEqual([name, true])
-    expect(await deliveries(site, 'done', name)).toMatchObject([{ state: 'done' }])
-  }
-})
-
 // Their share of the places is 20 for each destination.
 test('jobs that fail again and again leave room for others, however many they are', async () => {
   const site = await makeSite()
@@ -146,30 +131,4 @@ test('jobs that fail again and again leave room for others, however many they ar
   await sleep(500)
   expect(failures()).toBe(bad.length)
   expect(site.counts()).toEqual({ new: 40, cur: 10, done: 1, failed: 0 })
-})
-
-test('one has a job, the other is paused before it has tried it, and the daemon is killed: it is not taken for requeued', async () => {
-  const site = await makeSite()
-  await site.makeSpool()
-  const slow = '[[destination]]\nname = "slow"\ncommand = ["sh", "-c", "exec sleep 600"]\n'
-  const config = await site.configured(destination('quick', `file://${site.cache}`) + slow)
-  await site.run(['pause', 'quick', ...config])
-  const daemon = await site.watch(config)
-  const [path = ''] = await queue(site, 1)
-  await site.settle('cur', 1)
-  await site.run(['pause', 'slow', ...config])
-  await site.run(['resume', 'quick', ...config])
-  const states = async () => {
-    const { destinations } = await site.job('cur', 'by-hand-00000.json')
-    return destinations
-  }
-  await expect.poll(states, { timeout: LONG }).toMatchObject({ quick: { state: 'done' } })
-  expect(await states()).toMatchObject({ slow: { state: 'waiting', attempts: 0 } })
-  daemon.killWithChildren()
-  await daemon.exited
-
-  expect(await site.run(['drain', ...config])).toMatchObject({ exitCode: 75 })
-  expect(site.isCached(path)).toBe(true)
-  const [job = ''] = site.names('new')
-  expect(await site.job('new', job)).not.toHaveProperty('history')
 })
