@@ -141,10 +141,16 @@ export function freeName(directory: string, name: string): string {
   return free
 }
 
-/** `X~1.json`, `X~2.json`, … of `X.json`: what a job is called where its name is taken. */
+/** A file name has at most this many bytes. */
+const NAME_MAX = 255
+
+/** `X~1.json`, `X~2.json`, … of `X.json`: what a job is called where its name is taken. A long name loses its end. */
 export function nameOfCopy(name: string, copy: number): string {
   const [stem, ending] = name.endsWith('.json') ? [name.slice(0, -5), '.json'] : [name, '']
-  return `${stem}~${copy}${ending}`
+  const letters = [...stem]
+  const copyName = () => `${letters.join('')}~${copy}${ending}`
+  while (Buffer.byteLength(copyName()) > NAME_MAX) letters.pop()
+  return copyName()
 }
 
 /** The `X.json` of `X~1.json`; any other name as it is. */

@@ -1,6 +1,6 @@
 // `mv` is a supported interface: between any two directories of the spool, at any moment.
 
-import { lstatSync, renameSync, watch } from 'node:fs'
+import { lstatSync, renameSync, watch, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { codeOf } from '../../src/util/user-error.ts'
@@ -90,3 +90,21 @@ function pick<T>(from: readonly T[]): T {
   if (picked === undefined) throw new Error('there is nothing to pick from')
   return picked
 }
+
+// Not only jobs of the hook can be there twice: people choose longer names, up to what a filesystem takes.
+test.each(['x'.repeat(255), `${'x'.repeat(250)}.json`, `${'\u{1F4E6}'.repeat(62)}xx.json`])(
+  'a second job by the longest name is settled, too',
+  { timeout: 60_000 },
+  async (name) => {
+    const site = await makeSite()
+    await site.makeSpool()
+    const [one = '', two = ''] = await site.paths(2)
+    for (const path of [one, two]) {
+      writeFileSync(site.path('new', name), JSON.stringify({ outPaths: [path] }))
+      expect(await site.run(['drain'])).toMatchObject({ exitCode: 0 })
+      expect(site.isCached(path)).toBe(true)
+    }
+    expect(site.names('done')).toHaveLength(2)
+    expect(site.counts()).toMatchObject({ new: 0, cur: 0, failed: 0 })
+  },
+)
