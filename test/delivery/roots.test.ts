@@ -1,6 +1,6 @@
 // GC roots follow a job's life, whoever queued it.
 
-import { readlinkSync } from 'node:fs'
+import { copyFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { rootKey } from '../../src/nix/gc-roots.ts'
@@ -74,5 +74,21 @@ test('a job that names no outputs protects those that were looked up, also if it
   expect(await site.run(['requeue', 'job.json'])).toMatchObject({ exitCode: 0 })
   expect(await site.run(['drain'])).toMatchObject({ exitCode: 0 })
   expect(outPaths.map((path) => site.isCached(path))).toEqual([true])
+  expect(site.roots()).toEqual([])
+})
+
+test('a job in failed/ keeps its roots if somebody copies it to new/ and the copy is delivered', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const [path = ''] = await site.paths(1)
+  await site.hook([path])
+  const [job = ''] = site.names('new')
+  await site.run(['drain', ...(await site.configured(REFUSING))])
+  copyFileSync(site.path('failed', job), site.path('new', job))
+  expect(await site.run(['drain'])).toMatchObject({ exitCode: 0 })
+  expect([site.names('done'), site.names('failed'), rooted(site, job)]).toEqual([[job], [job], [path]])
+
+  await site.nix.run('rm', [site.path('failed', job)])
+  await site.run(['prune'])
   expect(site.roots()).toEqual([])
 })
