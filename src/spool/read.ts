@@ -16,7 +16,8 @@ import { identityIn, versionIn } from './write.ts'
 
 /** True for a directory entry that may be a job: no dotfile, and no note beside a rejected file. */
 export function mayBeJob(name: string): boolean {
-  return !name.startsWith('.') && !name.endsWith('.reason')
+  // An event may come without a name.
+  return name !== '' && !name.startsWith('.') && !name.endsWith('.reason')
 }
 
 /** Streams a directory's entries, however many there are, a few hundred in memory at a time. */

@@ -84,6 +84,7 @@ describe('rule 3: what may be a job', () => {
     ['X.json.reason', false],
     ['.X.json', false],
     ['.reason', false],
+    ['', false],
   ])('%s: %o', (name, expected) => {
     expect(mayBeJob(name)).toBe(expected)
   })
