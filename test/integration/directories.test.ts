@@ -56,7 +56,7 @@ test.each([false, true])(
     await site.makeSpool()
     const daemon = await site.watch(await site.configured(RESCAN), UNPRIVILEGED)
     if (isPaused) await site.run(['pause'])
-    if (isPaused) await daemon.says('"paused: nothing is claimed"')
+    if (isPaused) await daemon.says('"paused: nothing is claimed until nix-upload resume"')
     // Longer than it takes until a rescan is due.
     await sleep(500)
     // A directory that takes the place of another is not watched yet, so it is read.
