@@ -167,7 +167,11 @@ function makeDirectory(path: string, isRetry = false): string | undefined {
     return path
   } catch (error) {
     const code = codeOf(error)
-    if (code === 'EEXIST') return undefined
+    if (code === 'EEXIST') {
+      if (existsSync(path)) return undefined
+      const nowhere = new Error(`${path} is a symlink that leads nowhere: is something not mounted?`)
+      throw Object.assign(nowhere, { code: 'ENOENT', path })
+    }
     if (code !== 'ENOENT' || isRetry) throw error
     const first = makeDirectory(dirname(path))
     const made = makeDirectory(path, true)

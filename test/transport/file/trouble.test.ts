@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -92,6 +92,16 @@ test('nobody can make a directory there', async () => {
   expect(verdict?.message).toMatch(
     /directory \/proc\/nix-upload\/cache can't be used.*no such file.*: \/proc\//,
   )
+})
+
+test('it is a symlink to a place that is not mounted', async () => {
+  const dir = await temporaryDirectory()
+  symlinkSync(join(dir, 'not-mounted', 'cache'), join(dir, 'link'))
+  const { verdict, failed } = await putFiles(join(dir, 'link'), 2, 10)
+  expect(failed).toBe(2)
+  expect(verdict).toMatchObject({ blame: 'destination', permanent: false })
+  expect(verdict?.message).toMatch(/link is a symlink that leads nowhere: is something not mounted\?/)
+  expect(readdirSync(dir)).toEqual(['link'])
 })
 
 test('128 file handles are enough for hundreds of files at once', async () => {
