@@ -1,6 +1,7 @@
 import { refusalOf } from '../../util/http-refusal.ts'
 import { type Meaning, type Retry, TransportFailure } from '../transport-failure.ts'
 import type { Answer } from './answer.ts'
+import { shownUrl } from './http-url.ts'
 
 /** Whether a refused request is made again; see `Retry`. */
 const RETRIES: Readonly<Record<number, Retry>> = { 408: 'soon', 429: 'slower', 503: 'slower', 507: 'never' }
@@ -10,11 +11,17 @@ const RETRIES: Readonly<Record<number, Retry>> = { 408: 'soon', 429: 'slower', 5
  * @param what The request, in few words: `PUT nar/x`.
  */
 export function httpFailure({ status, headers, body }: Answer, what: string): TransportFailure {
-  const said = `the server says to ${what}: ${status}${inWords(body)}`
+  const said = `the server says to ${what}: ${status}${inWords(body)}${whereTo(headers.location)}`
   return new TransportFailure(meaningOf(status), said, {
     retryAfterMs: retryAfterMs(headers['retry-after']),
     status,
   })
+}
+
+/** Where a redirection leads, without a login or a signature in it. */
+function whereTo(location: string | undefined): string {
+  if (location === undefined) return ''
+  return `, and to go to ${URL.canParse(location) ? shownUrl(new URL(location)) : location.replace(/[?#].*/s, '')}`
 }
 
 function meaningOf(status: number): Meaning {

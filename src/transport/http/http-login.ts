@@ -32,6 +32,19 @@ export class HttpLogin {
     return this.#found.get(url.href)
   }
 
+  /**
+   * The Authorization header for a host that the server redirects to: only if a netrc file names that host.
+   * @throws {UserError} if the netrc file can't be read.
+   */
+  async headerForTarget({ origin, hostname }: URL): Promise<string | undefined> {
+    if (!this.#found.has(origin)) {
+      this.#netrc ??= this.#read()
+      const found = findLogin(await this.#netrc, hostname, undefined, false)
+      this.#found.set(origin, found && basic(found.user, found.password))
+    }
+    return this.#found.get(origin)
+  }
+
   async #find(url: URL): Promise<string | undefined> {
     const user = decodeURIComponent(url.username)
     const password = decodeURIComponent(url.password)

@@ -167,10 +167,11 @@ export class HttpTransport implements Transport {
     }
   }
 
-  /** Credentials are not sent to other hosts that a server redirects to. */
+  /** Our login here is not sent to other hosts that the server redirects to; these may have one of their own. */
   async #loginHeaders(url: URL): Promise<Record<string, string>> {
-    const authorization =
-      url.origin === this.#base.origin ? await this.#login.headerFor(this.#base) : undefined
+    const authorization = await (url.origin === this.#base.origin
+      ? this.#login.headerFor(this.#base)
+      : this.#login.headerForTarget(url))
     return { 'user-agent': 'nix-upload', ...(authorization === undefined ? {} : { authorization }) }
   }
 

@@ -12,12 +12,20 @@ interface Entry extends Login {
 /**
  * Looks a host up in the text of a netrc file, as curl and so Nix do: the first entry for it that has the wanted user
  * name, or the default entry.
+ * @param host As in a URL; curl looks an IPv6 address up without its brackets.
  * @param user Only this one's, if given.
+ * @param takesDefault Whether the default entry counts.
  */
-export function findLogin(netrc: string, host: string, user?: string): Login | undefined {
+export function findLogin(
+  netrc: string,
+  host: string,
+  user?: string,
+  takesDefault = true,
+): Login | undefined {
+  const machine = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
   const found = entriesOf(netrc).find(
     (entry) =>
-      (entry.machine === undefined || entry.machine.toLowerCase() === host.toLowerCase()) &&
+      (entry.machine === undefined ? takesDefault : entry.machine.toLowerCase() === machine) &&
       (user === undefined || entry.user === '' || entry.user === user),
   )
   return found && { user: user ?? found.user, password: found.password }

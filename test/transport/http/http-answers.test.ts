@@ -1,5 +1,6 @@
 // What a server answers to an upload, and where it sends us. One that misbehaves when told to.
 
+import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -32,6 +33,30 @@ describe('redirections', () => {
     expect(await put(transport, 'nar/a', body)).toMatchObject({ sent: body.size })
     expect(await digestOf(join(cache.dir, 'new/a'))).toBe(digest)
     await expectFailure(putText(transport, 'nar/b'), { says: /set the final URL.*302/ })
+  })
+
+  test('lead to another host with the login that the netrc file has for it, and with no other', async () => {
+    const other = await startMoodyCache({ login: { user: 'reader', password: 'there' } })
+    cache.behave({ status: 307, headers: { location: `${other.url}/moved.narinfo?signature=x` } })
+    const netrcFile = join(dir, 'netrc')
+    const at = async (netrc: string) => {
+      await writeFile(netrcFile, netrc)
+      return transportTo(cache.url.replace('//', '//me@').replace('127.0.0.1', 'localhost'), { netrcFile })
+    }
+    const ours = 'machine localhost login me password here\n'
+    const refused = await at(`${ours}default login everybody password anywhere`)
+    await expectFailure(putText(refused, 'x.narinfo'), { says: /401/ })
+    expect(other.seen.map((seen) => seen.authorization)).toEqual([undefined])
+    await putText(await at(`${ours}machine 127.0.0.1 login reader password there`), 'x.narinfo')
+    expect(other.seen.at(-1)?.authorization).toBe(`Basic ${btoa('reader:there')}`)
+    await other.cleanup()
+  })
+
+  test('that can’t be followed are named, without what is secret in them', async () => {
+    cache.behave({ status: 302, headers: { location: 'https://u:p@elsewhere.example/x?signature=secret' } })
+    await expectFailure(putText(transportTo(cache.url), 'x'), {
+      says: /to PUT x: 302 \(moody\), and to go to https:\/\/elsewhere\.example\/x$/,
+    })
   })
 
   test('that lead nowhere are an error', async () => {

@@ -39,6 +39,15 @@ test('finds nothing in an empty file, and nothing of another host', () => {
   expect(findLogin('machine a.example login a password a', 'b.example')).toBeUndefined()
 })
 
+test('finds an IPv6 address, which a URL has in brackets', () => {
+  expect(findLogin('machine ::1 login a password b', '[::1]')).toEqual({ user: 'a', password: 'b' })
+})
+
+test('finds only what names the host, if the default entry doesn’t count', () => {
+  expect(findLogin(NETRC, 'unknown.example', undefined, false)).toBeUndefined()
+  expect(findLogin(NETRC, 'cache.example', undefined, false)).toMatchObject({ user: 'builder' })
+})
+
 test('reads a file on one line, and a password that looks like a keyword', () => {
   expect(findLogin('machine a login default password machine machine b login b password c', 'b')).toEqual({
     user: 'b',
