@@ -3,7 +3,15 @@ import { unsignedStays } from '../cache/read-back.ts'
 import { UNCOMPRESSED } from '../config/compression.ts'
 import type { Destination } from '../config/config.ts'
 import { isBinaryCache, schemeOf } from '../config/store-url.ts'
-import { copy, copyDerivations, copyLog, missingAt, type RemoteStore, signLocally } from '../nix/copy.ts'
+import {
+  copy,
+  copyDerivations,
+  copyLog,
+  missingAt,
+  type RemoteStore,
+  refuseIgnoredParameters,
+  signLocally,
+} from '../nix/copy.ts'
 import { NixFailure } from '../nix/failure.ts'
 import type { FloatingOutputs } from '../nix/floating-outputs.ts'
 import { invalidPaths } from '../nix/local-store.ts'
@@ -25,6 +33,8 @@ export function nixUploader(
 ): Uploader {
   const { to, secretKeyFile, netrcFile, closure, progressTimeoutMs: silenceMs } = destination
   const store: RemoteStore = { to, secretKeyFile, netrcFile, silenceMs }
+  /** Whether Nix knows the parameters of the URL; asked once. */
+  let areKnown = !isBinaryCache(to) || !to.includes('?')
   const send: Uploader['send'] = async (paths, drvPaths, signal, progress) => {
     const damaged = isBinaryCache(to) ? await damagedAmong(paths, localStore, packer, signal) : new Map()
     const whole = paths.filter((path) => !damaged.has(path))
@@ -41,6 +51,9 @@ export function nixUploader(
     if (secretKeyFile !== undefined && !isBinaryCache(to)) {
       await signLocally(secretKeyFile, paths, closure, silenceMs, signal)
     }
+    const [first] = paths
+    if (!areKnown && first !== undefined) await refuseIgnoredParameters(store, first, signal)
+    areKnown = true
     await copy(store, paths, closure, signal, follow(progress))
     const derivations = destination.derivations ? await stillValid(drvPaths, signal) : []
     if (derivations.length > 0) await copyDerivations(store, derivations, signal)

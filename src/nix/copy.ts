@@ -1,13 +1,13 @@
-import { keyFilesIn } from '../config/store-parameters.ts'
-import { isBinaryCache, isNetworkCache, withParameters } from '../config/store-url.ts'
+import { isNetworkCache } from '../config/store-url.ts'
 import { isObject } from '../util/is-object.ts'
 import { type RunOptions, type RunResult, run } from '../util/run-program.ts'
+import { UserError } from '../util/user-error.ts'
 import { buildLog } from './build-log.ts'
 import { makeCacheHome, removeCacheHome } from './cache-home.ts'
 import { failureOfCopy, refuseOddFiles } from './culprit.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import { isProgress } from './messages.ts'
-import { publicKeyOf } from './secret-key.ts'
+import { ignoredParameters, refuseBadKeys, uploadUrl } from './upload-url.ts'
 
 /** Another store, and how to work with it. */
 export interface RemoteStore {
@@ -92,19 +92,6 @@ export async function copyDerivations(
   if (result.exitCode !== 0) throw await failureOfCopy(result, store.to, drvPaths, true, signal)
 }
 
-/** If Nix can't read a key, its error doesn't say so clearly, and a job would be blamed for it. */
-function refuseBadKeys({ to, secretKeyFile }: RemoteStore): void {
-  if (secretKeyFile !== undefined) publicKeyOf(secretKeyFile)
-  if (isBinaryCache(to)) for (const file of keyFilesIn(to)) publicKeyOf(file)
-}
-
-/** The URL to upload to: a cache gets zstd, and signatures where there is a key. */
-export function uploadUrl({ to, secretKeyFile }: RemoteStore): string {
-  if (!isBinaryCache(to)) return to
-  const key = secretKeyFile === undefined ? {} : { 'secret-key': secretKeyFile }
-  return withParameters(to, { compression: 'zstd', ...key })
-}
-
 /**
  * Signs store paths in the local store, for stores that get paths with their existing signatures.
  * @param closure Whether their dependencies are signed too.
@@ -116,10 +103,29 @@ export async function signLocally(
   silenceMs: number,
   signal: AbortSignal,
 ): Promise<void> {
-  publicKeyOf(secretKeyFile)
+  refuseBadKeys({ to: '', secretKeyFile })
   const recursive = closure ? ['--recursive'] : []
   const args = [...NIX_COMMAND, 'store', 'sign', '--key-file', secretKeyFile, ...recursive, ...paths]
   unlessFailed(await run('nix', args, { silenceMs, signal, isNoise: isProgress }))
+}
+
+/**
+ * Nix only warns of a parameter of a binary cache's URL that it doesn't know, and goes on without it, unsigned for instance.
+ * @throws {UserError} if this Nix would ignore one.
+ */
+export async function refuseIgnoredParameters(
+  store: RemoteStore,
+  path: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const args = ['--store', uploadUrl(store), '--check-validity', path]
+  const { lines } = await runRemote('nix-store', store, args, signal)
+  const [ignored] = ignoredParameters(store, lines)
+  if (ignored === undefined) return
+  throw new UserError(
+    `the Nix here doesn't know the parameter "${ignored}" in the URL of this destination, and would upload without it: use a newer ` +
+      'Nix, or leave it out',
+  )
 }
 
 /** Uploads the log of a build. A missing log is no failure: substituted paths have none. */

@@ -2,11 +2,12 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join, sep } from 'node:path'
 import { judge } from './blame.ts'
 import { makeCacheHome, removeCacheHome } from './cache-home.ts'
-import { NIX_QUIETLY, type RemoteStore, runRemote, uploadUrl } from './copy.ts'
+import { NIX_QUIETLY, type RemoteStore, runRemote } from './copy.ts'
 import { NixFailure, unlessFailed } from './failure.ts'
 import type { FloatingOutputs } from './floating-outputs.ts'
 import { QUERY_TIMEOUT_MS } from './local-store.ts'
 import { findSaying, WOULD_BUILD } from './said.ts'
+import { uploadUrl } from './upload-url.ts'
 
 /** By derivation: Nix's message if it has no realisations of its outputs, or can't copy them. */
 export type Unrealised = ReadonlyMap<string, string>

@@ -1,11 +1,11 @@
 // What another store of Nix's is asked, and given beside paths: what it lacks, signatures and logs, with every Nix.
 
 import { readdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { judge } from '../../src/nix/blame.ts'
-import { copy, copyLog, missingAt } from '../../src/nix/copy.ts'
+import { copy, copyLog, missingAt, refuseIgnoredParameters } from '../../src/nix/copy.ts'
 import { NixFailure } from '../../src/nix/failure.ts'
 import { unsignedAt } from '../../src/nix/path-info.ts'
 import { signAt, untrustedAt } from '../../src/nix/verify.ts'
@@ -33,6 +33,42 @@ describe.each(await everyNix())('with $name', (version) => {
     { to: `local?root=${join(nix.dir, 'second')}&require-sigs=false`, silenceMs: 30_000 },
     { to: `file://${join(nix.dir, 'cache')}`, silenceMs: 30_000 },
   ]
+
+  test('all keys of a binary cache sign, or it is said that this Nix would ignore some', async () => {
+    const { outPaths } = await nix.build({ name: 'twice' })
+    const [path = ''] = outPaths
+    const [one, two] = [await nix.keyPair('one-1'), await nix.keyPair('two-1')]
+    const root = join(nix.dir, 'signed-cache')
+    const to = (query: string) => ({ to: `file://${root}?${query}`, silenceMs: 30_000 })
+    const signers = async () => {
+      const text = await readFile(join(root, `${basename(path).slice(0, 32)}.narinfo`), 'utf8')
+      await rm(root, { recursive: true })
+      return [...text.matchAll(/^Sig: (.*?):/gm)].map(([, name]) => name).sort()
+    }
+    await withEnvironment(nix.env, async () => {
+      const alone = to(`secret-keys=${one.secretKeyFile}`)
+      await refuseIgnoredParameters(alone, path, signal)
+      await copy(alone, [path], true, signal)
+      expect(await signers()).toEqual(['one-1'])
+
+      const both = { ...to(`secret-key=${one.secretKeyFile}`), secretKeyFile: two.secretKeyFile }
+      const said = await refuseIgnoredParameters(both, path, signal).catch(String)
+      const isKnown = said === undefined
+      if (isKnown) await copy(both, [path], true, signal)
+      else expect(said).toContain(`the Nix here doesn't know the parameter "secret-keys" in the URL`)
+      if (isKnown) expect(await signers()).toEqual(['one-1', 'two-1'])
+      if (version.version.startsWith('2.8.')) expect(isKnown).toBe(false)
+      if (version.version.startsWith('2.34.')) expect(isKnown).toBe(true)
+
+      const file = join(nix.dir, 'both')
+      await writeFile(
+        file,
+        `${await readFile(one.secretKeyFile, 'utf8')}\n${await readFile(two.secretKeyFile, 'utf8')}`,
+      )
+      const together = copy({ ...to(''), secretKeyFile: file }, [path], true, signal)
+      await expect(together).rejects.toThrow('has several keys, and Nix, which writes to this destination')
+    })
+  })
 
   test('who signed what is there, without a sentence of Nix’s', async () => {
     const [signed = '', bare = ''] = await Promise.all(
