@@ -1,5 +1,6 @@
 import { compressionOf } from '../config/compression.ts'
 import type { Destination } from '../config/config.ts'
+import { flagOf } from '../config/store-flags.ts'
 import { parametersOf } from '../config/store-parameters.ts'
 import { closureOf } from '../nix/closure.ts'
 import type { SecretKey } from '../nix/secret-key.ts'
@@ -138,7 +139,7 @@ export class CacheWriter {
     if (this.#upload) return this.#upload
     const { transport, packer, onWarning } = this.#context
     const parameters = parametersOf(this.#destination.to)
-    const wantsListing = ['1', 'true'].includes(parameters.get('write-nar-listing') ?? '')
+    const wantsListing = flagOf(parameters, 'write-nar-listing') === true
     const archives = new ArchiveUpload(transport, packer, compressionOf(parameters), wantsListing)
     this.#upload = new ClosureUpload({ transport, archives, known: this.#known, onWarning })
     return this.#upload

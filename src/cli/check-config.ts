@@ -2,6 +2,7 @@ import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { DEFAULT_CONFIG_FILE } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { refuseMissingPrograms } from '../config/missing-programs.ts'
+import { refuseBadPlaces } from '../transport/place-refusal.ts'
 import { refuseProxies } from '../transport/proxy-refusal.ts'
 import { withCommon } from './options.ts'
 import { print, printable } from './print.ts'
@@ -23,6 +24,7 @@ export async function handler(
   const config = await loadConfig({ config: path }, {})
   const destinations = config.destinations.map(({ name, to }) => `  ${name}: ${printable(to)}\n`)
   refuseMissingPrograms(config.destinations)
+  refuseBadPlaces(config.destinations)
   refuseProxies(config.destinations)
   const warnings = [...config.warnings, ...(await closedToService(config))]
   for (const warning of warnings) process.stderr.write(`${printable(warning)}\n`)

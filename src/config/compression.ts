@@ -1,6 +1,7 @@
 import { findProgram } from '../util/find-program.ts'
 import { own } from '../util/own.ts'
 import { UserError } from '../util/user-error.ts'
+import { flagOf } from './store-flags.ts'
 
 /** How archives are compressed. */
 export interface Compression {
@@ -56,7 +57,7 @@ export function compressionOf(parameters: URLSearchParams): Compression {
   const { extension, by } = method
   if (typeof by === 'string') return { name, extension, by, level }
   const { program, parallel } = by
-  const isParallel = parameters.get('parallel-compression') === 'true' && parallel !== undefined
+  const isParallel = flagOf(parameters, 'parallel-compression') === true && parallel !== undefined
   const args = ['-c', ...(level === undefined ? [] : [`-${level}`]), ...(isParallel ? [parallel] : [])]
   return { name, extension, by: { program, args }, level }
 }

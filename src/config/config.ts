@@ -128,5 +128,6 @@ export const DESTINATION_DEFAULTS = {
 
 /** The default destination: a binary cache in a directory beside the spool. */
 export function embeddedDestination(spool: string): string {
-  return `file://${spool}-cache`
+  // These have a meaning in URLs.
+  return `file://${spool.replaceAll(/[%?#]/g, encodeURIComponent)}-cache`
 }

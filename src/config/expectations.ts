@@ -73,7 +73,12 @@ export const upstreams = expected(
   'a list of key names and cache URLs such as ["cache.nixos.org-1", "https://cache.example.org"]',
   (value) =>
     Array.isArray(value) &&
-    value.every((item) => typeof item === 'string' && /^(?:https?:\/\/[^\s@]+|[^\s:/]+)$/.test(item))
+    value.every(
+      (item) =>
+        typeof item === 'string' &&
+        (/^[^\s:/]+$/.test(item) ||
+          (/^https?:\/\/[^\s@]+$/.test(item) && storeUrlProblem(item) === undefined)),
+    )
       ? value.map(String)
       : undefined,
 )

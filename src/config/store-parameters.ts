@@ -1,6 +1,7 @@
 import { own } from '../util/own.ts'
 import { nearest } from '../util/spelling.ts'
 import { compressionOf } from './compression.ts'
+import { flagProblem } from './store-flags.ts'
 import { isBinaryCache, schemeOf } from './store-url.ts'
 
 /**
@@ -62,10 +63,10 @@ function usesOf(url: string): Readonly<Record<string, Use>> {
   return scheme === 's3' ? { ...OF_CACHES, ...OVER_HTTP, ...OF_S3 } : { ...OF_CACHES, ...OVER_HTTP }
 }
 
-/** The parameters of a store URL, decoded. */
+/** The parameters of a store URL, decoded as Nix does it: a plus sign stays one. */
 export function parametersOf(url: string): URLSearchParams {
   const [, query = ''] = /\?([^#]*)/.exec(url) ?? []
-  return new URLSearchParams(query)
+  return new URLSearchParams(query.replaceAll('+', '%2B'))
 }
 
 /**
@@ -75,25 +76,27 @@ export function parametersOf(url: string): URLSearchParams {
 export function parameterProblem(url: string): string | undefined {
   if (!isBinaryCache(url)) return undefined
   const uses = usesOf(url)
-  for (const name of parametersOf(url).keys()) {
+  const parameters = parametersOf(url)
+  for (const name of parameters.keys()) {
     const use = own(uses, name)
     if (use === undefined) return `unknown parameter "${name}"${suggestion(name, Object.keys(uses))}`
     if (typeof use === 'object') return `the parameter "${name}" is not supported: ${use.instead}`
   }
-  return undefined
+  return flagProblem(parameters)
 }
 
 /** Whether a store URL needs something that only Nix can do. */
 export function wantsNix(url: string): boolean {
-  const isOn = (value: string) => value !== '' && value !== 'false' && value !== 'none'
   const uses = usesOf(url)
-  return [...parametersOf(url)].some(([name, value]) => own(uses, name) === 'nix' && isOn(value))
+  const parameters = parametersOf(url)
+  const isOn = (value: string) => !['', 'none', 'false', 'no', '0'].includes(value)
+  return [...parameters].some(([name, value]) => own(uses, name) === 'nix' && isOn(value))
 }
 
-/** The key files in a store URL, to sign with. */
+/** The key files in a store URL, to sign with. As with Nix, only commas separate them, so a name may have blanks. */
 export function keyFilesIn(url: string): string[] {
   const parameters = parametersOf(url)
-  const many = (parameters.get('secret-keys') ?? '').split(/[\s,]+/)
+  const many = (parameters.get('secret-keys') ?? '').split(',')
   return [parameters.get('secret-key') ?? '', ...many].filter((file) => file !== '')
 }
 

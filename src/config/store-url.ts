@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { printable } from '../util/printable.ts'
 
 /** Binary caches: stores of compressed archives and narinfos, with signing and compression set in the URL. */
@@ -24,14 +25,9 @@ export function isNetworkCache(url: string): boolean {
   return NETWORK_CACHES.has(schemeOf(url))
 }
 
-/** The directory that a `file://` URL names: without its parameters, and percent-decoded, as Nix does it. */
+/** The directory that a `file://` URL names: without its parameters, percent-decoded, and without `..`, as with Nix. */
 export function fileOf(url: string): string {
-  const path = url.replace(/^file:\/\//, '').replace(/[?#].*/, '')
-  try {
-    return decodeURIComponent(path)
-  } catch {
-    return path
-  }
+  return resolve(decodeURIComponent(url.replace(/^file:\/\//, '').replace(/[?#].*/, '')))
 }
 
 /**
@@ -60,8 +56,32 @@ export function storeUrlProblem(url: string): string | undefined {
     const problem = bucketProblem(url)
     if (problem !== undefined) return problem
   }
+  if (isBinaryCache(url)) {
+    const problem = placeProblem(url, scheme)
+    if (problem !== undefined) return problem
+  }
   if (/^[^:]*:\/\/(?:[^/?#]*@)?-/.test(url)) {
     return `expected a host behind "${scheme}://" that does not begin with "-"`
+  }
+  return undefined
+}
+
+/** What no Nix takes for the place of a binary cache either, and what would upload to another place than was meant. */
+function placeProblem(url: string, scheme: string): string | undefined {
+  try {
+    decodeURIComponent(url)
+  } catch {
+    return 'expected hexadecimal digits behind each "%", of UTF-8; write a percent sign that is meant as %25'
+  }
+  if (scheme === 'file') {
+    return url.startsWith('file:///')
+      ? undefined
+      : 'expected an absolute path behind "file://": file:///DIRECTORY'
+  }
+  if (/^[^:]*:\/\/\//.test(url) || !URL.canParse(url)) {
+    return scheme === 's3'
+      ? 'expected the name of a bucket behind "s3://"'
+      : `expected a host behind "${scheme}://", and no port above 65535`
   }
   return undefined
 }
@@ -92,6 +112,13 @@ export function withParameters(url: string, parameters: Readonly<Record<string, 
     .map(([key, value]) => `${key}=${encodeURIComponent(value).replaceAll('%2F', '/')}`)
   const all = [...(query === '' ? [] : [query]), ...added]
   return all.length === 0 ? base : `${base}?${all.join('&')}`
+}
+
+/** Takes parameters out of a store URL; the others stay as they are. */
+export function withoutParameters(url: string, names: readonly string[]): string {
+  const [base, query] = splitOnce(url, '?')
+  const pairs = query.split('&').filter((pair) => !names.includes(splitOnce(pair, '=')[0]))
+  return query === '' || pairs.length === 0 ? base : `${base}?${pairs.join('&')}`
 }
 
 function splitOnce(text: string, separator: string): [string, string] {

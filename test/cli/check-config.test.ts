@@ -38,6 +38,10 @@ describe('check-config', () => {
     ['log-level = "loud"\nspol = 1', /^nix-upload: .*\/config\.toml:\n {2}\S.*\n {2}\S.*$/],
     ['spool = ', /^nix-upload: .*\/config\.toml, line 1, column \d+: not TOML: /],
     [
+      '[[destination]]\nname = "s3"\nto = "s3://cache?addressing-style=dns"',
+      /^nix-upload: destination "s3": addressing-style .* is auto, path or virtual, not dns$/,
+    ],
+    [
       'spool = "\\u001b[2J"',
       /^nix-upload: .*\/config\.toml: spool: expected a directory, an absolute path, got "\\u001b\[2J"$/,
     ],

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig, type Overrides } from '../../src/config/load.ts'
+import { fileOf } from '../../src/config/store-url.ts'
 import { tempDir } from '../spool/temp-spool.ts'
 
 /** Loads what a file says; with other settings beside it. */
@@ -126,6 +127,8 @@ describe('flags come before the environment, that before the file, and that befo
   test('the embedded default lies beside the spool, and takes --secret-key-file too', async () => {
     const { destinations } = await load('', { spool: '/srv/spool', secretKeyFile: '/key' })
     expect(destinations).toMatchObject([{ to: 'file:///srv/spool-cache', secretKeyFile: '/key' }])
+    const [odd] = (await load('', { spool: '/srv/100%/a?b#c' })).destinations
+    expect(fileOf(odd?.to ?? '')).toBe('/srv/100%/a?b#c-cache')
   })
 
   test('a relative --spool is taken from where one is', async () => {

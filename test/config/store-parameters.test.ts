@@ -1,9 +1,11 @@
 // Nothing in a store URL vanishes: each parameter is followed, makes Nix the writer, or is refused by name.
 
 import { describe, expect, test } from 'vitest'
+import { compressionOf } from '../../src/config/compression.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { refuseMissingPrograms } from '../../src/config/missing-programs.ts'
-import { keyFilesIn } from '../../src/config/store-parameters.ts'
+import { flagOf } from '../../src/config/store-flags.ts'
+import { keyFilesIn, parametersOf } from '../../src/config/store-parameters.ts'
 import { complaint, complaintOf } from './complaint.ts'
 
 const destination = (to: string) => `[[destination]]\nto = "${to}"\n`
@@ -25,8 +27,9 @@ describe.each(['file:///cache', 'http://cache', 's3://cache'])('in the URL of %s
   })
 
   test('index-debug-info makes Nix the writer, where it is on', async () => {
-    expect(await viaOf(`${url}?index-debug-info=true`)).toBe('nix')
-    expect(await viaOf(`${url}?index-debug-info=false`)).toBe('writer')
+    for (const on of ['true', 'yes', '1']) expect(await viaOf(`${url}?index-debug-info=${on}`)).toBe('nix')
+    for (const off of ['false', 'no', '0', ''])
+      expect(await viaOf(`${url}?index-debug-info=${off}`)).toBe('writer')
   })
 
   test.each([
@@ -46,6 +49,10 @@ describe.each(['file:///cache', 'http://cache', 's3://cache'])('in the URL of %s
       'compression-level=23 in the URL of a destination is no level of zstd; use a number from 1 to 22',
     ],
     ['compression=xz&compression-level=fast', 'is no level of xz; use a number from 0 to 9'],
+    ['write-nar-listing=maybe', 'expected write-nar-listing=true or write-nar-listing=false, got write-nar-'],
+    ['parallel-compression=2', 'expected parallel-compression=true or parallel-compression=false'],
+    ['index-debug-info=True', 'expected index-debug-info=true or index-debug-info=false'],
+    ['want-mass-query=bla', 'expected want-mass-query=true or want-mass-query=false'],
   ])('%s is refused', async (query, problem) => {
     expect(await complaint(destination(`${url}?${query}`))).toContain(problem)
   })
@@ -95,7 +102,28 @@ test.each([
 })
 
 test('the keys of a URL are all that it names', () => {
-  expect(keyFilesIn('http://cache?secret-key=/a&secret-keys=/b,/c%20/d')).toEqual(['/a', '/b', '/c', '/d'])
+  expect(keyFilesIn('http://cache?secret-key=/a&secret-keys=/b,/c%20/d')).toEqual(['/a', '/b', '/c /d'])
+})
+
+test('a plus sign in a parameter is one, and no blank', () => {
+  expect(keyFilesIn('http://cache?secret-key=/c++/k%2B%20y')).toEqual(['/c++/k+ y'])
+})
+
+test.each([
+  ['true', true],
+  ['yes', true],
+  ['1', true],
+  ['false', false],
+  ['no', false],
+  ['0', false],
+  ['', undefined],
+])('true and false in the words of Nix: %j', (word, is) => {
+  const parameters = parametersOf(
+    `http://cache?write-nar-listing=${word}&parallel-compression=${word}&compression=xz`,
+  )
+  expect(flagOf(parameters, 'write-nar-listing')).toBe(is)
+  const by = { program: 'xz', args: is ? ['-c', '-T0'] : ['-c'] }
+  expect(compressionOf(parameters)).toMatchObject({ by })
 })
 
 test('a compression whose program is not there is refused by who delivers, and by check-config', async () => {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { isBinaryCache, schemeOf, storeUrlProblem, withParameters } from '../../src/config/store-url.ts'
+import {
+  fileOf,
+  isBinaryCache,
+  schemeOf,
+  storeUrlProblem,
+  withoutParameters,
+  withParameters,
+} from '../../src/config/store-url.ts'
 
 describe('a store URL', () => {
   test.each<[url: string, scheme: string, isCache: boolean]>([
@@ -8,7 +15,11 @@ describe('a store URL', () => {
     ['http://cache.example:8080/@scope/x', 'http', true],
     ['https://cache.example', 'https', true],
     ['https://user@cache.example/a:b@c', 'https', true],
+    ['http://[::1]:8080/nix', 'http', true],
+    ['http://cache.example/100%25/b%20c', 'http', true],
+    ['file:///var/b%20c/../100%25/', 'file', true],
     ['s3://bucket?region=eu-west-1&profile=x', 's3', true],
+    ['s3://my_bucket/some/prefix', 's3', true],
     ['ssh://builder', 'ssh', false],
     ['ssh-ng://root@builder?compress=true', 'ssh-ng', false],
     ['unix:///run/nix/socket', 'unix', false],
@@ -47,6 +58,16 @@ describe('a store URL', () => {
     ['http://me:@cache.example/x', 'a password in the URL could be read by every local user'],
     ['http://me:se/cr?et#@cache.example/x', 'a password in the URL could be read by every local user'],
     ['http://me:1234@cache.example', 'a password in the URL could be read by every local user'],
+    ['file://cache', 'expected an absolute path behind "file://"'],
+    ['file://localhost/var/cache', 'expected an absolute path behind "file://"'],
+    ['file:///var/100%', 'write a percent sign that is meant as %25'],
+    ['file:///var/%E4', 'expected hexadecimal digits behind each "%", of UTF-8'],
+    ['file:///var/cache?secret-key=/100%', 'write a percent sign that is meant as %25'],
+    ['s3://bucket/100%?endpoint=s3.example', 'write a percent sign that is meant as %25'],
+    ['s3:///prefix', 'expected the name of a bucket'],
+    ['http:///nix', 'expected a host behind "http://"'],
+    ['https://cache.example:99999/nix', 'no port above 65535'],
+    ['http://cache<.example', 'expected a host behind "http://"'],
     ['ssh://-oProxyCommand=reboot', 'expected a host behind "ssh://" that does not begin with "-"'],
     ['ssh-ng://me@-oProxyCommand=reboot', 'that does not begin with "-"'],
   ])('%j will not, and it is said why', (url, problem) => {
@@ -57,6 +78,24 @@ describe('a store URL', () => {
     expect(schemeOf(url)).toBe('')
     expect(isBinaryCache(url)).toBe(false)
   })
+})
+
+test.each([
+  ['file:///var/cache?compression=xz', '/var/cache'],
+  ['file:///var/cache/#x', '/var/cache'],
+  ['file:///var//b%20c+d%3F/', '/var/b c+d?'],
+  ['file:///var/gone/../cache/.', '/var/cache'],
+])('%s is the directory %s, as with Nix', (url, directory) => {
+  expect(fileOf(url)).toBe(directory)
+})
+
+test.each([
+  ['file:///c?a=1&secret-key=/k&b=2', 'file:///c?a=1&b=2'],
+  ['file:///c?secret-key=/k&secret-key=/l', 'file:///c'],
+  ['file:///c?secret-key-of=x', 'file:///c?secret-key-of=x'],
+  ['file:///c', 'file:///c'],
+])('a parameter is taken out of %s', (url, result) => {
+  expect(withoutParameters(url, ['secret-key'])).toBe(result)
 })
 
 describe('parameters are added to a store URL', () => {

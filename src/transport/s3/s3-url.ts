@@ -1,3 +1,5 @@
+import { flagOf } from '../../config/store-flags.ts'
+import { parametersOf } from '../../config/store-parameters.ts'
 import { parseSize } from '../../util/size.ts'
 import { UserError } from '../../util/user-error.ts'
 
@@ -32,12 +34,12 @@ const DEFAULT_PART = 5 * MIB
  */
 export function parseS3Url(to: string): S3Place {
   const url = new URL(to)
-  const parameters = url.searchParams
+  const parameters = parametersOf(to)
   const endpoint = endpointOf(parameters)
   const region = parameters.get('region') || 'us-east-1'
   const bucket = url.hostname
   const prefix = decodeURIComponent(url.pathname).replaceAll(/^\/+|\/+$/g, '')
-  const isInParts = !['false', '0'].includes(parameters.get('multipart-upload') ?? '')
+  const isInParts = flagOf(parameters, 'multipart-upload') ?? true
   const partBytes = sizeOf(parameters, 'multipart-chunk-size', DEFAULT_PART)
   if (partBytes < LEAST_PART || partBytes > MOST_PART) {
     throw new UserError('multipart-chunk-size in the URL of a destination must be from 5 MiB to 5 GiB')
@@ -46,7 +48,7 @@ export function parseS3Url(to: string): S3Place {
     bucket,
     prefix: prefix === '' ? '' : `${prefix}/`,
     region,
-    endpoint: endpoint ?? amazon(region, parameters.get('scheme') || 'https'),
+    endpoint: endpoint ?? amazon(region, schemeFrom(parameters)),
     profile: parameters.get('profile') || undefined,
     isPathStyle: isPathStyle(parameters, endpoint, bucket),
     storageClass: storageClassOf(parameters),
@@ -101,11 +103,20 @@ function amazon(region: string, scheme: string): string {
 function endpointOf(parameters: URLSearchParams): string | undefined {
   const endpoint = parameters.get('endpoint')
   if (!endpoint) return undefined
-  const scheme = parameters.get('scheme') || 'https'
-  const whole = /^https?:\/\//.test(endpoint) ? endpoint : `${scheme}://${endpoint}`
-  if (!URL.canParse(whole))
-    throw new UserError(`endpoint in the URL of a destination is no address: ${endpoint}`)
+  const whole = /^[a-z][a-z0-9+.-]*:\/\//i.test(endpoint)
+    ? endpoint
+    : `${schemeFrom(parameters)}://${endpoint}`
+  if (!/^https?:/i.test(whole) || !URL.canParse(whole))
+    throw new UserError(
+      `endpoint in the URL of a destination is no address at http:// or https://: ${endpoint}`,
+    )
   return whole
+}
+
+function schemeFrom(parameters: URLSearchParams): string {
+  const scheme = parameters.get('scheme') || 'https'
+  if (['http', 'https'].includes(scheme)) return scheme
+  throw new UserError(`scheme in the URL of a destination is http or https, not ${scheme}`)
 }
 
 /** Servers other than Amazon's seldom have a host name for each bucket, and no certificate covers a name with dots. */

@@ -27,13 +27,16 @@ test('settings of Nix are taken as Nix takes them', () => {
     wholeUpToBytes: 20 * 1024 * 1024,
     partBytes: 10 * 1024 * 1024,
   })
-  expect(parseS3Url('s3://cache?multipart-upload=false').wholeUpToBytes).toBe(Number.POSITIVE_INFINITY)
+  for (const off of ['false', 'no', '0'])
+    expect(parseS3Url(`s3://cache?multipart-upload=${off}`).wholeUpToBytes).toBe(Number.POSITIVE_INFINITY)
+  expect(parseS3Url('s3://cache?profile=a+b').profile).toBe('a+b')
 })
 
 test.each([
   ['endpoint=minio.example:9000', 'https://minio.example:9000', true],
   ['endpoint=minio.example:9000&scheme=http', 'http://minio.example:9000', true],
   ['endpoint=http://minio.example:9000', 'http://minio.example:9000', true],
+  ['endpoint=HTTP://minio.example:9000', 'HTTP://minio.example:9000', true],
   ['endpoint=https://s3.example&scheme=http', 'https://s3.example', true],
   ['endpoint=https%3A%2F%2Fs3.example&addressing-style=virtual', 'https://s3.example', false],
   ['addressing-style=path', 'https://s3.us-east-1.amazonaws.com', true],
@@ -70,6 +73,9 @@ test.each([
   ['multipart-threshold=large', /multipart-threshold.*no size: large/],
   ['storage-class=cold', /storage-class.*such as STANDARD_IA, not cold/],
   ['endpoint=http://', /endpoint.*no address/],
+  ['endpoint=ftp://s3.example', /endpoint.*no address at http:\/\/ or https:\/\/: ftp:/],
+  ['endpoint=s3.example&scheme=ftp', /scheme.*http or https, not ftp/],
+  ['scheme=ftp', /scheme.*http or https, not ftp/],
 ])('%s is refused', (query, says) => {
   expect(() => parseS3Url(`s3://cache?${query}`)).toThrow(says)
 })
