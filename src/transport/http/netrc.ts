@@ -35,7 +35,8 @@ function entriesOf(netrc: string): Entry[] {
   const entries: Entry[] = []
   const words = wordsOf(netrc)
   for (let at = 0; at < words.length; at++) {
-    const word = words[at]
+    // curl and Nix take them in any case.
+    const word = words[at]?.toLowerCase()
     const value = words[at + 1] ?? ''
     const current = entries.at(-1)
     if (word === 'default') {

@@ -39,6 +39,13 @@ test('finds nothing in an empty file, and nothing of another host', () => {
   expect(findLogin('machine a.example login a password a', 'b.example')).toBeUndefined()
 })
 
+test('takes keywords in any case, and the rest as it is written', () => {
+  expect(findLogin('MACHINE cache.example Login Me PassWord SeCret', 'cache.example')).toEqual({
+    user: 'Me',
+    password: 'SeCret',
+  })
+})
+
 test('finds an IPv6 address, which a URL has in brackets', () => {
   expect(findLogin('machine ::1 login a password b', '[::1]')).toEqual({ user: 'a', password: 'b' })
 })
