@@ -19,6 +19,9 @@ const MEMORY_BYTES = 16 * 1024 * 1024
 /** Smaller archives are sent without asking whether they are there: asking would take as long. */
 const ASKED_BYTES = 64 * 1024
 
+/** No archive has this name: the hash of nothing has another. */
+const NO_ARCHIVE = `nar/${'0'.repeat(52)}.nar`
+
 /** An archive that is at the destination now. */
 export interface Uploaded {
   archive: Archive
@@ -43,6 +46,7 @@ export class ArchiveUpload {
   readonly #wantsListing: boolean
   readonly #memory = new Semaphore(MEMORY_BYTES)
   readonly #streams: Semaphore
+  #isHeadKnown: boolean | undefined
   /** Archives that are under way, by name: two paths with the same content share one. */
   readonly #underway = new Map<string, Promise<Uploaded>>()
 
@@ -88,7 +92,7 @@ export class ArchiveUpload {
       const giveBack = await this.#streams.take(1, signal)
       try {
         const found = await this.#transport.head(name, signal)
-        if (found) {
+        if (found && (found.size !== undefined || (await this.#knowsHead(signal)))) {
           // An earlier upload may have been cut short, at a server that keeps partial files.
           const packed = await this.#packer.pack(this.#call(object, 'nowhere'), signal)
           if ((found.size ?? packed.fileSize) === packed.fileSize) return this.#uploaded(name, packed)
@@ -152,6 +156,12 @@ export class ArchiveUpload {
 
   async #has(name: string, size: number, signal: AbortSignal): Promise<boolean> {
     return (await this.#transport.head(name, signal))?.size === size
+  }
+
+  /** Whether the answer to HEAD means something, at a server that doesn't tell the size: some answer the same to everything. */
+  async #knowsHead(signal: AbortSignal): Promise<boolean> {
+    this.#isHeadKnown ??= (await this.#transport.head(NO_ARCHIVE, signal)) === undefined
+    return this.#isHeadKnown
   }
 
   #call(object: StoreObject, to: PackCall['to']): PackCall {

@@ -46,7 +46,9 @@ export class CacheInfo {
     // Empty: left by a power cut.
     if (text === undefined || /^\0*$/.test(text)) return false
     const fields = text.split('\n').filter((line) => line.trim() !== '')
-    if (!fields.every((line) => /^[A-Za-z]+:/.test(line))) {
+    // Nix skips lines that it doesn't know, such as comments.
+    const isInfo = /^StoreDir:/m.test(text) || fields.every((line) => /^[A-Za-z]+:/.test(line))
+    if (!isInfo) {
       throw noCache(`to ${CACHE_INFO} it answers with "${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}"`)
     }
     const ours = await this.#ownStoreDir()
@@ -60,7 +62,13 @@ export class CacheInfo {
   async #put(text: string | undefined, signal: AbortSignal): Promise<void> {
     const body = Buffer.from(text ?? `StoreDir: ${await this.#ownStoreDir()}\n`)
     const contentType = contentTypeOf(CACHE_INFO)
-    await this.#transport.put({ name: CACHE_INFO, contentType, body }, signal, () => undefined)
+    try {
+      await this.#transport.put({ name: CACHE_INFO, contentType, body }, signal, () => undefined)
+    } catch (error) {
+      // No job's: a server that takes no body of this size takes none at all.
+      if (!(error instanceof UploadFailure) || error.verdict.blame !== 'job') throw error
+      throw new UploadFailure({ ...error.verdict, blame: 'destination', permanent: false })
+    }
   }
 
   #ownStoreDir(): Promise<string> {

@@ -89,6 +89,8 @@ export class CacheWriter {
 
   async #checkStill(signal: AbortSignal): Promise<void> {
     if (await this.#info.isThere(signal)) return
+    // The operator was warned that nothing can be verified.
+    if (this.#context.transport.isWriteOnly) return
     this.#known.forget()
     const message = 'the destination took the upload, and now there is no cache: its nix-cache-info is gone'
     throw new UploadFailure({ blame: 'destination', permanent: false, message })

@@ -4,10 +4,15 @@
  */
 export class ReadRights {
   readonly #onWarning: (message: string) => void
-  #state: 'unknown' | 'in doubt' | 'known' = 'unknown'
+  #state: 'unknown' | 'in doubt' | 'known' | 'write-only' = 'unknown'
 
   constructor(onWarning: (message: string) => void = () => {}) {
     this.#onWarning = onWarning
+  }
+
+  /** Whether we found that we may write, but not read. */
+  get areWriteOnly(): boolean {
+    return this.#state === 'write-only'
   }
 
   /** A GET was refused, where that may mean that there is nothing. */
@@ -29,6 +34,7 @@ export class ReadRights {
     this.#state = 'known'
     const isGranted = await isReadable().catch(() => true)
     if (isGranted) return
+    this.#state = 'write-only'
     this.#onWarning(
       'we may upload there, but not read what is there (for S3, the key lacks s3:GetObject; over http, GET is refused with ' +
         '403): everything is uploaded each time, and nothing can be verified',

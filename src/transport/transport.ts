@@ -45,6 +45,8 @@ export interface Transport {
    * @throws {UploadFailure} if it is not there afterwards; whatever a stream throws.
    */
   put(upload: Upload, signal: AbortSignal, onBytes: OnBytes): Promise<void>
+  /** True once it has shown that we may write there but not read, so that `get` finds nothing. */
+  readonly isWriteOnly?: boolean
   /** Lets go of what it keeps open. */
   close(): void
 }

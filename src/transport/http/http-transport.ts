@@ -56,6 +56,10 @@ export class HttpTransport implements Transport {
     this.#attempts = attemptsFor(options)
   }
 
+  get isWriteOnly(): boolean {
+    return this.#rights.areWriteOnly
+  }
+
   async get(name: string, signal: AbortSignal): Promise<string | undefined> {
     return await this.#try(signal, async (context) => {
       const answer = await this.#request({ method: 'GET', name }, context)
