@@ -94,6 +94,17 @@ export const RULES: readonly Rule[] = [
       'Nix can do nothing with the URL of this destination: check its spelling, its port and the values of its parameters',
   },
   {
+    // of every command, also of queries of the local store
+    says: [
+      ['2.26 2.34 2.35', /syntax error in configuration line/i],
+      ['2.8 Lix', /illegal configuration line/i],
+      ['all', /file \S+ included from \S+ not found/i],
+      ['all', /configuration setting \S+ should be|setting \S+ has invalid value/i],
+    ],
+    means:
+      'Nix refuses one of its settings: correct it, in nix.conf, in NIX_CONFIG or in the URL of this destination',
+  },
+  {
     // a binary cache, or a store at the other end of ssh
     says: [['all', /is for Nix stores with prefix|is not in the Nix store/i]],
     means: "the destination is for another store directory than the one here: it can't take these paths",

@@ -10,7 +10,7 @@ const NOISE = [
   // "stalled-download-timeout … restricted setting", "you don't have Internet access" and the like; not its retries.
   /^warning: (?!.*retrying in)/i,
   /^error \(ignored\)/,
-  /^\(use '--show-trace'|^Try 'nix --help'|^terminate called after/,
+  /^\(use '--show-trace'|^Try 'nix(?:-\w+)? --help'|^terminate called after/,
   /^@@@/,
 ]
 

@@ -1,7 +1,9 @@
 // A destination that is down: left alone more and more, at no job's cost, and back as soon as it is back.
 
 import { once } from 'node:events'
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { until } from '../integration/daemon.ts'
 import { makeSite } from '../integration/site.ts'
@@ -52,6 +54,25 @@ test('it is probed by one copy at a time, ever more seldom, and is back within o
   const attempts = (await deliveries(site, 'done')).map(({ attempts }) => attempts)
   expect(attempts).toEqual(Array(12).fill(0))
   expect(daemon.log.some((line) => line.includes('the destination is back'))).toBe(true)
+})
+
+test('a mistake in nix.conf costs no job an attempt, and all goes on once it is corrected', async () => {
+  const site = await makeSite()
+  await site.makeSpool()
+  const [path = ''] = await site.paths(1)
+  await handOverAll(site, [[path]])
+  const conf = join(site.nix.confDir, 'nix.conf')
+  const correct = await readFile(conf, 'utf8')
+  const settings = 'retry-min = "50ms"\nretry-max = "200ms"\nmax-attempts = 1\n'
+  const config = await site.configured(`[[destination]]\nto = "file://${site.cache}"\n${settings}`)
+  await writeFile(conf, `${correct}no setting\n`)
+  const daemon = await site.watch(config)
+  const isDown = (line: string) =>
+    line.includes('the destination is down') && line.includes('correct it, in nix.conf')
+  await until(() => daemon.log.filter(isDown).length > 2, 'three failures', LONG)
+  await writeFile(conf, correct)
+  await site.settle('done', 1)
+  expect((await deliveries(site, 'done')).map(({ attempts }) => attempts)).toEqual([0])
 })
 
 test('a job that the destination stumbles over is not all it is probed with', async () => {

@@ -225,6 +225,33 @@ const SETTINGS: Case[] = [
     },
   },
   {
+    when: 'nix.conf has a line that is no setting',
+    blame: 'destination',
+    remedy: /refuses one of its settings: correct it, in nix.conf/,
+    says: {
+      '2.8.0': [
+        "illegal configuration line 'no setting' in '/etc/nix/nix.conf'",
+        "Try 'nix-store --help' for more information.",
+      ],
+      '2.34.8': [
+        `syntax error in configuration line 'no setting' in "/etc/nix/nix.conf"`,
+        "Try 'nix-store --help' for more information.",
+      ],
+    },
+  },
+  {
+    when: 'nix.conf includes a file that is gone',
+    blame: 'destination',
+    remedy: /refuses one of its settings/,
+    says: { all: ["file '/gone.conf' included from '/etc/nix/nix.conf' not found"] },
+  },
+  {
+    when: 'nix.conf has values that make no sense',
+    blame: 'destination',
+    remedy: /refuses one of its settings/,
+    says: { all: ["Boolean setting 'keep-outputs' has invalid value 'maybe'"] },
+  },
+  {
     when: 'a binary cache is for another store directory',
     blame: 'destination',
     remedy: /another store directory/,

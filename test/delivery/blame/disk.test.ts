@@ -97,6 +97,24 @@ describe.each(await everyNix())('a destination on a disk, with $name', (version)
     await expectBlame(nix, request, { blame, says: /nix-daemon does not answer/ })
   })
 
+  test('nix.conf has a mistake', async () => {
+    const says = /Nix refuses one of its settings: correct it, in nix.conf/
+    const confDir = join(nix.dir, 'mistaken')
+    await mkdir(confDir)
+    const request = { to, paths: app, env: { NIX_CONF_DIR: confDir } }
+    for (const line of [
+      'no setting',
+      'include /gone.conf',
+      'max-jobs = few',
+      'keep-outputs = maybe',
+      'cores = x',
+    ]) {
+      await writeFile(join(confDir, 'nix.conf'), `${line}\n`)
+      await expectBlame(nix, request, { blame, says })
+    }
+    await expectBlame(nix, { to: `${to}?priority=x`, paths: app }, { blame, says })
+  })
+
   test("Nix's own database is read-only, of a newer Nix, or damaged", async () => {
     const request = { to, paths: app }
     const db = join(nix.stateDir, 'db')
