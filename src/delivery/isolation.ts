@@ -63,14 +63,14 @@ export class Isolation {
 
   /** Returns the error if it may be a single job's fault and it isn't known whose. */
   async #send(items: readonly Item[]): Promise<Failure | undefined> {
-    const drvPaths = [...new Set(items.flatMap(({ claimed }) => claimed.job.drvPath ?? []))]
+    const drvPaths = [...new Set(items.flatMap((item) => item.drvPaths))]
     this.runs++
     const { uploader } = this.#target
     const sentBefore = this.#progress.sentBytes
     let failures: ReadonlyMap<string, UploadFailure>
     let unrealised: Unrealised
-    const failureOfItem = ({ paths, claimed }: Item) =>
-      [...paths, claimed.job.drvPath ?? ''].map((path) => failures.get(path)).find(Boolean)
+    const failureOfItem = (item: Item) =>
+      [...item.paths, ...item.drvPaths].map((path) => failures.get(path)).find(Boolean)
     try {
       const isRequeued = items.some(({ claimed }) => claimed.job.history.length > 0)
       const hints = { isRequeued, wasThere: this.#target.wasThere() }

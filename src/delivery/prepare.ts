@@ -18,6 +18,8 @@ export interface Item {
   claimed: ClaimedJob
   paths: readonly string[]
   note?: string
+  /** What built them: as the job says, or as the store does if a person queued the paths. */
+  drvPaths: readonly string[]
   /** Those of its paths whose derivation is known only from their realisations. */
   floating: readonly FloatingOutputs[]
 }
@@ -68,8 +70,18 @@ export async function prepare(
   const items = applyPolicy(takeOutInvalid(sorting, known, valid), sorting, reasons)
   return items.map((item) => ({
     ...item,
+    drvPaths: drvPathsOf(item, valid),
     floating: floatingIn(item.claimed.job.drvPath, item.paths, valid),
   }))
+}
+
+function drvPathsOf(
+  { claimed, paths }: Pick<Item, 'claimed' | 'paths'>,
+  valid: ReadonlyMap<string, StoreObject>,
+): string[] {
+  const { drvPath } = claimed.job
+  if (drvPath !== undefined) return [drvPath]
+  return [...new Set(paths.flatMap((path) => valid.get(path)?.deriver ?? []))]
 }
 
 /** A hook that was given no OUT_PATHS (Nix 2.8) and could not look them up names the derivation only. */
@@ -115,7 +127,7 @@ function applyPolicy(
   jobs: readonly ClaimedJob[],
   { outcomes }: Sorting,
   reasons: Unwanted,
-): Omit<Item, 'floating'>[] {
+): Omit<Item, 'floating' | 'drvPaths'>[] {
   return jobs.flatMap((claimed) => {
     const { outPaths } = claimed.job
     const wanted = outPaths.filter((path) => !reasons.has(path))

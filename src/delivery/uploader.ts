@@ -16,7 +16,7 @@ export interface Uploader {
   /**
    * Uploads store paths.
    * @param paths Valid store paths.
-   * @param drvPaths The derivations that built them, as far as the jobs say.
+   * @param drvPaths The derivations that built them, as far as the jobs or the store say.
    * @param progress Kept up to date while it runs, where this way can tell.
    * @returns The paths that failed by their own fault, and why, if this uploader can tell: the destination has all others.
    * @throws {NixFailure | UploadFailure} if the destination lacks some of them, and this uploader can't tell which.

@@ -50,6 +50,7 @@ async function isolate(count: number, bad: readonly number[], play: Play) {
   const isolation = new Isolation(target, new AbortController().signal, progress)
   const items = Array.from({ length: count }, (_, at) => at.toString().padStart(3, '0')).map((name) => ({
     claimed: jobOf(name),
+    drvPaths: [],
     floating: [],
     paths: [name],
   }))

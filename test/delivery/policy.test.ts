@@ -67,13 +67,15 @@ test('each destination has its own', async () => {
   expect(paths.map((path) => site.isCached(path, other))).toEqual([false, true])
 })
 
+/** Its build has a log. */
+const CHATTY =
+  'derivation { name = "chatty"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo once upon a time; echo x > $out" ]; }'
+
 describe.each(versions)('with $name', (version) => {
   test.each(['a cache', 'a store'])('derivations and logs go along to %s', async (kind) => {
     const site = await makeSite(version)
     await site.makeSpool()
-    const log =
-      'derivation { name = "chatty"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo once upon a time; echo x > $out" ]; }'
-    const { drvPath, outPaths } = await site.nix.build(log, { hook: HOOK, hookEnv: site.env })
+    const { drvPath, outPaths } = await site.nix.build(CHATTY, { hook: HOOK, hookEnv: site.env })
     expect(site.counts()).toMatchObject({ new: 1 })
     const root = join(site.nix.dir, 'root')
     const to = kind === 'a cache' ? `file://${site.cache}` : `local?root=${root}&require-sigs=false`
@@ -81,6 +83,17 @@ describe.each(versions)('with $name', (version) => {
     const valid = ['--store', to, '--check-validity', drvPath, ...outPaths]
     expect(await site.nix.run('nix-store', valid)).toMatchObject({ exitCode: 0 })
     const told = await site.nix.run('nix', ['log', '--store', to, drvPath])
+    expect(told.stdout).toContain('once upon a time')
+  })
+
+  test('derivations and logs go along with a path that was queued by hand, too', async () => {
+    const site = await makeSite(version)
+    await site.makeSpool()
+    const { drvPath, outPaths } = await site.nix.build(CHATTY)
+    await site.enqueue(outPaths)
+    await drain(site, 'derivations = true\nlogs = true\n')
+    expect(site.isCached(drvPath)).toBe(true)
+    const told = await site.nix.run('nix', ['log', '--store', `file://${site.cache}`, drvPath])
     expect(told.stdout).toContain('once upon a time')
   })
 
