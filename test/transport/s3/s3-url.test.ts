@@ -46,8 +46,10 @@ test.each([
   expect(parseS3Url(`s3://cache?${query}`)).toMatchObject({ endpoint, isPathStyle })
 })
 
-test('a prefix is percent-decoded, and its slashes at both ends don’t count', () => {
-  expect(parseS3Url('s3://cache//a%20b/%C3%BC//').prefix).toBe('a b/ü/')
+test('a prefix is percent-decoded, and slashes at its end don’t count, as with Nix', () => {
+  expect(parseS3Url('s3://cache/a%20b/%C3%BC//').prefix).toBe('a b/ü/')
+  expect(parseS3Url('s3://cache//a//b').prefix).toBe('/a//b/')
+  for (const none of ['s3://cache', 's3://cache/', 's3://cache//']) expect(parseS3Url(none).prefix).toBe('')
 })
 
 test.each([
