@@ -47,7 +47,8 @@ export function ignoredParameters(store: SignedStore, lines: readonly string[]):
   )
 }
 
-function keyFilesOf({ to, secretKeyFile }: SignedStore): string[] {
+/** The files with the keys that sign uploads to a store: its own, and those that the URL of a binary cache names. */
+export function keyFilesOf({ to, secretKeyFile }: SignedStore): string[] {
   const own = secretKeyFile === undefined ? [] : [secretKeyFile]
   return [...new Set([...own, ...(isBinaryCache(to) ? keyFilesIn(to) : [])])]
 }

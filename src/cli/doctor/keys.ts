@@ -4,8 +4,9 @@ import { basename } from 'node:path'
 import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { isBinaryCache } from '../../config/store-url.ts'
-import { publicKeyOf } from '../../nix/secret-key.ts'
+import { publicKeyOf, readSecretKeys } from '../../nix/secret-key.ts'
 import { signingKeysOfNix } from '../../nix/settings.ts'
+import { keyFilesOf } from '../../nix/upload-url.ts'
 import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, inUnit, ok, type Patient, quoted, toType, warn } from './check.ts'
 
@@ -20,9 +21,10 @@ export async function checkKeys({ config, service }: Patient): Promise<Check[]> 
 
 /** @param ofNix The key files that Nix itself signs its builds with (`secret-key-files` in nix.conf). */
 function keyOf(destination: Destination, user: string, ofNix: readonly string[]): Check[] {
-  const { secretKeyFile, command, to } = destination
+  const { command, to } = destination
   const name = `key of ${destination.name}`
-  if (secretKeyFile === undefined) {
+  const files = keyFilesOf(destination)
+  if (files.length === 0) {
     if (command || !isBinaryCache(to)) return []
     if (ofNix.length > 0) {
       const keys = ofNix.map(publicKeyOrFile).join(' and ')
@@ -34,17 +36,25 @@ function keyOf(destination: Destination, user: string, ofNix: readonly string[])
     const why = `Make a pair, then secret-key-file = "${file}" in the configuration`
     return [warn(name, what, toType(why, ...newPair(file, user)))]
   }
-  const lost = missingCredential(name, secretKeyFile)
-  if (lost) return [lost]
+  return files.map((file) => checkKeyFile(name, file, destination, user))
+}
+
+function checkKeyFile(name: string, file: string, { via }: Destination, user: string): Check {
+  const lost = missingCredential(name, file)
+  if (lost) return lost
   try {
-    const publicKey = publicKeyOf(secretKeyFile)
-    const isOpen = (statSync(secretKeyFile).mode & 0o004) !== 0
-    if (!isOpen) return [ok(name, `users trust ${publicKey}`)]
-    const what = `every user of this machine can read ${secretKeyFile}, and could sign for this cache`
-    return [warn(name, what, toType('Hide it from others', ...handOver(secretKeyFile, user)))]
+    const keys = readSecretKeys(file).map(({ publicKey }) => publicKey)
+    if (keys.length > 1 && via === 'nix') {
+      const what = `${file} has several keys, and Nix, which writes to this destination, signs with the first only`
+      return fail(name, what, 'Put each into a file of its own')
+    }
+    const isOpen = (statSync(file).mode & 0o004) !== 0
+    if (!isOpen) return ok(name, `users trust ${keys.join(' or ')}`)
+    const what = `every user of this machine can read ${file}, and could sign for this cache`
+    return warn(name, what, toType('Hide it from others', ...handOver(file, user)))
   } catch (error) {
     if (!(error instanceof UserError)) throw error
-    return [fail(name, error.message, remedyFor(secretKeyFile, user))]
+    return fail(name, error.message, remedyFor(file, user))
   }
 }
 

@@ -5,6 +5,7 @@ import { publicKeyOf } from '../../nix/secret-key.ts'
 import { signingKeysOfNix } from '../../nix/settings.ts'
 import type { StoreObject } from '../../nix/store-server.ts'
 import { StoreSession } from '../../nix/store-session.ts'
+import { keyFilesOf } from '../../nix/upload-url.ts'
 import type { Job } from '../../spool/job.ts'
 import type { Spool } from '../../spool/layout.ts'
 import { lastNames, look } from '../../spool/survey.ts'
@@ -55,7 +56,8 @@ interface Look {
 
 async function checkOne(look: Look, destination: Destination): Promise<Check> {
   const { name, names, where } = look
-  const { name: destinationName, secretKeyFile, command } = destination
+  const { name: destinationName, command } = destination
+  const [secretKeyFile] = keyFilesOf(destination)
   if (command) return ok(name, `left to ${command.argv[0]}`)
   if (secretKeyFile !== undefined && isCredential(secretKeyFile)) {
     return unseen(name, 'the key is a credential, which only the service has')

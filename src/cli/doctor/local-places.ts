@@ -1,4 +1,4 @@
-import { mkdtempSync, rmdirSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, mkdtempSync, rmdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileOf } from '../../config/store-url.ts'
 import { findProgram } from '../../util/find-program.ts'
@@ -20,6 +20,10 @@ export function probeProgram(name: string, file: string): Check {
 export function probeDirectory(name: string, to: string, user: string): Check {
   const path = fileOf(to)
   const existing = nearest(path)
+  if (!existsSync(existing)) {
+    const what = `${existing} is a symlink that leads nowhere: is something not mounted?`
+    return fail(name, what, 'Mount it, or correct the symlink')
+  }
   try {
     rmdirSync(mkdtempSync(join(existing, '.nix-upload-doctor-')))
   } catch (error) {
@@ -35,5 +39,5 @@ export function probeDirectory(name: string, to: string, user: string): Check {
 }
 
 function nearest(path: string): string {
-  return statSync(path, { throwIfNoEntry: false }) || path === '/' ? path : nearest(dirname(path))
+  return lstatSync(path, { throwIfNoEntry: false }) || path === '/' ? path : nearest(dirname(path))
 }

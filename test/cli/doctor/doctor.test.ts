@@ -282,6 +282,34 @@ describe('broken', () => {
     })
   })
 
+  test('the keys are named by the URL, or are several in a file that Nix reads the first of', async () => {
+    const { secretKeyFile, publicKey } = machine.key
+    const to = `${machine.cache.url}?secret-keys=${secretKeyFile}`
+    const byUrl = await machine.site.configured(`[[destination]]\nname = "cache"\nto = "${to}"\n`)
+    const found = await machine.doctor(byUrl)
+    expect(found.of('key of cache')).toMatchObject({ state: 'ok', what: `users trust ${publicKey}` })
+
+    const file = join(machine.site.nix.dir, 'both')
+    const key = readFileSync(secretKeyFile, 'utf8')
+    writeFileSync(file, `${key}\n${key.replace('example.org-1', 'example.org-2')}`, { mode: 0o600 })
+    const several = `${destination(machine.cache.url, file)}via = "nix"\n`
+    const { of } = await machine.doctor(await machine.site.configured(several))
+    expect(of('key of cache')).toMatchObject({
+      state: 'fail',
+      what: expect.stringMatching(/has several keys, and Nix, .* signs with the first only/),
+    })
+  })
+
+  test('the directory of the cache is a symlink to what is not mounted', async () => {
+    const link = join(machine.site.nix.dir, 'unmounted')
+    symlinkSync(join(machine.site.nix.dir, 'gone/cache'), link)
+    const config = await machine.site.configured(destination(`file://${link}`))
+    expect((await machine.doctor(config)).of('destination cache')).toMatchObject({
+      state: 'fail',
+      what: expect.stringMatching(/unmounted is a symlink that leads nowhere: is something not mounted\?/),
+    })
+  })
+
   test('everybody can read the key: a warning', async () => {
     chmodSync(machine.key.secretKeyFile, 0o644)
     const found = await machine.doctor()
