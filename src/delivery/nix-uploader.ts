@@ -20,6 +20,7 @@ import { copyRealisations, type Unrealised } from '../nix/realisations.ts'
 import { publicKeyOf } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
 import type { StoreSession } from '../nix/store-session.ts'
+import { keyFilesOf } from '../nix/upload-url.ts'
 import { signAt, untrustedAt } from '../nix/verify.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
@@ -133,7 +134,7 @@ async function readBack(
   closure: boolean,
   signal: AbortSignal,
 ): Promise<void> {
-  const { secretKeyFile } = store
+  const [secretKeyFile] = keyFilesOf(store)
   const publicKey = secretKeyFile === undefined ? undefined : publicKeyOf(secretKeyFile)
   const unsigned = await untrustedAt(store, paths, publicKey, closure, signal)
   if (unsigned.length === 0 || secretKeyFile === undefined) return

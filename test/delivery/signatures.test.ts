@@ -60,6 +60,16 @@ describe.each(versions)('with $name', (version) => {
     expect(signedIn(root, closure)).toEqual(closure)
   })
 
+  test('verify signs it with the key of the URL, too', async () => {
+    const { site, app, closure } = await siteWithUnsigned(version, async ({ cache }) => `file://${cache}`)
+    const { secretKeyFile } = await site.nix.keyPair('ours-1')
+    await site.enqueue(app)
+    const to = `file://${site.cache}?secret-key=${secretKeyFile}`
+    const config = await site.configured(`[[destination]]\nto = "${to}"\nvia = "nix"\nverify = true\n`)
+    expect(await site.run(['drain', ...config])).toMatchObject({ exitCode: 0 })
+    expect(signedIn(site.cache, closure)).toEqual(closure)
+  })
+
   test('verify reports what the server will not have signed, and what it lost', async () => {
     const cache = await moody()
     const { site, drain, app, closure } = await siteWithUnsigned(version, async () => cache.url)
