@@ -1,4 +1,4 @@
-import { resolve } from 'node:path'
+import { normalize } from 'node:path'
 import { printable } from '../util/printable.ts'
 
 /** Binary caches: stores of compressed archives and narinfos, with signing and compression set in the URL. */
@@ -27,7 +27,16 @@ export function isNetworkCache(url: string): boolean {
 
 /** The directory that a `file://` URL names: without its parameters, percent-decoded, and without `..`, as with Nix. */
 export function fileOf(url: string): string {
-  return resolve(decodeURIComponent(url.replace(/^file:\/\//, '').replace(/[?#].*/, '')))
+  const path = url.replace(/^file:\/\//, '').replace(/[?#].*/, '')
+  try {
+    return plainPath(decodeURIComponent(path))
+  } catch {
+    return plainPath(path)
+  }
+}
+
+function plainPath(path: string): string {
+  return normalize(path).replace(/(.)\/+$/, '$1')
 }
 
 /**
@@ -56,7 +65,7 @@ export function storeUrlProblem(url: string): string | undefined {
     const problem = bucketProblem(url)
     if (problem !== undefined) return problem
   }
-  if (isBinaryCache(url)) {
+  if (isNetworkCache(url)) {
     const problem = placeProblem(url, scheme)
     if (problem !== undefined) return problem
   }
@@ -66,17 +75,12 @@ export function storeUrlProblem(url: string): string | undefined {
   return undefined
 }
 
-/** What no Nix takes for the place of a binary cache either, and what would upload to another place than was meant. */
+/** What no Nix takes for the place of a cache on a network either, and what would upload to another place than was meant. */
 function placeProblem(url: string, scheme: string): string | undefined {
   try {
     decodeURIComponent(url)
   } catch {
     return 'expected hexadecimal digits behind each "%", of UTF-8; write a percent sign that is meant as %25'
-  }
-  if (scheme === 'file') {
-    return url.startsWith('file:///')
-      ? undefined
-      : 'expected an absolute path behind "file://": file:///DIRECTORY'
   }
   if (/^[^:]*:\/\/\//.test(url) || !URL.canParse(url)) {
     return scheme === 's3'
