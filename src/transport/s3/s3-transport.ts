@@ -29,14 +29,14 @@ export class S3Transport implements Transport {
     this.#rights = new ReadRights(options.onWarning)
   }
 
-  /**
-   * Without the right to list a bucket, S3 answers AccessDenied for a missing file. Nix treats that as "not there" too;
-   * if we really have no rights, the following upload says so.
-   */
   get isWriteOnly(): boolean {
     return this.#rights.areWriteOnly
   }
 
+  /**
+   * Without the right to list a bucket, S3 answers AccessDenied for a missing file. Nix treats that as "not there" too;
+   * if we really have no rights, the following upload says so.
+   */
   async get(name: string, signal: AbortSignal): Promise<string | undefined> {
     return await this.#try(signal, async ({ signal: either }) => {
       try {
