@@ -18,9 +18,8 @@ export function problemsOf(problem: Problem, known: KnownKeys): string[] {
     return unknown.map((key) => `unknown key ${keyOf([...path, key])}${suggestion(key, path, known)}`)
   }
   const { path, message, value } = problem
-  return [
-    `${keyOf(path)}: ${message}, got ${isSecret(path, value) ? 'something that is not shown, as it may be the secret itself' : shown(value)}`,
-  ]
+  const got = isSecret(path) ? 'something that is not shown, as it may be the secret itself' : shown(value)
+  return [`${keyOf(path)}: ${message}, got ${got}`]
 }
 
 function keyOf(path: Path): string {
@@ -30,9 +29,8 @@ function keyOf(path: Path): string {
 }
 
 /** If somebody sets a key instead of its file, the key must not get into the journal. */
-function isSecret(path: Path, value: unknown): boolean {
-  const isFile = typeof value === 'string' && /^(?:~|\.\.?)\//.test(value)
-  return !isFile && path.some((part) => part === 'secret-key-file' || part === 'netrc-file')
+function isSecret(path: Path): boolean {
+  return path.some((part) => part === 'secret-key-file' || part === 'netrc-file')
 }
 
 function shown(value: unknown): string {

@@ -31,10 +31,6 @@ describe('a value that will not do is named with what was expected and what came
       'destination[0].secret-key-file: expected a file, an absolute path, or "credential:NAME", got something that is not shown, as it may be the secret itself',
     ],
     [
-      `${S3}secret-key-file = "~/cache.key"`,
-      'destination[0].secret-key-file: expected a file, an absolute path, or "credential:NAME", got "~/cache.key"',
-    ],
-    [
       'metrics-file = "/var/lib/metrics.txt"',
       'metrics-file: expected a file, an absolute path that ends in .prom, got "/var/lib/metrics.txt"',
     ],

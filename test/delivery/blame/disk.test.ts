@@ -67,7 +67,7 @@ describe.each(await everyNix())('a destination on a disk, with $name', (version)
     const secretKeyFile = join(nix.dir, 'key')
     const request = { to, paths: app, secretKeyFile }
     await expectBlame(nix, request, { blame, says: /secret-key-file can't be read.*no such file/ })
-    const says = /holds no secret key of Nix/
+    const says = /holds no secret key of Nix|holds a public key/
     for (const content of ['', 'nonsense', key.publicKey, 'ours-1:no base 64!', 'ours-1:YWJj']) {
       await writeFile(secretKeyFile, content)
       await expectBlame(nix, request, { blame, says })
