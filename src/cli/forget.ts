@@ -1,9 +1,10 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import { withoutPassword } from '../config/store-url.ts'
 import { lifeOf } from '../daemon/identity.ts'
+import { placeOf } from '../delivery/open-places.ts'
 import { forgetDestination } from '../spool/forget.ts'
 import { existingSpool, type Spool } from '../spool/layout.ts'
 import { readReport } from '../spool/report.ts'
+import { own } from '../util/own.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
 import { becomeOwner } from './owner.ts'
@@ -33,9 +34,8 @@ export async function handler(
   becomeOwner(config.spool)
   const spool = existingSpool(config.spool)
   refuseInUse(spool, destination)
-  const places = config.destinations.map(({ name, to }) => ({ name, to: withoutPassword(to) }))
   let forgotten = 0
-  for (const name of forgetDestination(spool, destination, places, new Date())) {
+  for (const name of forgetDestination(spool, destination, config.destinations.map(placeOf), new Date())) {
     await print(`${printable(name)}\n`)
     forgotten += 1
   }
@@ -49,7 +49,7 @@ export async function handler(
 /** A daemon that was started before the configuration was changed has some of the jobs, and would go on with them. */
 function refuseInUse(spool: Spool, destination: string): void {
   const report = readReport(spool)
-  if (!report || lifeOf(report) === 'dead' || !report.destinations[destination]) return
+  if (!report || lifeOf(report) === 'dead' || !own(report.destinations, destination)) return
   throw new UserError(
     `the running daemon, process ${report.pid}, still uploads to "${destination}": restart it first; \`nix-upload status\` says how`,
     EXIT.usage,

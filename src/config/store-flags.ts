@@ -20,9 +20,14 @@ const WORDS = new Map([
   ['0', false],
 ])
 
+/** What a word means to Nix; undefined if it is neither true nor false. */
+export function truthOf(word: string): boolean | undefined {
+  return WORDS.get(word)
+}
+
 /** Whether a parameter of a store URL is on; undefined if it isn't given. */
 export function flagOf(parameters: URLSearchParams, name: StoreFlag): boolean | undefined {
-  return WORDS.get(parameters.get(name) ?? '')
+  return truthOf(parameters.get(name) ?? '')
 }
 
 /** Names a parameter that should be true or false and is neither; undefined if there is none. */

@@ -1,7 +1,7 @@
 import { own } from '../util/own.ts'
 import { nearest } from '../util/spelling.ts'
 import { compressionOf } from './compression.ts'
-import { flagProblem } from './store-flags.ts'
+import { flagProblem, truthOf } from './store-flags.ts'
 import { isBinaryCache, schemeOf } from './store-url.ts'
 
 /**
@@ -89,7 +89,7 @@ export function parameterProblem(url: string): string | undefined {
 export function wantsNix(url: string): boolean {
   const uses = usesOf(url)
   const parameters = parametersOf(url)
-  const isOn = (value: string) => !['', 'none', 'false', 'no', '0'].includes(value)
+  const isOn = (value: string) => value !== '' && value !== 'none' && truthOf(value) !== false
   return [...parameters].some(([name, value]) => own(uses, name) === 'nix' && isOn(value))
 }
 

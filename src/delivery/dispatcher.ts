@@ -88,7 +88,7 @@ export class Dispatcher {
 
   /** True if some destination that a job still has to go to takes it now. */
   wants(job: Job): boolean {
-    if (this.routes.pendingFor(job).length > 0) return this.routes.takersOf(job).length > 0
+    if (this.routes.isPending(job)) return this.routes.takersOf(job).length > 0
     return !this.#places.waitsElsewhere(job)
   }
 
@@ -187,7 +187,7 @@ export class Dispatcher {
    */
   #finish(claimed: ClaimedJob): void {
     const { job } = claimed
-    const isOpen = this.routes.pendingFor(job).length > 0 || this.#places.waitsElsewhere(job)
+    const isOpen = this.routes.isPending(job) || this.#places.waitsElsewhere(job)
     this.hasGivenBack ||= isOpen
     if (isOpen) this.#release(claimed)
     else this.#settlement.settle(claimed, () => this.#inHand.delete(claimed.name))

@@ -1,8 +1,7 @@
 import type { Config, Destination } from '../config/config.ts'
 import { withoutPassword } from '../config/store-url.ts'
 import type { DeliveryRecord } from '../spool/job.ts'
-import { isPendingAt, type Job, type Place, strangersOf } from '../spool/job.ts'
-import { own } from '../util/own.ts'
+import { isPendingAt, type Job, missingRecords, type Place, strangersOf } from '../spool/job.ts'
 
 /** A destination as a job's records identify it. */
 export function placeOf({ name, to }: Destination): Place {
@@ -29,16 +28,8 @@ export class OpenPlaces {
     return strangersOf(job, this.#names).length > 0
   }
 
-  /**
-   * The records that a job lacks for the destinations that it still waits for. In `new/`, a job with only settled records
-   * counts as requeued.
-   */
+  /** The records that a job lacks for the destinations that it still waits for. */
   missingRecords(job: Job): [name: string, record: DeliveryRecord][] {
-    if (Object.keys(job.destinations).length === 0) return []
-    return [...this.#here, ...this.#others].flatMap((place): [string, DeliveryRecord][] => {
-      const isNoted = own(job.destinations, place.name)?.state === 'waiting'
-      if (isNoted || !isPendingAt(job, place)) return []
-      return [[place.name, { state: 'waiting', attempts: 0, to: place.to }]]
-    })
+    return missingRecords(job, [...this.#here, ...this.#others])
   }
 }

@@ -47,12 +47,12 @@ export class Routes {
     return this.workers.every(({ health, isPaused }) => !health.isDown && !isPaused)
   }
 
-  /** The workers of the destinations that a job still has to go to. */
-  pendingFor(job: Job): Worker[] {
-    return this.all.flatMap((route) => (route.isFor(job) ? [route.worker] : []))
+  /** True if a job still has to go to one of the destinations. */
+  isPending(job: Job): boolean {
+    return this.all.some((route) => route.isFor(job))
   }
 
-  /** Those of them that take it now. */
+  /** The workers that take a job now, of those destinations. */
   takersOf(job: Job): Worker[] {
     return this.all.flatMap((route) => (route.takes(job) ? [route.worker] : []))
   }

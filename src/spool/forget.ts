@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
 import { own } from '../util/own.ts'
-import { isPendingAt, isSettled, type Job, type Place } from './job.ts'
+import { isSettled, type Job, missingRecords, type Place } from './job.ts'
 import { NotAJobError } from './job-file.ts'
 import type { Spool } from './layout.ts'
 import { readJobFile } from './read.ts'
@@ -30,7 +30,9 @@ export function* forgetDestination(
     const note = 'given up, as this destination is not configured any more'
     const settled = { ...before, state: 'skipped' as const, settledAt: now.toISOString(), note }
     const forgotten = { ...file.job, destinations: { ...file.job.destinations, [destination]: settled } }
-    const job = waitingFor(forgotten, places)
+    // Without a record for each destination that it waits for, the job would count as requeued.
+    const missing = Object.fromEntries(missingRecords(forgotten, places))
+    const job = { ...forgotten, destinations: { ...forgotten.destinations, ...missing } }
     const claimed = { name: target, job, identity: file.identity }
     if (!record(spool, claimed)) continue
     // The sweep removes the GC roots of what is done (T11).
@@ -39,14 +41,6 @@ export function* forgetDestination(
     else settleDone(spool, claimed)
     yield name
   }
-}
-
-/** A job has a record for each destination that it waits for. Without a waiting record it would count as requeued. */
-function waitingFor(job: Job, places: readonly Place[]): Job {
-  const waiting = places
-    .filter((place) => isPendingAt(job, place) && own(job.destinations, place.name)?.state !== 'waiting')
-    .map(({ name, to }) => [name, { state: 'waiting' as const, attempts: 0, to }] as const)
-  return { ...job, destinations: { ...job.destinations, ...Object.fromEntries(waiting) } }
 }
 
 function hasFailed({ destinations }: Job): boolean {

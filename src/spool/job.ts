@@ -47,6 +47,17 @@ export function isPendingAt({ destinations }: Job, { name, to }: Place): boolean
   return record === undefined || record.state === 'waiting' || (record.to ?? to) !== to
 }
 
+/**
+ * The records that a job lacks for the places that it still waits for. With settled records only, a job in `new/` counts as
+ * requeued. A job without records lacks none.
+ */
+export function missingRecords(job: Job, places: readonly Place[]): [name: string, record: DeliveryRecord][] {
+  if (Object.keys(job.destinations).length === 0) return []
+  return places
+    .filter((place) => isPendingAt(job, place) && own(job.destinations, place.name)?.state !== 'waiting')
+    .map(({ name, to }) => [name, { state: 'waiting', attempts: 0, to }])
+}
+
 /** The destinations that a job waits for and that are none of these. */
 export function strangersOf({ destinations }: Job, known: ReadonlySet<string>): string[] {
   return Object.entries(destinations).flatMap(([name, { state }]) =>

@@ -66,9 +66,9 @@ async function checksAsService(patient: Patient, args: readonly string[]): Promi
   const { service } = patient
   const checks = canBecome(service) ? await lookAsService(service, args) : undefined
   if (checks) return checks
-  const own = await serviceChecks(patient)
-  if (process.getuid?.() === service.user.uid) return own
-  return [...own.map((check) => asSeenByOthers(check, service)), notAsService(service)]
+  const asSeenHere = await serviceChecks(patient)
+  if (process.getuid?.() === service.user.uid) return asSeenHere
+  return [...asSeenHere.map((check) => asSeenByOthers(check, service)), notAsService(service)]
 }
 
 /** If this user may not do something, this says nothing about the service. The daemon's own report counts. */
