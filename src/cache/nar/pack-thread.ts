@@ -3,6 +3,7 @@ import { createHash, hash } from 'node:crypto'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { hashText } from '../../nix/nar-hash.ts'
 import { BufferPool } from '../../util/buffer-pool.ts'
+import { Semaphore } from '../../util/semaphore.ts'
 import { type CallContext, serveCalls } from '../../util/thread-server.ts'
 import { ArchiveOutput } from './archive-output.ts'
 import { compressAtOnce } from './compressor.ts'
@@ -15,12 +16,14 @@ const BLOCK_BYTES = 512 * 1024
 const SMALL_BYTES = BLOCK_BYTES
 
 const pool = new BufferPool(BLOCK_BYTES)
+/** Each compressor takes some megabytes, and `xz` takes a hundred. Streams are few, and one may wait for its reader. */
+const turns = new Semaphore(1)
 
 serveCalls<PackCall, Packed>(
   (call, context) => {
-    const isAtOnce =
-      call.to === 'bytes' && call.narSize <= SMALL_BYTES && typeof call.compression.by === 'string'
-    return isAtOnce ? packAtOnce(call) : packStream(call, context)
+    if (call.to !== 'bytes') return packStream(call, context)
+    const isAtOnce = call.narSize <= SMALL_BYTES && typeof call.compression.by === 'string'
+    return isAtOnce ? packAtOnce(call) : packInTurn(call, context)
   },
   { onReturn: (buffer) => pool.giveBack(Buffer.from(buffer)), memoryOf: ({ bytes }) => [bytes.buffer] },
 )
@@ -56,6 +59,15 @@ function packAtOnce(call: PackCall): Packed {
     return { bytes, fileHash, fileSize: bytes.length, listing: nar.listing }
   } finally {
     for (const buffer of buffers) pool.giveBack(buffer)
+  }
+}
+
+async function packInTurn(call: PackCall, context: CallContext): Promise<Packed> {
+  const giveBack = await turns.take(1, context.signal)
+  try {
+    return await packStream(call, context)
+  } finally {
+    giveBack()
   }
 }
 

@@ -2,7 +2,16 @@
 
 import { execFileSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { appendFileSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib'
@@ -184,4 +193,22 @@ test.each([
   await expect(packer.pack({ ...call, compression, to: 'nowhere' }, never)).rejects.toMatchObject({
     verdict: { blame: 'destination', permanent: false },
   })
+})
+
+test('however many small paths there are, a thread runs one compressor at a time', async () => {
+  const packer = makePacker()
+  const { call } = something(10)
+  const dir = mkdtempSync(join(tmpdir(), 'nix-upload-compressors-'))
+  onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
+  // Each says how many are at work, itself among them.
+  const script = 'touch running/$$; ls running | wc -l > seen/$$; sleep 0.02; rm running/$$; exec cat'
+  for (const name of ['running', 'seen']) mkdirSync(join(dir, name))
+  const by = { program: 'sh', args: ['-c', `cd ${dir}; ${script}`] }
+  const compression = { name: 'xz', extension: '.xz', by, level: undefined }
+  await Promise.all(
+    Array.from({ length: 30 }, () => packer.pack({ ...call, compression, to: 'bytes' }, never)),
+  )
+  const seen = readdirSync(join(dir, 'seen')).map((name) => Number(readFileSync(join(dir, 'seen', name))))
+  expect(seen).toHaveLength(30)
+  expect(Math.max(...seen)).toBeLessThanOrEqual(packer.jobs)
 })
