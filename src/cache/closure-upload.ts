@@ -22,8 +22,8 @@ interface Sending {
   signal: AbortSignal
   keys: readonly SecretKey[]
   progress: UploadProgress
-  /** By store path: what its referrers have to wait for. */
-  sent: Map<string, Promise<void>>
+  /** Paths under way, and those that failed: what their referrers have to wait for. */
+  open: Map<string, Promise<void>>
 }
 
 interface Context {
@@ -61,7 +61,8 @@ export class ClosureUpload {
   ): Promise<Failures> {
     const ended = new AbortController()
     const either = AbortSignal.any([signal, ended.signal])
-    const sending: Sending = { signal: either, keys, progress, sent: new Map() }
+    const open = new Map<string, Promise<void>>()
+    const sending: Sending = { signal: either, keys, progress, open }
     const failures = new Map<string, UploadFailure>()
     let isTaken = false
     let fatal: { error: unknown } | undefined
@@ -76,24 +77,19 @@ export class ClosureUpload {
       const refusals = [...failures.values()].filter(({ verdict }) => verdict.blame !== 'job')
       if (!isTaken && new Set(refusals).size >= REFUSALS) end(error)
     }
-    const all: Promise<void>[] = []
     for (const object of objects) {
       const leave = await this.#places.take(either).catch(() => undefined)
       if (!leave) break
       const sent = this.#sendOnce(object, sending)
-      sending.sent.set(object.path, sent)
-      all.push(
-        sent
-          .then(
-            () => {
-              isTaken = true
-            },
-            (error: unknown) => note(object, error),
-          )
-          .finally(leave),
-      )
+      open.set(object.path, sent)
+      const onSent = () => {
+        isTaken = true
+        // A closure may have tens of thousands of paths.
+        open.delete(object.path)
+      }
+      void sent.then(onSent, (error: unknown) => note(object, error)).finally(leave)
     }
-    await Promise.all(all)
+    await Promise.allSettled(open.values())
     // Node keeps listeners of two combined signals until one of them is aborted.
     ended.abort()
     signal.throwIfAborted()
@@ -123,7 +119,7 @@ export class ClosureUpload {
       const uploaded = await this.#sendArchive(object, sending)
       // A failed path throws its reason here, so no path that refers to it is sent.
       const references = object.references.filter((path) => path !== object.path)
-      await Promise.all(references.map((path) => sending.sent.get(path)))
+      await Promise.all(references.map((path) => sending.open.get(path)))
       const { transport, onWarning } = this.#context
       if (uploaded.listing) await sendListing(transport, object.path, uploaded.listing, signal, onWarning)
       await this.#putNarInfo(object, narinfoOf(object, uploaded.archive, keys), sending)

@@ -90,17 +90,21 @@ export async function forEachAtOnce<T>(
   const ended = new AbortController()
   const either = AbortSignal.any([signal, ended.signal])
   const places = new BusyLimit()
-  const all: Promise<void>[] = []
+  const open = new Set<Promise<void>>()
   try {
     for (const item of items) {
       const leave = await places.take(either).catch(() => undefined)
       if (!leave) break
-      const one = act(item, either).finally(leave)
-      one.catch((error: unknown) => ended.abort(error))
-      all.push(one)
+      const one = act(item, either)
+        .catch((error: unknown) => ended.abort(error))
+        .finally(() => {
+          open.delete(one)
+          leave()
+        })
+      open.add(one)
     }
-    await Promise.all(all)
-    signal.throwIfAborted()
+    await Promise.all(open)
+    either.throwIfAborted()
   } finally {
     // Node keeps listeners of two combined signals until one of them is aborted.
     ended.abort()
