@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { isOpenAlready, readPlainFile } from '../util/plain-file.ts'
 import { codeOf, EXIT, UserError, wordsOf } from '../util/user-error.ts'
 import {
   type Config,
@@ -93,11 +94,10 @@ function refuseRelative(env: NodeJS.ProcessEnv): void {
 
 function readConfigFile(path: string, isRequired: boolean): string | undefined {
   try {
-    return readFileSync(path, 'utf8')
+    return isOpenAlready(path) ? readFileSync(path, 'utf8') : readPlainFile(path)
   } catch (error) {
     if (codeOf(error) === 'ENOENT' && !isRequired) return undefined
-    const words = codeOf(error) === 'EISDIR' ? `it is a directory: ${path}` : wordsOf(error)
-    throw new UserError(`can't read the configuration: ${words}`, EXIT.badConfig)
+    throw new UserError(`can't read the configuration: ${wordsOf(error)}`, EXIT.badConfig)
   }
 }
 

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
 import type { Config, Destination } from '../config/config.ts'
+import { isOpenAlready } from '../util/plain-file.ts'
 import { UserError, wordsOf } from '../util/user-error.ts'
 
 /** Something that can take a new configuration while it runs. */
@@ -20,6 +21,8 @@ interface Reloading {
 export function onReloadSignal(running: Config, { load, setRates }: Reloading, log: Logger): () => void {
   const reload = async () => {
     try {
+      if (running.source !== undefined && isOpenAlready(running.source))
+        throw new UserError(`${running.source} can't be read a second time; restart the daemon instead`)
       const config = await load()
       const changed = changedKeys(running, config)
       setRates(config, changed.length === 0)

@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readPlainFile } from '../util/plain-file.ts'
 import { UserError, wordsOf } from '../util/user-error.ts'
 import { userName } from '../util/user-name.ts'
 
@@ -68,7 +68,7 @@ function isPublicKey(line: string): boolean {
 
 function readKeyFile(file: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    return readPlainFile(file)
   } catch (error) {
     throw new UserError(`secret-key-file can't be read by user ${userName()}: ${wordsOf(error)}`)
   }

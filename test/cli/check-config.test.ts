@@ -88,9 +88,23 @@ describe('check-config', () => {
       {},
     )
     expect(ofDirectory).toMatchObject({
-      stderr: expect.stringMatching(/: it is a directory: /),
+      stderr: expect.stringMatching(/: it is a directory, not a regular file: /),
       exitCode: 78,
     })
+  })
+
+  test('takes what a shell pipes to it, and refuses at once a FIFO that it would wait for', async () => {
+    const dir = tempDir()
+    const script = `echo 'spol = 1' | "$0" "$1" check-config /dev/stdin; "$0" "$1" check-config <(echo 'spol = 2')
+      mkfifo fifo; "$0" "$1" check-config fifo; "$0" "$1" check-config /dev/null`
+    const argv = ['-c', script, process.execPath, LAUNCHER]
+    const { stdout, stderr } = await runProgram('bash', argv, { cwd: dir, timeout: 20_000 })
+    expect(stderr.split('\n')).toEqual([
+      'nix-upload: /dev/stdin: unknown key spol; did you mean "spool"?',
+      expect.stringMatching(/^nix-upload: \/dev\/fd\/\d+: unknown key spol; did you mean "spool"\?$/),
+      expect.stringMatching(/^nix-upload: can't read the configuration: it is a FIFO, .*\/fifo$/),
+    ])
+    expect(stdout).toMatch(/^\/dev\/null is valid/)
   })
 
   test('shows what a terminal would obey', async () => {

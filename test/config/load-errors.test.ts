@@ -39,7 +39,9 @@ describe('a file that can’t be read (exit 78)', () => {
     )
     mkdirSync(join(dir, 'directory'))
     const directory = await complaintOf(() => loadConfig({ config: join(dir, 'directory') }, {}))
-    expect(directory).toMatch(/^can't read the configuration: it is a directory: .*\/directory$/)
+    expect(directory).toMatch(
+      /^can't read the configuration: it is a directory, not a regular file: .*\/directory$/,
+    )
   })
 })
 

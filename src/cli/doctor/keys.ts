@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { basename } from 'node:path'
 import type { Destination } from '../../config/config.ts'
@@ -7,6 +7,7 @@ import { isBinaryCache } from '../../config/store-url.ts'
 import { publicKeyOf, readSecretKeys } from '../../nix/secret-key.ts'
 import { signingKeysOfNix } from '../../nix/settings.ts'
 import { keyFilesOf } from '../../nix/upload-url.ts'
+import { readPlainFile } from '../../util/plain-file.ts'
 import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
 import { type Check, fail, inUnit, ok, type Patient, quoted, toType, warn } from './check.ts'
 
@@ -98,10 +99,10 @@ function isOutOfReach(file: string): boolean {
 
 function codeOfReading(file: string): string | undefined {
   try {
-    readFileSync(file)
+    readPlainFile(file)
     return undefined
   } catch (error) {
-    return codeOf(error) ?? 'unknown'
+    return codeOf(error)
   }
 }
 
@@ -121,7 +122,7 @@ function netrcOf({ name: destination, netrcFile }: Destination, user: string): C
   const lost = missingCredential(name, netrcFile)
   if (lost) return [lost]
   try {
-    readFileSync(netrcFile)
+    readPlainFile(netrcFile)
     return [ok(name, `${netrcFile} can be read`)]
   } catch (error) {
     const what = `netrc-file can't be read by ${user}: ${wordsOf(error)}`

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readPlainFile } from '../../util/plain-file.ts'
 import { UserError, wordsOf } from '../../util/user-error.ts'
 
 /** Where Nix looks for CA certificates when nobody says where. */
@@ -21,7 +21,7 @@ export async function caCertificates(
     configured || env.NIX_SSL_CERT_FILE || env.SSL_CERT_FILE || CA_FILES.find((path) => existsSync(path))
   if (file === undefined) return undefined
   try {
-    return await readFile(file, 'utf8')
+    return readPlainFile(file)
   } catch (error) {
     throw new UserError(
       `the CA certificates can't be read: ${wordsOf(error)}; they are named by ssl-cert-file in nix.conf, NIX_SSL_CERT_FILE or ` +

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { NetworkSettings } from '../../config/network-settings.ts'
-import { codeOf, UserError, wordsOf } from '../../util/user-error.ts'
+import { readPlainFile } from '../../util/plain-file.ts'
+import { UserError, wordsOf } from '../../util/user-error.ts'
 import { findLogin } from './netrc.ts'
 
 /** Where Nix looks by default. */
@@ -65,11 +65,11 @@ export class HttpLogin {
     const ofNix = async () => (await this.#settings()).netrcFile ?? defaultNetrcFile(process.env)
     const file = this.#netrcFile ?? (await ofNix())
     try {
-      return await readFile(file, 'utf8')
+      return readPlainFile(file)
     } catch (error) {
       // A missing file is not looked for again until the server asks for a login: looking before each request would take
       // longer than the rest of it.
-      if (this.#netrcFile === undefined && codeOf(error) !== undefined) return ''
+      if (this.#netrcFile === undefined) return ''
       this.#netrc = undefined
       throw new UserError(`netrc-file can't be read: ${wordsOf(error)}`)
     }
