@@ -46,7 +46,7 @@ const METHODS: Readonly<Record<string, Method>> = {
  * @throws {UserError} if it is not supported.
  */
 export function compressionOf(parameters: URLSearchParams): Compression {
-  const name = parameters.get('compression') || 'zstd'
+  const name = parameters.get('compression') ?? 'zstd'
   const method = own(METHODS, name)
   if (!method) {
     throw new UserError(
@@ -67,7 +67,7 @@ function levelOf(
   name: string,
   { levels: [least, most] }: Method,
 ): number | undefined {
-  const text = parameters.get('compression-level') || '-1'
+  const text = parameters.get('compression-level') ?? '-1'
   const level = Number(text)
   // -1 is the default, as with Nix.
   if (level === -1 || name === 'none') return name === 'zstd' ? ZSTD_LEVEL : undefined

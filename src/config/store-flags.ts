@@ -32,6 +32,6 @@ export function flagOf(parameters: URLSearchParams, name: StoreFlag): boolean | 
 
 /** Names a parameter that should be true or false and is neither; undefined if there is none. */
 export function flagProblem(parameters: URLSearchParams): string | undefined {
-  const wrong = FLAGS.find((name) => parameters.get(name) && flagOf(parameters, name) === undefined)
+  const wrong = FLAGS.find((name) => parameters.has(name) && flagOf(parameters, name) === undefined)
   return wrong && `expected ${wrong}=true or ${wrong}=false, got ${wrong}=${parameters.get(wrong)}`
 }

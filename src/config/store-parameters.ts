@@ -57,6 +57,24 @@ const OF_S3: Readonly<Record<string, Use>> = {
   'storage-class': 'writer',
 }
 
+/** Those that Nix takes without a value, as if they were left out. It refuses an empty number, an empty flag, an empty word. */
+const MAY_BE_EMPTY = new Set([
+  'endpoint',
+  'local-nar-cache',
+  'log-compression',
+  'ls-compression',
+  'narinfo-compression',
+  'profile',
+  'scheme',
+  'secret-key',
+  'secret-keys',
+  'storage-class',
+  'store',
+  'system-features',
+  'tls-certificate',
+  'tls-private-key',
+])
+
 function usesOf(url: string): Readonly<Record<string, Use>> {
   const scheme = schemeOf(url)
   if (scheme === 'file') return OF_CACHES
@@ -77,10 +95,12 @@ export function parameterProblem(url: string): string | undefined {
   if (!isBinaryCache(url)) return undefined
   const uses = usesOf(url)
   const parameters = parametersOf(url)
-  for (const name of parameters.keys()) {
+  for (const [name, value] of parameters) {
     const use = own(uses, name)
     if (use === undefined) return `unknown parameter "${name}"${suggestion(name, Object.keys(uses))}`
     if (typeof use === 'object') return `the parameter "${name}" is not supported: ${use.instead}`
+    if (value === '' && !MAY_BE_EMPTY.has(name))
+      return `expected a value behind the parameter "${name}"; leave it out for the default`
   }
   return flagProblem(parameters)
 }

@@ -28,7 +28,7 @@ describe.each(['file:///cache', 'http://cache', 's3://cache'])('in the URL of %s
 
   test('index-debug-info makes Nix the writer, where it is on', async () => {
     for (const on of ['true', 'yes', '1']) expect(await viaOf(`${url}?index-debug-info=${on}`)).toBe('nix')
-    for (const off of ['false', 'no', '0', ''])
+    for (const off of ['false', 'no', '0'])
       expect(await viaOf(`${url}?index-debug-info=${off}`)).toBe('writer')
   })
 
@@ -56,6 +56,16 @@ describe.each(['file:///cache', 'http://cache', 's3://cache'])('in the URL of %s
   ])('%s is refused', async (query, problem) => {
     expect(await complaint(destination(`${url}?${query}`))).toContain(problem)
   })
+
+  test.each(['compression', 'compression-level', 'parallel-compression', 'priority', 'want-mass-query'])(
+    'no value of %s is refused, as by Nix',
+    async (name) => {
+      for (const query of [`${name}=`, name, `${name}=&secret-key=/key`])
+        expect(await complaint(destination(`${url}?${query}`))).toContain(
+          `destination[0].to: expected a value behind the parameter "${name}"; leave it out for the default, got `,
+        )
+    },
+  )
 })
 
 test.each([
@@ -63,6 +73,8 @@ test.each([
   ['https://cache?narinfo-compression=br', 'nix'],
   ['s3://cache?region=eu-west-1&endpoint=x.example&scheme=http&profile=p&addressing-style=path', 'writer'],
   ['s3://cache?storage-class=STANDARD_IA&multipart-upload=true&multipart-chunk-size=8MiB', 'writer'],
+  ['s3://cache?profile=&endpoint=&scheme=&storage-class=&secret-key=', 'writer'],
+  ['http://cache?narinfo-compression=&tls-certificate=', 'writer'],
 ])('%s goes by %s', async (to, via) => {
   expect(await viaOf(to)).toBe(via)
 })
@@ -74,6 +86,9 @@ test.each([
     'http://cache?retry-attempts=3',
     `the parameter "retry-attempts" is not supported: retry-min and retry-max`,
   ],
+  ['s3://cache?region=', 'expected a value behind the parameter "region"'],
+  ['s3://cache?multipart-chunk-size=', 'expected a value behind the parameter "multipart-chunk-size"'],
+  ['s3://cache?addressing-style', 'expected a value behind the parameter "addressing-style"'],
   ['s3://tenant:bucket', '"tenant:bucket" is not supported'],
   ['s3://arn:aws:s3:us-east-1:1:accesspoint/x', 'ARNs are not supported'],
   ['s3://cache--use1-az4--x-s3', 'directory buckets (S3 Express) are not supported'],
@@ -116,7 +131,7 @@ test.each([
   ['false', false],
   ['no', false],
   ['0', false],
-  ['', undefined],
+  ['2', undefined],
 ])('true and false in the words of Nix: %j', (word, is) => {
   const parameters = parametersOf(
     `http://cache?write-nar-listing=${word}&parallel-compression=${word}&compression=xz`,

@@ -36,7 +36,7 @@ export function parseS3Url(to: string): S3Place {
   const url = new URL(to)
   const parameters = parametersOf(to)
   const endpoint = endpointOf(parameters)
-  const region = parameters.get('region') || 'us-east-1'
+  const region = parameters.get('region') ?? 'us-east-1'
   const bucket = url.hostname
   const prefix = decodeURIComponent(url.pathname).replaceAll(/^\/|\/+$/g, '')
   const isInParts = flagOf(parameters, 'multipart-upload') ?? true
