@@ -52,13 +52,16 @@ function entriesOf(netrc: string): Entry[] {
   return entries
 }
 
-/** Words between white space, or in double quotes with backslashes; without comments and macros. */
+/**
+ * Words between ASCII blanks, or in double quotes with backslashes; without macros and lines that are comments. Elsewhere `#` begins a
+ * word, so a password may begin with it: curl 7 took the rest of the line for a comment, curl 8.14 and 8.23 don't.
+ */
 function wordsOf(netrc: string): string[] {
   // A macro ends at an empty line.
   const text = `${netrc}\n\n`
     .replaceAll(/^[ \t]*macdef\b.*?\n[ \t]*\n/gms, '')
     .replaceAll(/^[ \t]*#.*$/gm, '')
-  return [...text.matchAll(/"((?:\\.|[^"\\])*)"|\S+/gs)].map(([word, quoted]) =>
+  return [...text.matchAll(/"((?:\\.|[^"\\])*)"|[^ \t\r\n]+/gs)].map(([word, quoted]) =>
     quoted === undefined ? word : unquoted(quoted),
   )
 }

@@ -1,5 +1,10 @@
-import { expect, test } from 'vitest'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findLogin } from '../../../src/transport/http/netrc.ts'
+import { everyNix } from '../../support/nix-versions.mjs'
+import { makePrivateNix, type PrivateNix } from '../../support/private-nix.ts'
+import { fakeServer } from '../fake-server.ts'
 
 const NETRC = `
 # machine commented.example login no password no
@@ -61,3 +66,41 @@ test('reads a file on one line, and a password that looks like a keyword', () =>
     password: 'c',
   })
 })
+
+test('a blank that is not ASCII belongs to the password, as with curl', () => {
+  expect(findLogin('machine a login me password p\u00a0q\u2003r', 'a')).toEqual({
+    user: 'me',
+    password: 'p\u00a0q\u2003r',
+  })
+})
+
+// Nix 2.8 comes with curl 7, which took the rest of the line for a comment.
+describe.each((await everyNix()).filter(({ version }) => !version.startsWith('2.8')))(
+  'a # is read as $name reads it',
+  (version) => {
+    let nix: PrivateNix
+    beforeAll(async () => {
+      nix = await makePrivateNix(version, { name: 'netrc' })
+    })
+    afterAll(() => nix.cleanup())
+
+    test.each([
+      ['at the start of a password', 'password #x\n', '#x'],
+      ['within a password', 'password p#x\n', 'p#x'],
+      ['in quotes', 'password "#x y"\n', '#x y'],
+      ['behind a password', 'password p #x\n', 'p'],
+      ['at the start of a line', '\n# password x\npassword p\n', 'p'],
+      ['indented', '\n \t# login x\npassword p\n', 'p'],
+    ])('%s', async (_, rest, password) => {
+      const netrc = `machine 127.0.0.1 login me ${rest}`
+      const server = await fakeServer((_, response) => void response.writeHead(404).end())
+      const file = join(nix.dir, 'netrc')
+      await writeFile(file, netrc)
+      await nix.run('nix', ['store', 'ping', '--store', server.url, '--option', 'netrc-file', file])
+      const sent = server.asked.flatMap(({ headers }) => headers.authorization ?? [])
+      const basic = `Basic ${Buffer.from(`me:${password}`).toString('base64')}`
+      expect(sent[0]).toBe(basic)
+      expect(findLogin(netrc, '127.0.0.1')).toEqual({ user: 'me', password })
+    })
+  },
+)
