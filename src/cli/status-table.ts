@@ -18,6 +18,7 @@ export function asTable(snapshot: Snapshot, now = Date.now()): string {
   const { spool, paused, daemon, destinations } = view
   const head = table([
     ['spool', spool + (paused === undefined ? '' : colour('yellow', `  ${paused}`))],
+    ...(view.owners === undefined ? [] : [['', colour('red', view.owners)]]),
     ['daemon', daemon],
     ...(view.stale === undefined ? [] : [['', colour('yellow', view.stale)]]),
   ])

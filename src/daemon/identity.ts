@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from 'node:fs'
+import { readFileSync, readlinkSync, statSync } from 'node:fs'
 import type { Report } from '../spool/report.ts'
 import { codeOf } from '../util/user-error.ts'
 
@@ -66,6 +66,11 @@ function signalReaches(pid: number): boolean {
   } catch (error) {
     return codeOf(error) === 'EPERM'
   }
+}
+
+/** The number of the user that a process runs as; undefined if there is no such process, or no /proc to tell. */
+export function userOf(pid: number): number | undefined {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid
 }
 
 /**

@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { chownSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { ownIdentity } from '../../src/daemon/identity.ts'
@@ -245,6 +245,14 @@ describe('status', () => {
     expect(await title()).toBe(`${requeue}; ${mend}`)
     rmSync(join(spool.failed, 'bad.json'))
     expect(await title()).toBe(requeue)
+  })
+
+  test('says in one line that the spool’s directories have the wrong owner, and names doctor', async () => {
+    const { run, spool } = bench()
+    chownSync(spool.new, 65534, 65534)
+    const { stdout, exitCode } = await run(['status'])
+    expect(exitCode).toBe(0)
+    expect(stdout).toMatch(/^ +the directories in \S+ belong to different users; .*`nix-upload doctor`$/m)
   })
 
   test('tells of a destination that is paused for itself', async () => {

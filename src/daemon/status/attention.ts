@@ -53,12 +53,13 @@ function headlineOf({ states, destinations }: Snapshot, now: number): string {
 }
 
 function mattersOf(snapshot: Snapshot, now: number): Matter[] {
-  const { daemon, stale, paused, states, destinations } = snapshot
+  const { daemon, stale, owners, paused, states, destinations } = snapshot
   const all: Matter[] = []
   if (daemon === 'not running') {
     const text = 'No daemon is running: `nix-upload watch` or its service delivers what waits.'
     all.push({ isTrouble: true, text })
   }
+  if (owners !== undefined) all.push({ isTrouble: true, text: printable(`Of the spool: ${owners}.`) })
   if (stale) all.push({ isTrouble: false, text: printable(`Of the daemon: ${staleSentence(stale)}.`) })
   if (paused) all.push({ isTrouble: false, text: 'Paused: `nix-upload resume` goes on.' })
   const ofDestinations = destinations.flatMap((destination) => matterOf(destination, now))

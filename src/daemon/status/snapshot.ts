@@ -9,8 +9,9 @@ import { type DestinationReport, type Report, readReport } from '../../spool/rep
 import { surveying, type Waiting } from '../../spool/waiting.ts'
 import { own } from '../../util/own.ts'
 import { atOnce, type Steps } from '../../util/steps.ts'
-import { lifeOf } from '../identity.ts'
+import { lifeOf, userOf } from '../identity.ts'
 import { type Stale, staleness } from '../stale.ts'
+import { ownerProblem } from './owners.ts'
 
 /** What `status` shows: the spool, the daemon and the destinations at one time. */
 export interface Snapshot {
@@ -23,6 +24,8 @@ export interface Snapshot {
   daemon: 'running' | 'not running' | 'unknown'
   /** Set if a running daemon should be restarted. */
   stale?: Stale
+  /** Set if directories of the spool belong to the wrong user. */
+  owners?: string
   states: Readonly<Record<State, Ages>>
   failures: Failures
   destinations: DestinationStatus[]
@@ -58,6 +61,8 @@ export function* takingSnapshot(config: Config): Steps<Snapshot> {
   const life = report ? lifeOf(report) : 'dead'
   const daemon = life === 'alive' ? 'running' : life === 'dead' ? 'not running' : 'unknown'
   const stale = daemon === 'running' && report ? staleness(report, config.destinations) : undefined
+  const uid = daemon === 'running' && report ? userOf(report.pid) : undefined
+  const owners = exists ? ownerProblem(spool, uid) : undefined
   const known = destinationsOf(config, report, daemon === 'running')
   const places = known.map(({ name, to }) => ({ name, to: withoutPassword(to) }))
   const shape = exists ? yield* surveying(spool, places) : undefined
@@ -72,6 +77,7 @@ export function* takingSnapshot(config: Config): Steps<Snapshot> {
     report,
     daemon,
     ...(stale ? { stale } : {}),
+    ...(owners === undefined ? {} : { owners }),
     states: shape?.states ?? { new: NOTHING, cur: NOTHING, done: NOTHING, failed: NOTHING },
     failures,
     destinations: [

@@ -17,6 +17,8 @@ export interface View {
   spool: string
   /** What to do about a pause of everything, while there is one. */
   paused?: string
+  /** Whose the spool's directories wrongly are, and what to do. */
+  owners?: string
   daemon: string
   /** Why the daemon should be restarted, and how, where it should. */
   stale?: string
@@ -62,6 +64,7 @@ export function viewOf(snapshot: Snapshot, now = Date.now()): View {
   return {
     spool: exists ? printable(spool.root) : `no spool yet at ${printable(spool.root)}; ${MAKE_IT}`,
     ...(paused ? { paused: 'paused (nix-upload resume goes on)' } : {}),
+    ...(snapshot.owners === undefined ? {} : { owners: printable(snapshot.owners) }),
     daemon: daemonOf(snapshot, now),
     ...(snapshot.stale ? { stale: printable(staleSentence(snapshot.stale)) } : {}),
     states: STATES.map((state) => {

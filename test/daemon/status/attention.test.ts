@@ -48,6 +48,14 @@ test('a daemon that should be restarted is a matter, and no trouble', () => {
   expect(at(seen({ stale })).matters).toEqual([{ isTrouble: false, text }])
 })
 
+test('directories of the wrong owner are trouble', () => {
+  const owners = 'the directories in /spool belong to different users'
+  expect(at(seen({ owners }))).toMatchObject({
+    mood: 'trouble',
+    matters: [{ isTrouble: true, text: `Of the spool: ${owners}.` }],
+  })
+})
+
 describe('what keeps jobs from being done', () => {
   test.each([
     [
