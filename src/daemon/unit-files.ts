@@ -18,11 +18,20 @@ export interface UnitFiles {
   inputs: string[]
 }
 
+/**
+ * Where a unit is installed.
+ * @param root Looked for below this directory.
+ * @returns undefined if it isn't.
+ */
+export function installedUnit(name: string, root = ''): string | undefined {
+  return DIRECTORIES.map((directory) => join(root, directory, name)).find(isThere)
+}
+
 /** The nix-upload service that a process belongs to; undefined if it belongs to none. */
 export function unitOf(pid: number): UnitFiles | undefined {
   const name = /\/([^/\n]+\.service)$/m.exec(textOf(`/proc/${pid}/cgroup`))?.[1]
   if (name === undefined) return undefined
-  const unit = DIRECTORIES.map((directory) => join(directory, name)).find(isThere)
+  const unit = installedUnit(name)
   // Another program's service may have started it: a login, or a CI runner.
   if (unit === undefined || !textOf(unit).includes('nix-upload')) return undefined
   const dropIns = DIRECTORIES.map((directory) => join(directory, `${name}.d`)).filter(isThere)

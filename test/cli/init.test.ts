@@ -280,6 +280,25 @@ describe('--root', () => {
     expect(readFileSync(join(dir, 'etc/sysusers.d/nix-upload.conf'), 'utf8')).toMatch(/^u nix-upload /m)
   })
 
+  test('without --install, where units are installed, it prints the same, and how to bring them up to date', async () => {
+    const dir = tempDir()
+    const installed = await inRoot(dir, ['--install'])
+    const unit = join(dir, 'etc/systemd/system/nix-upload.service')
+    writeFileSync(unit, `${readFileSync(unit, 'utf8')}# of an older version\n`)
+    const again = await inRoot(dir, [])
+    expect([again.exitCode, again.stdout]).toEqual([0, installed.stdout])
+    expect(again.stderr).toMatch(
+      /^the units are installed already, and are kept as they are; `nix-upload init --install`/m,
+    )
+    expect(readFileSync(unit, 'utf8')).toMatch(/# of an older version\n$/)
+  })
+
+  test('without --install, where there are no units, a daemon is started by hand', async () => {
+    const { stdout, stderr } = await inRoot(tempDir(), [])
+    expect(stdout).toMatch(/nix-upload watch$/m)
+    expect(stdout + stderr).not.toMatch(/nix-upload\.service|units/)
+  })
+
   test('--install lets the units write to each cache, and where the metrics go', async () => {
     const dir = tempDir()
     mkdirSync(join(dir, 'etc/nix-upload'), { recursive: true })

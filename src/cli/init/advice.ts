@@ -52,12 +52,13 @@ function elsewhere(settled: Settled): string {
 
 /** The place of the service's credentials. */
 function credentials({
+  root,
   install,
-  hasSystemd,
+  hasService,
   user,
 }: Settled): readonly [title: string, lines: readonly string[]] {
   const lines = ['AWS_ACCESS_KEY_ID=', 'AWS_SECRET_ACCESS_KEY=']
-  if (install && hasSystemd) {
+  if (hasService && (install || existsSync(join(root, ENVIRONMENT_FILE)))) {
     const title = `Write the bucket's credentials into ${ENVIRONMENT_FILE}, which only root can read (not needed if the machine has a role)`
     return [title, lines]
   }
@@ -121,9 +122,9 @@ function forReading(to: string): string {
 }
 
 function startLines(settled: Settled): string[] {
-  const { install, hasSystemd, user, spool, root } = settled
+  const { hasService, user, spool, root } = settled
   const isRoot = process.getuid?.() === 0
-  if (install && hasSystemd) {
+  if (hasService) {
     const report = readReport(spoolAt(join(root, spool)))
     const stale = report && lifeOf(report) === 'alive' ? staleness(report, []) : undefined
     return ['systemctl enable --now nix-upload.service', ...(stale ? [stale.command] : [])]

@@ -6,6 +6,7 @@ import { loadConfig } from '../../config/load.ts'
 import { keyFilesIn } from '../../config/store-parameters.ts'
 import { withoutPassword } from '../../config/store-url.ts'
 import { typedUrlProblem } from '../../config/typed-url.ts'
+import { installedUnit } from '../../daemon/unit-files.ts'
 import { isKeyName } from '../../nix/key-pair.ts'
 import { EXIT, UserError } from '../../util/user-error.ts'
 import { userName } from '../../util/user-name.ts'
@@ -18,6 +19,7 @@ import { ownProgram, serviceProgram } from './service-program.ts'
 import { localDirectory, type Settled, writtenTo } from './settled.ts'
 
 const SERVICE_USER = 'nix-upload'
+const SERVICE = 'nix-upload.service'
 
 /**
  * Settles all that init has to know, and collects remarks for the user.
@@ -41,11 +43,20 @@ export async function settle(
   const gcroots = process.env.NIX_UPLOAD_GCROOTS ?? present?.gcroots ?? DEFAULTS.gcroots
   if (present && !isModuleOn) refuseContradiction(args, { configFile, present, spool, gcroots })
   const { answers, wasAsked } = await answersFor(args, asker, present, spool, hasSystemd && !isNixOs)
-  const notes =
-    isNixOs && !isModuleOn && args.install
-      ? ['this is NixOS, so nothing is installed: the module does that']
-      : []
   const install = answers.install && !isNixOs
+  // The units read no other configuration.
+  const isInstalled =
+    hasSystemd && configFile === DEFAULT_CONFIG_FILE && installedUnit(SERVICE, root) !== undefined
+  const notes = [
+    ...(isNixOs && !isModuleOn && args.install
+      ? ['this is NixOS, so nothing is installed: the module does that']
+      : []),
+    ...(isInstalled && !install && !isNixOs
+      ? [
+          'the units are installed already, and are kept as they are; `nix-upload init --install` adapts them to this configuration and version',
+        ]
+      : []),
+  ]
   const [destination] = present?.destinations ?? []
   const key = present ? keyIn(present) : newKey(args, answers, configFile)
   const settled: Settled = {
@@ -67,6 +78,7 @@ export async function settle(
     isNixOs,
     isModuleOn,
     hasSystemd,
+    hasService: isInstalled || (install && hasSystemd),
   }
   return { settled, notes, wasAsked }
 }

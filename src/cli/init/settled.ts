@@ -26,6 +26,8 @@ export interface Settled extends Site {
   /** The NixOS configuration has services.nix-upload, so all is set up. */
   isModuleOn: boolean
   hasSystemd: boolean
+  /** systemd has a service of nix-upload, or will have it in a moment. */
+  hasService: boolean
 }
 
 /** The local directories that uploads and metrics are written to, besides spool and GC roots. */
