@@ -6,6 +6,9 @@ const NETWORK_CACHES = new Set(['http', 'https', 's3'])
 const BINARY_CACHES = new Set([...NETWORK_CACHES, 'file'])
 const SCHEMES = new Set([...BINARY_CACHES, 'ssh', 'ssh-ng', 'unix', 'local'])
 
+/** The store that the paths come from: the one of this machine, without a parameter that makes it another. */
+const OWN_STORE = /^(?:auto|daemon|local(?::\/\/)?|unix:\/\/)(?:\?(?!(?:.*&)?(?:root|real|state|store)=).*)?$/
+
 /** The password: up to the last `@`, also with characters that should be escaped. After a port comes no `@`. */
 const PASSWORDS = /(:\/\/[^/?#:@\s]*:)(?!\d*(?:[/?#'"\s]|$))\S*@/g
 const PASSWORD = new RegExp(PASSWORDS.source)
@@ -47,6 +50,9 @@ export function storeUrlProblem(url: string): string | undefined {
   if (url.startsWith('/')) {
     const path = printable(url)
     return `expected a store URL: "file://${path}" for a binary cache, "local?root=${path}" for a Nix store`
+  }
+  if (OWN_STORE.test(url)) {
+    return 'expected a store other than the local one, which has the paths already: "file:///DIRECTORY" for a binary cache, "local?root=/DIRECTORY" for a Nix store'
   }
   const scheme = schemeOf(url)
   if (!SCHEMES.has(scheme)) {

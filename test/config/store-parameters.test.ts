@@ -99,7 +99,7 @@ test.each([
 test.each([
   ['ssh://host?compres=true', 'ssh; did you mean "compress"?'],
   ['ssh-ng://host?remote_program=x', 'ssh-ng; did you mean "remote-program"?'],
-  ['local?rot=/mnt', 'local; did you mean "root"?'],
+  ['local?root=/mnt&require-sig=false', 'local; did you mean "require-sigs"?'],
   ['unix:///socket?max-connection=1', 'unix; did you mean "max-connections"?'],
 ])('what Nix would ignore in %s is taken, with a warning', async (to, says) => {
   const { warnings } = await loadConfig({ to }, {})

@@ -23,13 +23,29 @@ describe('a store URL', () => {
     ['ssh://builder', 'ssh', false],
     ['ssh-ng://root@builder?compress=true', 'ssh-ng', false],
     ['unix:///run/nix/socket', 'unix', false],
-    ['unix://', 'unix', false],
+    ['unix://?root=/mnt', 'unix', false],
     ['local?root=/mnt', 'local', false],
-    ['local', 'local', false],
+    ['local?real=/srv/nix/store&state=/srv/var', 'local', false],
+    ['local?require-sigs=false&store=/srv/store', 'local', false],
   ])('%s will do', (url, scheme, isCache) => {
     expect(storeUrlProblem(url)).toBeUndefined()
     expect(schemeOf(url)).toBe(scheme)
     expect(isBinaryCache(url)).toBe(isCache)
+  })
+
+  test.each([
+    'local',
+    'local?',
+    'local?require-sigs=false',
+    'local?log=/root=',
+    'local://',
+    'auto',
+    'daemon',
+    'unix://',
+  ])('%j is the store that the paths come from, so nothing would be uploaded', (url) => {
+    expect(storeUrlProblem(url)).toMatch(
+      /^expected a store other than the local one, .*"local\?root=\/DIRECTORY"/,
+    )
   })
 
   const KINDS =
