@@ -38,7 +38,7 @@ export function parseS3Url(to: string): S3Place {
   const endpoint = endpointOf(parameters)
   const region = parameters.get('region') ?? 'us-east-1'
   const bucket = url.hostname
-  const prefix = decodeURIComponent(url.pathname).replaceAll(/^\/|\/+$/g, '')
+  const prefix = decodeURIComponent(url.pathname.replaceAll(/^\/|\/+$/g, ''))
   const isInParts = flagOf(parameters, 'multipart-upload') ?? true
   const partBytes = sizeOf(parameters, 'multipart-chunk-size', DEFAULT_PART)
   if (partBytes < LEAST_PART || partBytes > MOST_PART) {

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { describe, expect, test } from 'vitest'
+import { storeUrlProblem } from '../../../src/config/store-url.ts'
 import { S3Transport } from '../../../src/transport/s3/s3-transport.ts'
 import { withEnvironment } from '../../support/servers/failing-copy.ts'
 import { expectFailure, makeFile, never, put, putText } from '../bed.ts'
@@ -36,6 +37,24 @@ describe('with the right key', () => {
       putText(transport, 'nix-cache-info', 'StoreDir: /nix/store'),
     )
     expect(await download('some/where/nix-cache-info')).toMatchObject({ ContentLength: 20 })
+  })
+
+  test.each([
+    ['a:b', 'a:b/'],
+    ['a@b/@scope', 'a@b/@scope/'],
+    ['a%3Ab%40c', 'a:b@c/'],
+    ['a%2Fb', 'a/b/'],
+    ['c%2F', 'c//'],
+    ['a%2525%3F%23', 'a%25?#/'],
+    ["a+b;c=d'!(e)*", "a+b;c=d'!(e)*/"],
+  ])('the prefix %s is %s in the bucket', async (prefix, before) => {
+    const to = `s3://cache/${prefix}?endpoint=127.0.0.1:${s3.port}&scheme=http`
+    expect(storeUrlProblem(to)).toBeUndefined()
+    await withTransport(to, s3.alice, async (transport) => {
+      await putText(transport, 'x.narinfo', 'StorePath: x')
+      expect(await transport.get('x.narinfo', never)).toBe('StorePath: x')
+    })
+    expect(await download(`${before}x.narinfo`)).toMatchObject({ ContentLength: 12 })
   })
 
   test('the key may be that of a profile, and be mended while we run', async () => {

@@ -49,6 +49,8 @@ test.each([
 test('a prefix is percent-decoded, and slashes at its end don’t count, as with Nix', () => {
   expect(parseS3Url('s3://cache/a%20b/%C3%BC//').prefix).toBe('a b/ü/')
   expect(parseS3Url('s3://cache//a//b').prefix).toBe('/a//b/')
+  // A slash that is written as %2F is part of the name.
+  expect(parseS3Url('s3://cache/%2Fa%2F/').prefix).toBe('/a//')
   for (const none of ['s3://cache', 's3://cache/', 's3://cache//']) expect(parseS3Url(none).prefix).toBe('')
 })
 
