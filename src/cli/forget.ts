@@ -1,9 +1,8 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import { lifeOf } from '../daemon/identity.ts'
+import { livingReport } from '../daemon/identity.ts'
 import { placeOf } from '../delivery/open-places.ts'
 import { forgetDestination } from '../spool/forget.ts'
 import { existingSpool, type Spool } from '../spool/layout.ts'
-import { readReport } from '../spool/report.ts'
 import { own } from '../util/own.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
 import { type CommonOptions, configFor, withCommon } from './options.ts'
@@ -48,8 +47,8 @@ export async function handler(
 
 /** A daemon that was started before the configuration was changed has some of the jobs, and would go on with them. */
 function refuseInUse(spool: Spool, destination: string): void {
-  const report = readReport(spool)
-  if (!report || lifeOf(report) === 'dead' || !own(report.destinations, destination)) return
+  const report = livingReport(spool)
+  if (!report || !own(report.destinations, destination)) return
   throw new UserError(
     `the running daemon, process ${report.pid}, still uploads to "${destination}": restart it first; \`nix-upload status\` says how`,
     EXIT.usage,

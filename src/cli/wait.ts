@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
-import { lifeOf } from '../daemon/identity.ts'
+import { livingReport } from '../daemon/identity.ts'
 import { existingSpool, type Spool } from '../spool/layout.ts'
 import { isPaused } from '../spool/pause.ts'
-import { readReport } from '../spool/report.ts'
 import { count, hasWork } from '../spool/survey.ts'
 import { formatDuration } from '../util/duration.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
@@ -50,12 +49,7 @@ export async function handler(
 
 function warnOfStandstill(spool: Spool): void {
   const stands = 'so the jobs may wait for ever'
-  if (!isDelivering(spool))
+  if (!livingReport(spool))
     say(`nix-upload: no daemon is running, ${stands}; \`nix-upload watch\` or its service delivers them`)
   if (isPaused(spool)) say(`nix-upload: the spool is paused, ${stands}; \`nix-upload resume\` goes on`)
-}
-
-function isDelivering(spool: Spool): boolean {
-  const report = readReport(spool)
-  return report !== undefined && lifeOf(report) !== 'dead'
 }

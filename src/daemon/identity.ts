@@ -1,5 +1,6 @@
 import { readFileSync, readlinkSync, statSync } from 'node:fs'
-import type { Report } from '../spool/report.ts'
+import type { Spool } from '../spool/layout.ts'
+import { type Report, readReport } from '../spool/report.ts'
 import { codeOf } from '../util/user-error.ts'
 
 /**
@@ -45,6 +46,12 @@ export function lifeOf(report: Report): 'alive' | 'dead' | 'unknown' {
   if (boot !== ownBoot && !(namespace === ownNamespace && hasStart(report))) return 'dead'
   if (namespace !== ownNamespace) return 'unknown'
   return withoutBoot(identityOf(report.pid)) === withoutBoot(report.identity) ? 'alive' : 'dead'
+}
+
+/** The report of a spool's daemon, if it runs or may run (in another container, which we can't look into). */
+export function livingReport(spool: Spool): Report | undefined {
+  const report = readReport(spool)
+  return report && lifeOf(report) !== 'dead' ? report : undefined
 }
 
 /**

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import { type ClaimedJob, rootedPaths } from '../spool/claim.ts'
-import type { DeliveryRecord } from '../spool/job.ts'
+import { type DeliveryRecord, hasFailed } from '../spool/job.ts'
 import type { Spool } from '../spool/layout.ts'
 import {
   type DoneJob,
@@ -111,8 +111,8 @@ export class Settlement {
   async #settleSome(): Promise<void> {
     await nextTurn()
     const jobs = [...this.#settling.keys()].slice(0, SETTLED_AT_ONCE)
-    await this.#settleDone(jobs.filter((claimed) => !hasFailed(claimed)))
-    for (const claimed of jobs.filter(hasFailed)) this.#settleFailed(claimed)
+    await this.#settleDone(jobs.filter(({ job }) => !hasFailed(job)))
+    for (const claimed of jobs.filter(({ job }) => hasFailed(job))) this.#settleFailed(claimed)
     this.#context.onChange()
   }
 
@@ -190,8 +190,4 @@ export class Settlement {
       return false
     }
   }
-}
-
-function hasFailed({ job }: ClaimedJob): boolean {
-  return Object.values(job.destinations).some(({ state }) => state === 'failed')
 }

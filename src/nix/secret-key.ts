@@ -54,6 +54,11 @@ export function readSecretKeys(file: string): SecretKey[] {
   return keys.flatMap((key) => key ?? [])
 }
 
+/** What is wrong with a key file that Nix is to sign with, if it has several keys. */
+export function severalKeysProblem(file: string): string {
+  return `${file} has several keys, and Nix, which writes to this destination, signs with the first only`
+}
+
 /**
  * The public half of the first key in a file, as `trusted-public-keys` wants it.
  * @throws {UserError} if the file can't be read or holds no key.

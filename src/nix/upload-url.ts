@@ -2,7 +2,7 @@ import { keyFilesIn, parametersOf } from '../config/store-parameters.ts'
 import { isBinaryCache, withoutParameters, withParameters } from '../config/store-url.ts'
 import { UserError } from '../util/user-error.ts'
 import { plain } from './said.ts'
-import { readSecretKeys } from './secret-key.ts'
+import { readSecretKeys, severalKeysProblem } from './secret-key.ts'
 
 /** A store, and the key that paths get there beside those that its URL names. */
 export interface SignedStore {
@@ -33,7 +33,7 @@ export function refuseBadKeys(store: SignedStore): void {
   for (const file of keyFilesOf(store)) {
     if (readSecretKeys(file).length === 1) continue
     throw new UserError(
-      `secret-key-file: ${file} has several keys, and Nix, which writes to this destination, signs with the first only: ` +
+      `secret-key-file: ${severalKeysProblem(file)}: ` +
         'put each into a file of its own (a binary cache takes more in its URL: ?secret-keys=FILE,FILE)',
     )
   }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { ANY_STORE } from '../nix/store-path.ts'
 import { own } from '../util/own.ts'
-import { isSettled, type Job, missingRecords, type Place } from './job.ts'
+import { hasFailed, isSettled, missingRecords, type Place } from './job.ts'
 import { NotAJobError } from './job-file.ts'
 import type { Spool } from './layout.ts'
 import { readJobFile } from './read.ts'
@@ -41,10 +41,6 @@ export function* forgetDestination(
     else settleDone(spool, claimed)
     yield name
   }
-}
-
-function hasFailed({ destinations }: Job): boolean {
-  return Object.values(destinations).some(({ state }) => state === 'failed')
 }
 
 function read(path: string) {

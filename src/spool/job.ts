@@ -71,6 +71,11 @@ export function isSettled(job: Job): boolean {
   return records.length > 0 && records.every((record) => record.state !== 'waiting')
 }
 
+/** True if a job was given up at some destination. */
+export function hasFailed({ destinations }: Job): boolean {
+  return Object.values(destinations).some(({ state }) => state === 'failed')
+}
+
 /**
  * Resets a requeued job: full budgets, and its earlier records moved to its history. If it had failed at some destination,
  * records of delivery elsewhere stay. If it was delivered everywhere, somebody wants all of it delivered again.
@@ -78,7 +83,6 @@ export function isSettled(job: Job): boolean {
 export function startAfresh(job: Job, now: Date): Job {
   const entry: HistoryEntry = { requeuedAt: now.toISOString(), destinations: job.destinations }
   const records = Object.entries(job.destinations)
-  const hasFailed = records.some(([, record]) => record.state === 'failed')
-  const kept = hasFailed ? records.filter(([, record]) => record.state !== 'failed') : []
+  const kept = hasFailed(job) ? records.filter(([, record]) => record.state !== 'failed') : []
   return { ...job, destinations: Object.fromEntries(kept), history: [...job.history, entry] }
 }

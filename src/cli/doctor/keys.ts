@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { isBinaryCache } from '../../config/store-url.ts'
-import { publicKeyOf, readSecretKeys } from '../../nix/secret-key.ts'
+import { publicKeyOf, readSecretKeys, severalKeysProblem } from '../../nix/secret-key.ts'
 import { signingKeysOfNix } from '../../nix/settings.ts'
 import { keyFilesOf } from '../../nix/upload-url.ts'
 import { readPlainFile } from '../../util/plain-file.ts'
@@ -46,8 +46,7 @@ function checkKeyFile(name: string, file: string, { via }: Destination, user: st
   try {
     const keys = readSecretKeys(file).map(({ publicKey }) => publicKey)
     if (keys.length > 1 && via === 'nix') {
-      const what = `${file} has several keys, and Nix, which writes to this destination, signs with the first only`
-      return fail(name, what, 'Put each into a file of its own')
+      return fail(name, severalKeysProblem(file), 'Put each into a file of its own')
     }
     const isOpen = (statSync(file).mode & 0o004) !== 0
     if (!isOpen) return ok(name, `users trust ${keys.join(' or ')}`)
