@@ -4,7 +4,6 @@ import { Dispatcher } from '../delivery/dispatcher.ts'
 import type { Observer } from '../delivery/observer.ts'
 import type { GcRoots } from '../nix/gc-roots.ts'
 import type { Spool } from '../spool/layout.ts'
-import { isPaused } from '../spool/pause.ts'
 import { hasWork } from '../spool/survey.ts'
 import { codeOf, wordsOf } from '../util/user-error.ts'
 import { Alarm } from './alarm.ts'
@@ -12,6 +11,7 @@ import { Claimer } from './claimer.ts'
 import { ExitCondition, type Until } from './exit-condition.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { Standing } from './notify.ts'
+import { Pauses } from './pauses.ts'
 import { Protector } from './protector.ts'
 import { Reporter, reportsOf } from './reporter.ts'
 import { Rescan } from './rescan.ts'
@@ -51,8 +51,8 @@ export class Loop {
   readonly #rescan: Rescan
   readonly #reporter: Reporter
   readonly #exit: ExitCondition
+  readonly #pauses: Pauses
   readonly #alarm = new Alarm()
-  #wasPaused = false
   #isStopping = false
   #hasGotOn = false
 
@@ -76,6 +76,7 @@ export class Loop {
     this.#watcher = new SpoolWatcher({ spool, claimer, housekeeping, ring })
     this.#rescan = new Rescan({ spool, config, log, dispatcher, claimer, housekeeping, stuckLog, ring })
     this.#reporter = new Reporter(context, dispatcher)
+    this.#pauses = new Pauses({ ...context, dispatcher, claimer })
     this.#exit = new ExitCondition('stopped', { spool, log, dispatcher, claimer, ring })
   }
 
@@ -143,7 +144,7 @@ export class Loop {
 
   standing(): Standing {
     return {
-      isPaused: this.#wasPaused,
+      isPaused: this.#pauses.isPaused,
       isStopping: this.#isStopping,
       inHand: this.#dispatcher.inHand,
       ...this.#tally,
@@ -176,8 +177,7 @@ export class Loop {
 
   /** Claims as much as there is room for and starts what can be started. */
   async #turn(): Promise<void> {
-    this.#notePause()
-    if (this.#wasPaused) return this.#watcher.protectHeard()
+    if (this.#pauses.look()) return this.#watcher.protectHeard()
     await this.#claimer.claim(this.#watcher.takeNames(), () => {
       this.#hasGotOn = true // a look at one of a million files, say
       return this.#isStopping
@@ -195,7 +195,7 @@ export class Loop {
   async #roundOrLog(): Promise<boolean> {
     try {
       if (await this.#round()) return true
-      await this.#watcher.watchJobs(this.#wasPaused)
+      await this.#watcher.watchJobs(this.#pauses.isPaused)
     } catch (error) {
       if (codeOf(error) === undefined) throw error
       const message = 'the spool could not be read; it is tried again at the next rescan'
@@ -207,19 +207,7 @@ export class Loop {
   /** Looks at the spool once. Returns true if the loop ends then. */
   async #round(): Promise<boolean> {
     await this.#turn()
-    return this.#exit.isReached(this.#wasPaused)
-  }
-
-  #notePause(): void {
-    const paused = isPaused(this.#context.spool)
-    if (paused !== this.#wasPaused)
-      this.#context.log.info(paused ? 'paused: nothing is claimed until nix-upload resume' : 'resumed')
-    this.#dispatcher.routes.pause((name) => paused || isPaused(this.#context.spool, name))
-    if (paused) this.#dispatcher.releaseIdle()
-    else if (this.#wasPaused) this.#claimer.scan.lookAgain()
-    const isChanged = paused !== this.#wasPaused
-    this.#wasPaused = paused
-    if (isChanged) this.#context.onChange()
+    return this.#exit.isReached(this.#pauses.isPaused)
   }
 
   /** For what matters to the service manager too. */

@@ -1,20 +1,15 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ClaimedJob } from '../spool/claim.ts'
 import type { DestinationReport, Rate } from '../spool/report.ts'
 import { waitAfter } from '../util/backoff.ts'
-import type { UploadProgress } from '../util/upload-progress.ts'
-import { wordsOf } from '../util/user-error.ts'
+import { BatchRuns } from './batch-runs.ts'
 import type { Health } from './health.ts'
-import { InFlight, pathsIn } from './in-flight.ts'
+import { InFlight } from './in-flight.ts'
 import { JobStates } from './job-states.ts'
 import { MODES, type Mode, modeOf } from './mode.ts'
-import type { Outcome } from './outcome.ts'
 import { Pace } from './pace.ts'
 import { ParallelChoice } from './parallel-choice.ts'
-import type { BatchSummary, WorkerContext } from './worker-context.ts'
+import type { WorkerContext } from './worker-context.ts'
 
-/** The outcomes of this many jobs take some milliseconds; then the event loop gets its turn. */
-const SETTLED_PER_TURN = 25
 /** While more jobs come, fewer than this are not sent yet. */
 const MANY = 100
 
@@ -28,7 +23,7 @@ export class Worker {
   readonly #inFlight = new InFlight()
   readonly #pace: Pace
   readonly #choice: ParallelChoice
-  readonly #abort = new AbortController()
+  readonly #runs: BatchRuns
   /** Somebody paused the destination. */
   isPaused = false
   #isStopping = false
@@ -45,6 +40,7 @@ export class Worker {
       onUp: (before) => events.onUp(before),
       onDue: () => events.onChange(),
     })
+    this.#runs = new BatchRuns(context, { jobs: this.#jobs, inFlight: this.#inFlight, pace: this.#pace })
   }
 
   /** How the destination is. */
@@ -140,7 +136,7 @@ export class Worker {
     if (this.#jobs.count('queued') === 0) return
     const { starts } = MODES[this.mode]
     if (starts === 'a probe') this.#probe()
-    if (starts === 'a batch') this.#send(this.#pace.batchOf(this.#jobs.in('queued')))
+    if (starts === 'a batch') this.#runs.start(this.#pace.batchOf(this.#jobs.in('queued')))
     if (starts === 'a batch beside others') void this.#startBeside()
   }
 
@@ -153,60 +149,19 @@ export class Worker {
   /** Ends what is in flight, too. */
   abort(): void {
     this.stop()
-    this.#abort.abort()
+    this.#runs.abort()
   }
 
   #probe(): void {
     const queued = this.#jobs.in('queued')
     const probe = this.#pace.untriedOf(queued) ?? queued[0]
     this.#lastProbe = probe ? [probe] : []
-    if (probe) this.#send(this.#lastProbe)
+    if (probe) this.#runs.start(this.#lastProbe)
   }
 
   async #startBeside(): Promise<void> {
-    const free = await this.#choice.choose(this.#abort.signal)
-    if (free.length > 0 && this.mode === 'sending') this.#send(this.#pace.batchOf(free))
+    const free = await this.#choice.choose(this.#runs.signal)
+    if (free.length > 0 && this.mode === 'sending') this.#runs.start(this.#pace.batchOf(free))
     else if (!this.#choice.isHeldUp) this.#context.events.onChange()
-  }
-
-  #send(jobs: readonly ClaimedJob[]): void {
-    for (const claimed of jobs) this.#jobs.set(claimed, 'in flight')
-    void this.#deliver(jobs, this.#inFlight.begin(jobs))
-      .then((summary) => this.#context.events.onBatch(summary))
-      .catch((error: unknown) => this.#recover(jobs, error))
-      .finally(() => this.#context.events.onChange())
-  }
-
-  async #deliver(jobs: readonly ClaimedJob[], progress: UploadProgress): Promise<BatchSummary> {
-    const startedAt = performance.now()
-    const { outcomes, runs } = await this.#context.send(jobs, this.#abort.signal, progress)
-    const delivered = [...outcomes.values()].filter(({ kind }) => kind === 'delivered').length
-    this.#inFlight.end(jobs, delivered)
-    this.#pace.note(outcomes)
-    await this.#settle(outcomes)
-    const ms = Math.round(performance.now() - startedAt)
-    return { jobs: jobs.length, paths: pathsIn(jobs), runs, ms }
-  }
-
-  /** The outcomes of a batch are noted a few milliseconds at a time, while the next batch goes out. */
-  async #settle(outcomes: ReadonlyMap<ClaimedJob, Outcome>): Promise<void> {
-    for (const claimed of outcomes.keys()) this.#jobs.set(claimed, 'settling')
-    this.#context.events.onChange()
-    let settled = 0
-    for (const [claimed, outcome] of outcomes) {
-      if (++settled % SETTLED_PER_TURN === 0) await nextTurn()
-      this.#context.events.onOutcome(claimed, outcome)
-    }
-  }
-
-  /** A bug of ours while serving a destination counts as that destination's failure, and its jobs stay. */
-  #recover(jobs: readonly ClaimedJob[], error: unknown): void {
-    this.#context.log.error({ err: error }, 'a bug in nix-upload; the destination is tried again')
-    this.#inFlight.end(jobs, 0)
-    for (const claimed of jobs) {
-      const state = this.#jobs.stateOf(claimed)
-      if (state === 'in flight' || state === 'settling') this.add(claimed)
-    }
-    this.#pace.noteDown(`a bug in nix-upload: ${wordsOf(error)}`)
   }
 }
