@@ -64,7 +64,7 @@ export async function makeHealthy(version = versions.at(-1)): Promise<Healthy> {
   const cleanup = async () => {
     for (const daemon of site.daemons) daemon.killWithChildren()
     await Promise.all(site.daemons.map(({ exited }) => exited))
-    await cache.stop()
+    await cache.cleanup()
     await nix.cleanup()
   }
   return { site, cache, key, config, path: outPaths[0] ?? '', doctor, cleanup }

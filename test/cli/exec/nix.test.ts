@@ -83,7 +83,7 @@ describe.each(await everyNix())('$name', (version) => {
     const client = await startNixDaemon(site.nix)
     onTestFinished(() => client.stop())
     const cache = await startMoodyCache()
-    onTestFinished(() => cache.stop())
+    onTestFinished(() => cache.cleanup())
     const [program = '', ...rest] = await building(site, { name: 'by-nobody' })
     // What the workspace looked like while the build ran: the roots in particular.
     const look = `${program} ${rest.join(' ')} && ls -lR "$NIX_UPLOAD_GCROOTS" >&2`
