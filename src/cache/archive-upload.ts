@@ -55,7 +55,8 @@ export class ArchiveUpload {
     this.#packer = packer
     this.#compression = compression
     this.#wantsListing = wantsListing
-    this.#streams = new Semaphore(packer.jobs)
+    // While one waits for the network, another one is packed.
+    this.#streams = new Semaphore(packer.jobs + 1)
   }
 
   /**

@@ -2,22 +2,21 @@ import { compressionOf } from '../config/compression.ts'
 import type { Destination } from '../config/config.ts'
 import { flagOf } from '../config/store-flags.ts'
 import { parametersOf } from '../config/store-parameters.ts'
-import { closureOf } from '../nix/closure.ts'
-import type { SecretKey } from '../nix/secret-key.ts'
-import type { StoreObject } from '../nix/store-server.ts'
+import { ASKED_AT_ONCE, type Closure, closureOf } from '../nix/closure.ts'
 import type { StoreSession } from '../nix/store-session.ts'
 import type { Transport } from '../transport/transport.ts'
+import { partsOf } from '../util/parts.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { ArchiveUpload } from './archive-upload.ts'
 import { CacheInfo } from './cache-info.ts'
 import { ClosureUpload, type Failures } from './closure-upload.ts'
 import { keysOf } from './keys.ts'
-import { type Found, KnownPaths } from './known-paths.ts'
+import { KnownPaths } from './known-paths.ts'
 import { sendLog } from './log-upload.ts'
+import { MissingPaths } from './missing-paths.ts'
 import type { Packer } from './nar/packer.ts'
-import { readBack, unsignedStays, withoutArchive } from './read-back.ts'
-import { lackingKeys, resign } from './resign.ts'
+import { readBack, unsignedStays } from './read-back.ts'
 import type { Upstream } from './upstream.ts'
 
 /** What a writer is made of. */
@@ -96,13 +95,6 @@ export class CacheWriter {
     throw new UploadFailure({ blame: 'destination', permanent: false, message })
   }
 
-  /** Another batch found that something was gone: paths that this one relied on may be gone, too. */
-  #checkNotEmptied(generation: number): void {
-    if (this.#known.generation === generation) return
-    const message = 'the cache lost something while it was written to, so what was uploaded is looked at anew'
-    throw new UploadFailure({ blame: 'destination', permanent: false, message })
-  }
-
   async #valid(drvPaths: readonly string[], signal: AbortSignal): Promise<string[]> {
     if (drvPaths.length === 0) return []
     return (await this.#context.store.objects(drvPaths, signal)).map(({ path }) => path)
@@ -115,25 +107,26 @@ export class CacheWriter {
     progress: UploadProgress,
   ): Promise<Failures> {
     if (paths.length === 0) return new Map()
-    const { store, transport, packer, upstream } = this.#context
-    const { verify } = this.#destination
+    const { store, transport, packer, upstream, onWarning } = this.#context
+    const { verify: isStrict } = this.#destination
     const keys = keysOf(this.#destination)
     packer.getReady()
-    const objects = await closureOf(store, paths, signal)
-    const ours = objects.filter((object) => !upstream.hasSigned(object))
+    const closure = await closureOf(store, paths, signal)
     const asked = new Set(paths)
-    const isAnew = (path: string) => isRequeued || verify || asked.has(path)
-    const unsigned = await this.#look(ours, { isAnew, withArchives: isRequeued || verify }, keys, signal)
-    const { generation } = this.#known
-    const absent = ours.filter(({ path }) => !this.#known.has(path) && !unsigned.has(path))
-    const missing = await upstream.lacking(absent, signal)
-    const failures = await this.#uploader().send(missing, keys, signal, progress)
-    this.#checkNotEmptied(generation)
-    if (!verify) return withDependents(objects, failures)
-    const sent = missing.filter(({ path }) => !failures.has(path))
-    await readBack(this.#known, transport, sent, keys, signal)
-    const stays = [...unsigned].map(([path, why]) => [path, unsignedStays([path], why)] as const)
-    return withDependents(objects, new Map([...failures, ...stays]))
+    const withArchives = isRequeued || isStrict
+    const isAnew = (path: string) => withArchives || asked.has(path)
+    const known = this.#known
+    const how = { keys, isStrict, isAnew, withArchives }
+    const missing = new MissingPaths({ store, transport, upstream, known, ...how, onWarning })
+    const failures = await this.#uploader().send(missing.of(closure, signal), keys, signal, progress)
+    missing.checkNotEmptied()
+    if (!isStrict) return withDependents(closure, failures)
+    const sent = missing.found.filter((path) => !failures.has(path))
+    for (const part of partsOf(sent, ASKED_AT_ONCE)) {
+      await readBack(known, transport, await store.valid(part, signal), keys, signal)
+    }
+    const stays = [...missing.unsigned].map(([path, why]) => [path, unsignedStays([path], why)] as const)
+    return withDependents(closure, new Map([...failures, ...stays]))
   }
 
   /** An impossible URL is a failure of the destination, reported when it is used. */
@@ -146,46 +139,14 @@ export class CacheWriter {
     this.#upload = new ClosureUpload({ transport, archives, known: this.#known, onWarning })
     return this.#upload
   }
-
-  /**
-   * Looks which paths are there, and remembers them. Narinfos without our signatures are signed.
-   * @param how Which paths are asked for even if they are known, and whether their archives are looked for, too.
-   * @returns With `verify`, the paths that are there without our signature, and why.
-   */
-  async #look(
-    objects: readonly StoreObject[],
-    { isAnew, withArchives }: { isAnew: (path: string) => boolean; withArchives: boolean },
-    keys: readonly SecretKey[],
-    signal: AbortSignal,
-  ): Promise<ReadonlyMap<string, string>> {
-    const { verify } = this.#destination
-    const { transport, onWarning } = this.#context
-    const found = await this.#known.ask(objects, isAnew, signal)
-    const without = withArchives ? await withoutArchive(found.values(), transport, signal) : new Set<string>()
-    const whole = [...found.values()].filter(({ object }) => !without.has(object.path))
-    const isWanting = (one: Found) =>
-      one.object.contentAddress === '' &&
-      // Paths that others have signed are left alone, unless all must have our signature.
-      (verify || one.info.signatures.length === 0) &&
-      lackingKeys(one, keys).length > 0
-    const unsigned = await resign(whole.filter(isWanting), keys, transport, signal)
-    const stays = new Map(unsigned.map(({ path, why }) => [path, why]))
-    for (const { path, why } of unsigned) {
-      onWarning(`a path that was there before stays without our signature: ${why}`, path)
-    }
-    for (const path of without) this.#known.drop(path)
-    // Paths that still lack a signature are looked at again next time.
-    for (const { object } of whole) if (!verify || !stays.has(object.path)) this.#known.note(object.path)
-    return verify ? stays : new Map()
-  }
 }
 
 /** What refers to a path that failed has failed, too. */
-function withDependents(objects: readonly StoreObject[], failures: Failures): Failures {
+function withDependents(closure: Closure, failures: Failures): Failures {
   if (failures.size === 0) return failures
   const all = new Map(failures)
   // References come before what refers to them.
-  for (const { path, references } of objects) {
+  for (const [path, references] of closure) {
     const failed = references.map((reference) => all.get(reference)).find((failure) => failure !== undefined)
     if (failed && !all.has(path)) all.set(path, failed)
   }

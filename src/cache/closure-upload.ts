@@ -49,12 +49,13 @@ export class ClosureUpload {
   }
 
   /**
-   * @param objects References before what refers to them; references that are not among them are there.
+   * @param objects References before what refers to them; references that are not among them are there. The next one is
+   * asked for when there is room for it.
    * @returns The paths that failed by their own fault or that of a reference. All others are there.
    * @throws {UploadFailure} if the destination is to blame.
    */
   async send(
-    objects: readonly StoreObject[],
+    objects: AsyncIterable<StoreObject>,
     keys: readonly SecretKey[],
     signal: AbortSignal,
     progress: UploadProgress,
@@ -77,17 +78,21 @@ export class ClosureUpload {
       const refusals = [...failures.values()].filter(({ verdict }) => verdict.blame !== 'job')
       if (!isTaken && new Set(refusals).size >= REFUSALS) end(error)
     }
-    for (const object of objects) {
-      const leave = await this.#places.take(either).catch(() => undefined)
-      if (!leave) break
-      const sent = this.#sendOnce(object, sending)
-      open.set(object.path, sent)
-      const onSent = () => {
-        isTaken = true
-        // A closure may have tens of thousands of paths.
-        open.delete(object.path)
+    try {
+      for await (const object of objects) {
+        const leave = await this.#places.take(either).catch(() => undefined)
+        if (!leave) break
+        const sent = this.#sendOnce(object, sending)
+        open.set(object.path, sent)
+        const onSent = () => {
+          isTaken = true
+          // A closure may have tens of thousands of paths.
+          open.delete(object.path)
+        }
+        void sent.then(onSent, (error: unknown) => note(object, error)).finally(leave)
       }
-      void sent.then(onSent, (error: unknown) => note(object, error)).finally(leave)
+    } catch (error) {
+      end(error)
     }
     await Promise.allSettled(open.values())
     // Node keeps listeners of two combined signals until one of them is aborted.

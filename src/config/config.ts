@@ -79,7 +79,7 @@ export interface Config {
   metricsFile?: string
   /** Where metrics are served over HTTP. */
   metricsListen?: Address
-  /** How many store paths are packed in parallel. */
+  /** How many threads pack store paths. */
   packJobs: number
   /** At most this many bytes are sent per second, to all destinations together. */
   maxRate?: number
@@ -96,6 +96,8 @@ export const DEFAULT_CONFIG_FILE = '/etc/nix-upload/config.toml'
 
 /** Each thread takes some megabytes of memory, even when idle. */
 const MOST_PACK_JOBS = 8
+/** Sending takes a core, and with two busy threads on two cores each byte takes a tenth more of their time. */
+const SENDING_CORES = 1
 
 /** All defaults; README and the manual state the same. */
 export const DEFAULTS = {
@@ -106,7 +108,7 @@ export const DEFAULTS = {
   keepDoneMs: 7 * 24 * 3600_000,
   keepDoneCount: 10_000,
   logLevel: 'info',
-  packJobs: Math.min(availableParallelism(), MOST_PACK_JOBS),
+  packJobs: Math.max(1, Math.min(availableParallelism() - SENDING_CORES, MOST_PACK_JOBS)),
 } as const
 
 export const DESTINATION_DEFAULTS = {

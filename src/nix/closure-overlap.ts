@@ -15,10 +15,9 @@ export async function relatedTo(
   paths: readonly string[],
   signal: AbortSignal,
 ): Promise<Set<string>> {
-  const objects = await closureOf(store, [...others, ...paths], signal)
-  const below = new Map(objects.map(({ path, references }) => [path, references]))
-  const above = new Map<string, string[]>(objects.map(({ path }) => [path, []]))
-  for (const { path, references } of objects) for (const one of references) above.get(one)?.push(path)
+  const below = await closureOf(store, [...others, ...paths], signal)
+  const above = new Map<string, string[]>([...below.keys()].map((path) => [path, []]))
+  for (const [path, references] of below) for (const one of references) above.get(one)?.push(path)
   const related = new Set([
     ...reach(others, (path) => below.get(path) ?? []),
     ...reach(others, (path) => above.get(path) ?? []),

@@ -55,7 +55,7 @@ async function findCulprit(
     const valid = new Set((await store.objects(paths, signal)).map(({ path }) => path))
     const invalid = paths.find((path) => !valid.has(path))
     if (invalid !== undefined) return gone(invalid)
-    const all = closure ? (await closureOf(store, paths, signal)).map(({ path }) => path) : paths
+    const all = closure ? [...(await closureOf(store, paths, signal)).keys()] : paths
     return all.map(complaintAbout).find((complaint) => complaint !== undefined)
   } finally {
     store.close()

@@ -1,7 +1,8 @@
 /** The alphabet of Nix's base 32 (nix: src/libutil/hash.cc). */
 const DIGITS = '0123456789abcdfghijklmnpqrsvwxyz'
-/** How long a SHA-256 is in Nix's base 32 and in hexadecimal digits. */
+/** How long a SHA-256 is in it. */
 const BASE32_LENGTH = 52
+const BASE32 = /^sha256:[0-9a-df-np-sv-z]{52}$/
 const HEX = /^[0-9a-f]{64}$/
 
 /**
@@ -10,11 +11,9 @@ const HEX = /^[0-9a-f]{64}$/
  * @returns undefined if it is no SHA-256.
  */
 export function narHashOf(text: string): string | undefined {
+  if (BASE32.test(text)) return text
   const [, digits] = /^sha256[:-](.+)$/.exec(text) ?? []
   if (digits === undefined) return undefined
-  if (digits.length === BASE32_LENGTH && [...digits].every((digit) => DIGITS.includes(digit))) {
-    return `sha256:${digits}`
-  }
   const bytes = Buffer.from(digits, HEX.test(digits) ? 'hex' : 'base64')
   return bytes.length === 32 ? `sha256:${base32(bytes)}` : undefined
 }

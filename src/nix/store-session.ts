@@ -6,6 +6,8 @@ import { SilentEnd, type StoreObject, StoreServer } from './store-server.ts'
  * behind it would even remember answers for an hour, and not every user may turn that off.
  */
 const KEPT_MS = 5_000
+/** How many answers are kept: a kilobyte each. */
+const KEPT = 2_000
 
 /**
  * Asks the local store about paths, many times a second if necessary. Starting Nix each time would take too long, so it uses
@@ -16,7 +18,6 @@ export class StoreSession {
   #end: NodeJS.Timeout | undefined
   /** The answers of this session. */
   readonly #known = new Map<string, StoreObject>()
-  readonly #texts = new Map<string, string>()
   /** Questions are asked one after the other. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -32,9 +33,16 @@ export class StoreSession {
     return await asked
   }
 
-  /** A valid path that was asked for a moment ago. */
-  known(path: string): StoreObject | undefined {
-    return this.#known.get(path)
+  /**
+   * Looks up store paths that must be valid.
+   * @throws As `objects` does, and {NixFailure} if one isn't valid.
+   */
+  async valid(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
+    const objects = await this.objects(paths, signal)
+    const valid = new Set(objects.map(({ path }) => path))
+    const gone = paths.find((path) => !valid.has(path))
+    if (gone !== undefined) throw new NixFailure([`path '${gone}' is not valid`], undefined)
+    return objects
   }
 
   /** Gets ready for questions that are about to come. */
@@ -50,6 +58,7 @@ export class StoreSession {
 
   async #ask(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
     if (signal.aborted) throw new NixFailure([], 'aborted')
+    if (this.#known.size > KEPT) this.#known.clear()
     try {
       // It may have ended while nobody asked.
       if (this.#server) await this.#learn(this.#server, paths, signal).catch(unlessEnded)
@@ -77,21 +86,7 @@ export class StoreSession {
   async #learn(server: StoreServer, paths: readonly string[], signal: AbortSignal): Promise<void> {
     const unknown = paths.filter((path) => !this.#known.has(path))
     if (unknown.length === 0) return
-    for (const object of await server.objects(unknown, signal)) {
-      const path = this.#once(object.path)
-      this.#known.set(path, {
-        ...object,
-        path,
-        references: object.references.map((each) => this.#once(each)),
-      })
-    }
-  }
-
-  /** A path and all references to it share one string: in a large closure these strings take most of the memory. */
-  #once(path: string): string {
-    const first = this.#texts.get(path)
-    if (first === undefined) this.#texts.set(path, path)
-    return first ?? path
+    for (const object of await server.objects(unknown, signal)) this.#known.set(object.path, object)
   }
 
   #start(): StoreServer {
@@ -104,6 +99,5 @@ export class StoreSession {
     this.#server?.end()
     this.#server = undefined
     this.#known.clear()
-    this.#texts.clear()
   }
 }

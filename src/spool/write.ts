@@ -11,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { promisify } from 'node:util'
+import { partsOf } from '../util/parts.ts'
 import { codeOf, naming } from '../util/user-error.ts'
 import type { Spool } from './layout.ts'
 
@@ -46,8 +47,7 @@ export async function writeTemporaries(
   contents: readonly string[],
 ): Promise<({ path: string } | { error: unknown })[]> {
   const written: ({ path: string } | { error: unknown })[] = []
-  for (let from = 0; from < contents.length; from += WRITTEN_AT_ONCE) {
-    const some = contents.slice(from, from + WRITTEN_AT_ONCE)
+  for (const some of partsOf(contents, WRITTEN_AT_ONCE)) {
     written.push(...(await Promise.all(some.map((content) => writeAside(spool, content)))))
   }
   return written

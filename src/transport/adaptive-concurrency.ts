@@ -18,9 +18,12 @@ export interface ConcurrencyOptions {
   patienceMs: number
 }
 
+/** How many requests to one destination are in flight at most. */
+export const MOST_AT_ONCE = 256
+
 const DEFAULTS: ConcurrencyOptions = {
   start: 32,
-  most: 256,
+  most: MOST_AT_ONCE,
   attempts: 5,
   minWaitMs: 500,
   maxWaitMs: 8_000,

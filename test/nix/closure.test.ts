@@ -14,7 +14,7 @@ test.each(await everyNix())('a closure has references first, with $name', async 
   for (const [name, value] of Object.entries(nix.env)) vi.stubEnv(name, value)
   const store = new StoreSession()
   try {
-    const of = async (...paths: string[]) => (await closureOf(store, paths, signal)).map(({ path }) => path)
+    const of = async (...paths: string[]) => [...(await closureOf(store, paths, signal)).keys()]
     const [library = ''] = (await nix.build({ name: 'library' })).outPaths
     const [middle = ''] = (await nix.build({ name: 'middle', deps: [library] })).outPaths
     const { outPaths, drvPath } = await nix.build({ name: 'program', deps: [middle] })

@@ -8,6 +8,7 @@ import { HttpTransport } from '../../src/transport/http/http-transport.ts'
 import { withEnvironment } from '../support/servers/failing-copy.ts'
 import { startMoodyCache } from '../support/servers/moody-cache.ts'
 import { expectFailure, never, putText, quickConcurrency, temporaryDirectory } from './bed.ts'
+import { fakeServer } from './fake-server.ts'
 import { behindSilence } from './http/silent-port.ts'
 import { ANYBODY, NOBODY, withTransport } from './s3/s3-bed.ts'
 
@@ -67,6 +68,17 @@ test('http-connections is how many requests there are at a time', async () => {
     Promise.all(Array.from({ length: 30 }, (_, at) => transport.get(`${at}.narinfo`, never))),
   )
   expect(cache.peak).toBe(3)
+})
+
+test('and how many connections, also where each request follows another one at once', async () => {
+  const server = await fakeServer((_, response) => {
+    response.statusCode = 404
+    response.end()
+  })
+  await withSettings(server.url, { connections: 5 }, (transport) =>
+    Promise.all(Array.from({ length: 200 }, (_, at) => transport.get(`${at}.narinfo`, never))),
+  )
+  expect(server.connections).toBeLessThanOrEqual(5)
 })
 
 test('for S3, AWS_CA_BUNDLE and ca_bundle of the profile come first', async () => {

@@ -4,6 +4,7 @@ import type { Dispatcher } from 'undici'
 import type { NetworkSettings } from '../../config/network-settings.ts'
 import { proxyFor, proxyProblem } from '../../config/proxy.ts'
 import { UserError } from '../../util/user-error.ts'
+import { MOST_AT_ONCE } from '../adaptive-concurrency.ts'
 import { caCertificates } from './ca-certificates.ts'
 
 /** Without this, a host that doesn't answer would block a request for minutes. */
@@ -68,7 +69,11 @@ export class Agents {
     const problem = proxyProblem(url, env)
     if (problem !== undefined) throw new UserError(problem)
     const proxy = proxyFor(url, env)?.url
-    const { connectTimeoutMs: connectMs = CONNECT_MS, ...others } = (await settings?.()) ?? {}
+    const {
+      connectTimeoutMs: connectMs = CONNECT_MS,
+      connections = MOST_AT_ONCE,
+      ...others
+    } = (await settings?.()) ?? {}
     const isSecure = url.protocol === 'https:'
     const ca = isSecure ? await caCertificates((await caFile?.()) ?? others.caFile, env) : undefined
     const trust = ca === undefined ? {} : { ca }
@@ -86,12 +91,11 @@ export class Agents {
     const dispatcher = async () => {
       if (proxy !== undefined) return undefined
       // If it can't be loaded, for lack of memory, say, that is tried again.
-      made ??= makeDispatcher({ ...trust, timeout: connectMs, signal: this.#closed.signal }).catch(
-        (error: unknown) => {
-          made = undefined
-          throw error
-        },
-      )
+      const how = { ...trust, timeout: connectMs, connections, signal: this.#closed.signal }
+      made ??= makeDispatcher(how).catch((error: unknown) => {
+        made = undefined
+        throw error
+      })
       return await made
     }
     return { agent, dispatcher, connectMs }
@@ -101,11 +105,13 @@ export class Agents {
 /**
  * Loads undici when it is needed, and only the needed parts: all of it takes as long as some hundred requests, and 14 MB
  * more.
- * @param how Its signal ends all connections. undici's own `destroy` leaves those that are still being made.
+ * @param how Its signal ends all connections. undici's own `destroy` leaves those that are still being made. Without a limit,
+ * undici makes a second connection for each request that follows another one at once.
  */
 async function makeDispatcher(how: {
   ca?: string
   timeout: number
+  connections: number
   signal: AbortSignal
 }): Promise<Dispatcher> {
   const [{ default: Agent }, { default: buildConnector }] = await Promise.all([
@@ -124,6 +130,7 @@ async function makeDispatcher(how: {
       if (how.signal.aborted) callback(closed(), null)
       else connect(options, callback)
     },
+    connections: how.connections,
     // The caller has its own timeout.
     headersTimeout: 0,
     bodyTimeout: 0,
