@@ -43,22 +43,42 @@ export class MissingPaths {
   }
 
   /**
-   * @returns The paths to upload, references first.
+   * @returns The paths to upload, references first. The next part is looked at while one is uploaded.
    * @throws {UploadFailure} if the destination can't be asked; {NixFailure} if a path isn't valid any more.
    */
   async *of(closure: Closure, signal: AbortSignal): AsyncGenerator<StoreObject> {
-    const { store, upstream, known } = this.#context
-    for (const part of partsOf([...closure.keys()], ASKED_AT_ONCE)) {
-      const objects = await store.valid(part, signal)
-      const ours = objects.filter((object) => !upstream.hasSigned(object))
-      await this.#look(ours, signal)
-      this.#generation ??= known.generation
-      const absent = ours.filter(({ path }) => !known.has(path) && !this.unsigned.has(path))
-      for (const object of await upstream.lacking(absent, signal)) {
-        this.found.push(object.path)
-        yield object
-      }
+    const ended = new AbortController()
+    const either = AbortSignal.any([signal, ended.signal])
+    const parts = partsOf([...closure.keys()], ASKED_AT_ONCE)
+    const lookAtNext = () => {
+      const { value: part } = parts.next()
+      const lacking = part ? this.#lackingOf(part, either) : undefined
+      // It may be that nobody waits for it any more.
+      lacking?.catch(() => undefined)
+      return lacking
     }
+    try {
+      for (let next = lookAtNext(); next; ) {
+        const lacking = await next
+        next = lookAtNext()
+        for (const object of lacking) {
+          this.found.push(object.path)
+          yield object
+        }
+      }
+    } finally {
+      ended.abort()
+    }
+  }
+
+  async #lackingOf(part: readonly string[], signal: AbortSignal): Promise<readonly StoreObject[]> {
+    const { store, upstream, known } = this.#context
+    const objects = await store.valid(part, signal)
+    const ours = objects.filter((object) => !upstream.hasSigned(object))
+    await this.#look(ours, signal)
+    this.#generation ??= known.generation
+    const absent = ours.filter(({ path }) => !known.has(path) && !this.unsigned.has(path))
+    return await upstream.lacking(absent, signal)
   }
 
   /**
