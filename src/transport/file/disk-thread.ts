@@ -67,23 +67,20 @@ function place(file: Pick<Written, 'from' | 'to' | 'isSynced'>): Promise<undefin
 }
 
 function commit(): void {
-  const files = written
+  const groups = Map.groupBy(written, ({ to }) => dirname(to))
   written = []
-  // A directory may be a link to another filesystem.
-  const groups = Map.groupBy(files, ({ from }) => statSync(dirname(from), { throwIfNoEntry: false })?.dev)
-  const placed = [...groups.values()].flatMap(placeAll)
-  for (const directory of new Set(placed.map(({ to }) => dirname(to)))) {
-    const inIt = placed.filter(({ to }) => dirname(to) === directory)
+  for (const [directory, files] of groups) {
+    const placed = placeAll(files)
     try {
       syncPath(directory)
-      for (const { resolve } of inIt) resolve(undefined)
+      for (const { resolve } of placed) resolve(undefined)
     } catch (error) {
-      for (const { reject } of inIt) reject(error)
+      for (const { reject } of placed) reject(error)
     }
   }
 }
 
-/** Syncs and renames files of one filesystem: one by one while that is quick, then the rest together. */
+/** Syncs and renames files of one directory: one by one while that is quick, then the rest together. */
 function placeAll(files: readonly Written[]): Written[] {
   const began = performance.now()
   let areSynced = false
