@@ -12,7 +12,7 @@ import type { PrivateNix } from '../test/support/private-nix.ts'
 
 const PROGRAM = new URL('../bin/nix-upload', import.meta.url).pathname
 /** As systemd/nix-upload.service has it. */
-const AS_SERVICE = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' }
+const AS_SERVICE = { NODE_OPTIONS: '--max-semi-space-size=4', MALLOC_ARENA_MAX: '1' }
 /** Of a second; what /proc counts in. */
 const TICK = 1 / 100
 

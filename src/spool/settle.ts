@@ -108,7 +108,7 @@ export async function syncDone(spool: Spool): Promise<void> {
  * Removes the GC roots of a job that is durably in `done/` (T4f), unless somebody has requeued it, or a copy by its name needs them.
  */
 export function releaseDone(spool: Spool, roots: GcRoots, { claimed: { name, job }, target }: DoneJob): void {
-  if (!exists(`${spool.done}/${target}`)) return
+  if (roots.directory === undefined || !exists(`${spool.done}/${target}`)) return
   if ([spool.new, spool.cur, spool.failed].some((directory) => exists(`${directory}/${name}`))) return
   roots.release(name, rootedPaths(job))
   if (job.drvPath !== undefined) roots.release(name, [job.drvPath])

@@ -70,7 +70,7 @@ export class Machine {
 
   async startDaemon(): Promise<void> {
     // As its unit starts it: without, its memory grows for an hour before it stays as it is.
-    const env = { NODE_OPTIONS: '--max-semi-space-size=2', MALLOC_ARENA_MAX: '1' }
+    const env = { NODE_OPTIONS: '--max-semi-space-size=4', MALLOC_ARENA_MAX: '1' }
     this.daemon = this.#site.start(['watch', ...this.#config], [], env)
     await this.daemon.says('"watching"', 300_000)
   }
