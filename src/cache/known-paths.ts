@@ -7,6 +7,9 @@ import { type NarInfo, narinfoName, parseNarInfo } from './narinfo.ts'
 /** At most this many paths are remembered: some tens of megabytes. */
 const KEPT = 200_000
 
+/** Paths that are seen within this time share one reading of the clocks. */
+const SHARED_MS = 50
+
 /** A path that a cache has, by its narinfo. */
 export interface Found {
   object: StoreObject
@@ -31,6 +34,7 @@ export class KnownPaths {
   readonly #maxAgeMs: number
   /** When each path was last seen there, the oldest first. */
   readonly #seen = new Map<string, Clock>()
+  #latest: Clock = { wall: 0, monotonic: Number.NEGATIVE_INFINITY }
 
   constructor(transport: Transport, maxAgeMs: number) {
     this.#transport = transport
@@ -45,7 +49,7 @@ export class KnownPaths {
   /** The path is there: it was seen, or uploaded. */
   note(path: string): void {
     this.#seen.delete(path)
-    this.#seen.set(path, now())
+    this.#seen.set(path, this.#now())
     const [oldest] = this.#seen.keys()
     if (this.#seen.size > KEPT && oldest !== undefined) this.#seen.delete(oldest)
   }
@@ -89,6 +93,12 @@ export class KnownPaths {
     return new Map([...found, ...rest])
   }
 
+  #now(): Clock {
+    const monotonic = performance.now()
+    if (monotonic - this.#latest.monotonic > SHARED_MS) this.#latest = { wall: Date.now(), monotonic }
+    return this.#latest
+  }
+
   async #askFor(objects: readonly StoreObject[], signal: AbortSignal): Promise<Map<string, Found>> {
     const found = new Map<string, Found>()
     await forEachAtOnce(objects, signal, async (object, either) => {
@@ -124,10 +134,6 @@ function isCutOff(text: string): boolean {
 export function noCache(what: string): UploadFailure {
   const message = `what answers there is no binary cache: ${what}; check the URL, and whether a proxy or a login page is in between`
   return new UploadFailure({ blame: 'destination', permanent: false, message })
-}
-
-function now(): Clock {
-  return { wall: Date.now(), monotonic: performance.now() }
 }
 
 /** By the clock that has moved more, in either direction. */
