@@ -71,7 +71,7 @@ async function stream(request: ClientRequest, body: AsyncIterable<Uint8Array>): 
   answered.catch(() => {})
   sent.catch(() => {})
   const response = await Promise.race([answered, sent.then(() => answered)])
-  if ((response.statusCode ?? 0) < 300) await sent
+  if (isGood(response)) await sent
   return response
 }
 
@@ -84,16 +84,29 @@ async function send(
     const told = new Promise<void>((resolve) => request.once('continue', resolve))
     request.flushHeaders()
     const response = await Promise.race([told, answered, sleep(CONTINUE_MS, undefined, { ref: false })])
-    if (response) return
+    if (response && !isGood(response)) return
   }
   // Each piece is sent before the next one is read: nothing accumulates here.
   for await (const chunk of body) await write(request, chunk)
   request.end()
 }
 
+/** Some servers say so before they read the body. It isn't there before it was sent. */
+function isGood({ statusCode = 0 }: IncomingMessage): boolean {
+  return statusCode < 300
+}
+
+/** @throws An error that the connection is gone; the request has the cause, if it knows one. */
 function write(request: ClientRequest, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    request.write(chunk, (error) => (error ? reject(error) : resolve()))
+    const cut = () => reject(Object.assign(new Error('the server reads no more'), { code: 'ECONNRESET' }))
+    // If the server closes the connection after an early answer, Node calls nobody back.
+    request.once('close', cut)
+    request.write(chunk, (error) => {
+      request.off('close', cut)
+      if (error) cut()
+      else resolve()
+    })
   })
 }
 
