@@ -3,7 +3,7 @@ import { storeDirectory } from '../nix/local-store.ts'
 import type { Transport } from '../transport/transport.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { contentTypeOf } from './content-type.ts'
-import { noCache } from './known-paths.ts'
+import { noCache, quoted } from './odd-answer.ts'
 
 /** The file that marks a binary cache, and says for which store it is. */
 export const CACHE_INFO = 'nix-cache-info'
@@ -49,7 +49,7 @@ export class CacheInfo {
     // Nix skips lines that it doesn't know, such as comments.
     const isInfo = /^StoreDir:/m.test(text) || fields.every((line) => /^[A-Za-z]+:/.test(line))
     if (!isInfo) {
-      throw noCache(`to ${CACHE_INFO} it answers with "${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}"`)
+      throw noCache(CACHE_INFO, quoted(text))
     }
     const ours = await this.#ownStoreDir()
     // Without a StoreDir, Nix assumes /nix/store; here any store is accepted then.

@@ -1,8 +1,8 @@
 import type { StoreObject } from '../nix/store-server.ts'
 import type { Transport } from '../transport/transport.ts'
 import { forEachAtOnce } from '../util/busy-limit.ts'
-import { UploadFailure } from '../util/verdict.ts'
 import { type NarInfo, narinfoName, parseNarInfo } from './narinfo.ts'
+import { noCacheFile, quoted } from './odd-answer.ts'
 
 /** At most this many paths are remembered: some tens of megabytes. */
 const KEPT = 200_000
@@ -119,21 +119,12 @@ function narinfoIn(text: string, path: string): NarInfo | undefined {
   const info = parseNarInfo(text)
   if (info?.storePath === path) return info
   if (info === undefined && isCutOff(text)) return undefined
-  const is = info
-    ? `the narinfo of ${info.storePath}`
-    : `"${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}"`
-  throw noCache(`to ${narinfoName(path)} it answers with ${is}`)
+  throw noCacheFile(narinfoName(path), info ? `the narinfo of ${info.storePath}` : quoted(text))
 }
 
 /** A disk that lost its power leaves files empty, cut short, or full of zeros. */
 function isCutOff(text: string): boolean {
   return /^\0*$/.test(text) || text.startsWith('StorePath: ')
-}
-
-/** The answer comes from something else: a portal, an error page, another service. */
-export function noCache(what: string): UploadFailure {
-  const message = `what answers there is no binary cache: ${what}; check the URL, and whether a proxy or a login page is in between`
-  return new UploadFailure({ blame: 'destination', permanent: false, message })
 }
 
 /** By the clock that has moved more, in either direction. */

@@ -10,8 +10,8 @@ import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { contentTypeOf } from './content-type.ts'
 import { keysOf } from './keys.ts'
-import { noCache } from './known-paths.ts'
 import { narinfoName, narinfoOf } from './narinfo.ts'
+import { noCacheFile, quoted } from './odd-answer.ts'
 import { WAITS_MS } from './read-back.ts'
 import { parseRealisation, type Realisation, signed, textOf } from './realisation.ts'
 
@@ -102,7 +102,7 @@ async function look(
   const realisation = parseRealisation(name, text)
   // A file damaged by a power cut is written again.
   if (realisation || /^\0*$|^\{/.test(text)) return realisation
-  throw noCache(`to ${name} it answers with "${text.trim().replaceAll(/\s+/g, ' ').slice(0, 60)}"`)
+  throw noCacheFile(name, quoted(text))
 }
 
 async function readBack(

@@ -142,10 +142,10 @@ describe.each(newest)('a cache, with $name,', (version) => {
     )
   })
 
-  test('that answers with a page has no realisation, and is no cache', async () => {
+  test('that answers with a page has no realisation, and the job waits', async () => {
     const { cache, deliver } = await bed(version)
     cache.behave({ status: 200, body: '<html>Welcome' }, { method: 'GET', path: REALISATION })
-    expect(await deliver(75)).toMatch(/what answers there is no binary cache: to \S+\.doi it answers with/)
+    expect(await deliver(75)).toMatch(/refuses \S+; to \S+\.doi it answers with/)
   })
 })
 

@@ -62,7 +62,7 @@ describe.each(Object.entries(PLACES))('over %s', (_, over) => {
   ])('GET fails for this file alone at %s', async (_, answer, says) => {
     const server = await fakeServer(answer)
     const asked = over(server.url, (transport) => transport.get('x.narinfo', never))
-    await expectFailure(asked, { says, isOfOneFile: true })
+    await expectFailure(asked, { says, isOfOneFile: true, isTrouble: true })
     expect(server.asked).toHaveLength(1)
   })
 
@@ -70,7 +70,7 @@ describe.each(Object.entries(PLACES))('over %s', (_, over) => {
     const server = await fakeServer(text(bomb, { 'content-encoding': 'gzip' }))
     const before = process.resourceUsage().maxRSS
     const asked = over(server.url, (transport) => transport.get('x.narinfo', never))
-    await expectFailure(asked, { says: /damaged, or far too large/, isOfOneFile: true })
+    await expectFailure(asked, { says: /damaged, or far too large/, isOfOneFile: true, isTrouble: true })
     expect(process.resourceUsage().maxRSS - before).toBeLessThan(100 * 1024)
   })
 
@@ -79,7 +79,8 @@ describe.each(Object.entries(PLACES))('over %s', (_, over) => {
     ['PUT', (transport) => put(transport, 'x.narinfo', Buffer.from('x'))],
   ])('an answer to a %s that does not end is not heard to its end', async (_, act) => {
     const server = await fakeServer((_asked, response) => endless(response))
-    await expectFailure(over(server.url, act), { says: /does not speak the protocol.*1048576 bytes/ })
+    const says = /far too large.*1048576 bytes/
+    await expectFailure(over(server.url, act), { says, isOfOneFile: true, isTrouble: true })
     expect(server.asked).toHaveLength(1)
   })
 })

@@ -26,6 +26,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EMFILE: { retry: 'slower', means: 'no file handles are left: raise their limit (ulimit -n, LimitNOFILE=)' },
   EFBIG: {
     isOfOneFile: true,
+    isTrouble: true,
     means: 'a file there is far too large to be what it should be: see what it is, and remove it',
   },
 }

@@ -26,12 +26,12 @@ export function decoded(body: Buffer, encoding: string | undefined, name: string
   const decode = own(DECODERS, coding)
   if (!decode) {
     const means = `the destination has ${name} in an encoding that can't be read here: upload it again without narinfo-compression`
-    throw new TransportFailure({ isOfOneFile: true, means }, `it is ${encoding}`)
+    throw new TransportFailure({ isOfOneFile: true, isTrouble: true, means }, `it is ${encoding}`)
   }
   try {
     return decode(body).toString('utf8')
   } catch (error) {
     const means = `the destination has ${name} in a form that can't be read: it is damaged, or far too large`
-    throw new TransportFailure({ isOfOneFile: true, means }, `${coding}: ${String(error)}`)
+    throw new TransportFailure({ isOfOneFile: true, isTrouble: true, means }, `${coding}: ${String(error)}`)
   }
 }

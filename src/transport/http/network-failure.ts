@@ -42,10 +42,19 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
-    /^(?:EPROTO|EMSGSIZE|ERR_SSL_\w+|HPE_\w+)$/,
+    /^(?:EPROTO|ERR_SSL_\w+|HPE_\w+)$/,
     {
       means:
         'what answers there does not speak the protocol asked for: is it http:// rather than https:// (scheme=http for S3), or the wrong port?',
+    },
+  ],
+  [
+    /^EMSGSIZE$/,
+    {
+      isOfOneFile: true,
+      isTrouble: true,
+      means:
+        'the answer is far too large to be what was asked for: see what the destination has there, and remove it',
     },
   ],
   [

@@ -62,5 +62,6 @@ test('a file that is far too large is not read', async () => {
   await expectFailure(open().get('x.narinfo', never), {
     says: /far too large.*x\.narinfo/,
     isOfOneFile: true,
+    isTrouble: true,
   })
 })

@@ -86,7 +86,7 @@ describe.each(Object.entries(CLIENTS))('by %s', (_, client) => {
     [
       'more than anybody asked for',
       `HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n${'x'.repeat(17 << 20)}`,
-      { code: 'EMSGSIZE', means: /does not speak the protocol/ },
+      { code: 'EMSGSIZE', means: /far too large/ },
     ],
   ])('a server that says %s', async (_, text, { code, retry, means }) => {
     const error: unknown = await ask(await saying(text)).catch((reason: unknown) => reason)
