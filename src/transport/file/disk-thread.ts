@@ -1,12 +1,8 @@
 // A thread for blocking work on the files of a directory, so that a slow disk blocks nobody else.
-import { spawnSync } from 'node:child_process'
 import {
-  closeSync,
   existsSync,
-  fsyncSync,
   lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -18,6 +14,7 @@ import {
 import { dirname, join } from 'node:path'
 import { serveCalls } from '../../util/thread-server.ts'
 import { codeOf } from '../../util/user-error.ts'
+import { syncDirectory, syncFilesystem, syncNames, syncPath } from './durable.ts'
 import type { DiskCall, DiskReply } from './file-transport.ts'
 import { temporaryDirectory, temporaryFile } from './temporary-file.ts'
 
@@ -72,7 +69,7 @@ function commit(): void {
   for (const [directory, files] of groups) {
     const placed = placeAll(files)
     try {
-      syncPath(directory)
+      syncNames(directory)
       for (const { resolve } of placed) resolve(undefined)
     } catch (error) {
       for (const { reject } of placed) reject(error)
@@ -99,9 +96,18 @@ function attempt({ from, reject }: Written, act: () => void): boolean {
     act()
     return true
   } catch (error) {
-    rmSync(from, { force: true })
+    remove(from)
     reject(error)
     return false
+  }
+}
+
+/** Removes a file that is of no use any more. The error that made it useless is the one that counts. */
+function remove(path: string): void {
+  try {
+    rmSync(path, { force: true })
+  } catch {
+    // It is swept after a day.
   }
 }
 
@@ -117,23 +123,8 @@ function write(path: string, bytes: Uint8Array): void {
   try {
     writeFileSync(path, bytes, { flag: 'wx', mode: 0o644 })
   } catch (error) {
-    rmSync(path, { force: true })
+    remove(path)
     throw error
-  }
-}
-
-/** On Linux, `sync -f` syncs one filesystem. */
-function syncFilesystem(path: string): boolean {
-  return spawnSync('sync', ['-f', path], { stdio: 'ignore' }).status === 0
-}
-
-/** A file or a directory. */
-function syncPath(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
   }
 }
 
@@ -147,7 +138,7 @@ function prepare(path: string): void {
   if (prepared.has(path) && existsSync(temporary)) return
   const made = makeDirectory(temporary) ?? temporary
   const highest = made.length < path.length ? made : path
-  for (let each = temporary; each.length >= highest.length; each = dirname(each)) syncName(each)
+  for (let each = temporary; each.length >= highest.length; each = dirname(each)) syncDirectory(dirname(each))
   sweep(temporary)
   prepared.add(path)
 }
@@ -173,15 +164,6 @@ function makeDirectory(path: string, isRetry = false): string | undefined {
     const first = makeDirectory(dirname(path))
     const made = makeDirectory(path, true)
     return first ?? made
-  }
-}
-
-/** A directory that we may write to but not read can't be synced. */
-function syncName(path: string): void {
-  try {
-    syncPath(dirname(path))
-  } catch (error) {
-    if (codeOf(error) !== 'EACCES') throw error
   }
 }
 

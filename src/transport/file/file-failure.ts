@@ -24,6 +24,10 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EIO: { means: 'the disk of the destination has errors: look into the log of the kernel' },
   ESTALE: { means: 'the mount of the destination is stale: mount it again' },
   EMFILE: { retry: 'slower', means: 'no file handles are left: raise their limit (ulimit -n, LimitNOFILE=)' },
+  ENAMETOOLONG: {
+    isOfOneFile: true,
+    means: 'the filesystem of the destination does not take a name of this length',
+  },
   EFBIG: {
     isOfOneFile: true,
     isTrouble: true,

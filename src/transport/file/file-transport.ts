@@ -76,7 +76,7 @@ export class FileTransport implements Transport {
         }
         await this.#onDisk(file.sync())
       } finally {
-        await file.close()
+        await this.#onDisk(file.close())
       }
       await this.#call({ kind: 'adopt', from, path }, signal)
     } catch (error) {

@@ -57,6 +57,14 @@ test('the URL is percent-decoded, and its parameters are none of the path', asyn
   expect(filesIn()).toEqual(['a b/ü/x.narinfo'])
 })
 
+test('a name may be as long as a name can be', async () => {
+  const name = `log/${'n'.repeat(255)}`
+  const transport = open()
+  await putText(transport, name, 'text')
+  await put(transport, name, stream(1000))
+  expect((await transport.head(name, never))?.size).toBe(1000)
+})
+
 test('a file that is far too large is not read', async () => {
   writeFileSync(join(bed.dir, 'x.narinfo'), Buffer.alloc(MIB + 1))
   await expectFailure(open().get('x.narinfo', never), {

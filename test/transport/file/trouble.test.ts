@@ -104,6 +104,50 @@ test('it is a symlink to a place that is not mounted', async () => {
   expect(readdirSync(dir)).toEqual(['link'])
 })
 
+test('it may be written to but not read', async () => {
+  const dir = await temporaryDirectory()
+  chmodSync(dir, 0o755)
+  mkdirSync(join(dir, 'root/nar'), { recursive: true })
+  for (const each of ['root', 'root/nar']) chmodSync(join(dir, each), 0o333)
+  expect(await putFiles(join(dir, 'root'), 20, 10, withoutPrivileges())).toEqual({ failed: 0 })
+  expect(namesIn(dir)).toHaveLength(20)
+})
+
+/** Some calls of the system fail, as `strace` has it. */
+const failing = (...calls: string[]) => [
+  'strace',
+  '-f',
+  '-qq',
+  '-o',
+  '/dev/null',
+  ...calls.flatMap((call) => ['-e', `inject=${call}`]),
+]
+
+test('its filesystem syncs no directories', async () => {
+  const dir = await temporaryDirectory()
+  mkdirSync(join(dir, 'nar'))
+  const within = failing('fsync:error=EINVAL')
+  expect(await putFiles(dir, 20, 10, [...within, '-P', join(dir, 'nar')])).toEqual({ failed: 0 })
+  expect(namesIn(dir)).toHaveLength(20)
+})
+
+test('its disk breaks, and from then on it is read-only: the first reason counts', async () => {
+  const dir = await temporaryDirectory()
+  // The first two are those of the directories.
+  const within = failing('fsync:error=EIO:when=3+', 'unlink,unlinkat,rmdir:error=EROFS')
+  mkdirSync(join(dir, 'nar/.nix-upload-tmp'), { recursive: true })
+  const { failed, verdict } = await putFiles(dir, 20, 10, within)
+  expect(failed).toBe(20)
+  expect(verdict?.message).toMatch(/disk of the destination has errors.*i\/o error/)
+})
+
+test('it takes no names of this length', async () => {
+  const dir = await temporaryDirectory()
+  const { verdict, isOfOneFile } = await putFiles(dir, 2, 10, failing('rename:error=ENAMETOOLONG'))
+  expect(verdict?.message).toMatch(/does not take a name of this length/)
+  expect(isOfOneFile).toBe(true)
+})
+
 test('128 file handles are enough for hundreds of files at once', async () => {
   const dir = await temporaryDirectory()
   const within = ['prlimit', '--nofile=128:128']
