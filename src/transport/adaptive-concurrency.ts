@@ -115,12 +115,13 @@ export class AdaptiveConcurrency {
     signal.throwIfAborted()
     const isRoom = this.#inFlight < this.window && this.#notBefore <= performance.now()
     if (isRoom && this.#waiting.isEmpty) this.#inFlight++
-    else await this.#waiting.join(undefined, signal, () => this.#letIn())
+    else await this.#waiting.join(undefined, signal, () => this.#letIn()).finally(() => this.#endTimer())
   }
 
   #letIn(): void {
     const restMs = this.#notBefore - performance.now()
     if (restMs > 0) {
+      if (this.#waiting.isEmpty) return
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined
         this.#letIn()
@@ -133,6 +134,13 @@ export class AdaptiveConcurrency {
       this.#inFlight++
       next.go()
     }
+  }
+
+  /** A timer that nobody waits for would keep the process running. */
+  #endTimer(): void {
+    if (!this.#waiting.isEmpty) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 
   #grow(): void {

@@ -81,6 +81,22 @@ test('unless Retry-After asks for more patience than there is', async () => {
   expect(bed.cache.count('PUT')).toBe(1)
 })
 
+test('what Retry-After asks for keeps no process running in which nobody waits', async () => {
+  bed.cache.behave({ status: 503, headers: { 'retry-after': '3600' } })
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+  const before = timers()
+  const transport = open()
+  await expectFailure(putText(transport, 'x'), { says: /overloaded/ })
+  expect(timers()).toBe(before)
+  const leaving = new AbortController()
+  const waiting = transport.get('x', leaving.signal)
+  await sleep(50)
+  expect(timers()).toBeGreaterThan(before)
+  leaving.abort()
+  await expect(waiting).rejects.toThrow()
+  expect(timers()).toBe(before)
+})
+
 test('a server that only ever says 503 is given up after a while', async () => {
   bed.cache.behave({ status: 503 })
   await expectFailure(putText(open({ patienceMs: 500 }), 'x'), { says: /overloaded.*503/ })
