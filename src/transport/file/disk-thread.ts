@@ -42,7 +42,7 @@ serveCalls<DiskCall, DiskReply>((call) => {
     case 'get':
       return get(call.path, call.maxBytes)
     case 'head':
-      return statSync(call.path, { throwIfNoEntry: false })?.size
+      return head(call.path)
     case 'prepare':
       prepare(dirname(call.path))
       return temporaryFile(call.path)
@@ -86,9 +86,20 @@ function placeAll(files: readonly Written[]): Written[] {
     if (!areSynced && isSlow) areSynced = syncFilesystem(file.from)
     return attempt(file, () => {
       if (!file.isSynced && !areSynced) syncPath(file.from)
-      renameSync(file.from, file.to)
+      rename(file)
     })
   })
+}
+
+function rename({ from, to }: Written): void {
+  try {
+    renameSync(from, to)
+  } catch (error) {
+    if (codeOf(error) === 'EISDIR') throw noFile(to)
+    // We could write beside it, so it is about this file: it is immutable, or somebody else's in a directory with the sticky bit.
+    if (codeOf(error) !== 'EPERM' || !existsSync(to)) throw error
+    throw Object.assign(new Error(`${to} may not be replaced by us`), { code: 'EEXIST' })
+  }
 }
 
 function attempt({ from, reject }: Written, act: () => void): boolean {
@@ -111,12 +122,22 @@ function remove(path: string): void {
   }
 }
 
+function head(path: string): number | undefined {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  return stats?.isFile() ? stats.size : undefined
+}
+
 function get(path: string, maxBytes: number): string | undefined {
   const stats = statSync(path, { throwIfNoEntry: false })
   if (!stats) return undefined
+  // To read a pipe would take for ever.
+  if (!stats.isFile()) throw noFile(path)
   if (stats.size <= maxBytes) return readFileSync(path, 'utf8')
-  const error = new Error(`${path} is larger than ${maxBytes} bytes`)
-  throw Object.assign(error, { code: 'EFBIG', path })
+  throw Object.assign(new Error(`${path} is larger than ${maxBytes} bytes`), { code: 'EFBIG', path })
+}
+
+function noFile(path: string): Error {
+  return Object.assign(new Error(`${path} is no file`), { code: 'ENOTFILE' })
 }
 
 function write(path: string, bytes: Uint8Array): void {

@@ -7,6 +7,11 @@ const NO_ROOM: Meaning = {
   isTrouble: true,
   means: 'the disk of the destination is full: make room there',
 }
+const NO_FILE: Meaning = {
+  isOfOneFile: true,
+  isTrouble: true,
+  means: 'what lies there in place of a file is none: see what it is, and remove it',
+}
 const BY_UNIT = IS_UNIT ? ', and let the unit write there (ReadWritePaths)' : ''
 const NOT_ALLOWED: Meaning = {
   means: `this user may not write there: give it the directory (chown)${BY_UNIT}`,
@@ -24,6 +29,12 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EIO: { means: 'the disk of the destination has errors: look into the log of the kernel' },
   ESTALE: { means: 'the mount of the destination is stale: mount it again' },
   EMFILE: { retry: 'slower', means: 'no file handles are left: raise their limit (ulimit -n, LimitNOFILE=)' },
+  ELOOP: NO_FILE,
+  ENOTFILE: NO_FILE,
+  EEXIST: {
+    isOfOneFile: true,
+    means: 'a file there belongs to somebody else and is another one: see which of the two is right',
+  },
   ENAMETOOLONG: {
     isOfOneFile: true,
     means: 'the filesystem of the destination does not take a name of this length',

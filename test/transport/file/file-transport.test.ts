@@ -1,8 +1,9 @@
 // Files in a directory of this machine.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { must, runProgram } from '../../support/run.ts'
 import { digestOf, digestOfBody, expectFailure, MIB, never, put, putText, stream } from '../bed.ts'
 import { fileBed } from './file-bed.ts'
 
@@ -63,6 +64,24 @@ test('a name may be as long as a name can be', async () => {
   await putText(transport, name, 'text')
   await put(transport, name, stream(1000))
   expect((await transport.head(name, never))?.size).toBe(1000)
+})
+
+test.each(['mkfifo "$1"', 'mkdir "$1"', 'ln -s "$1" "$1"'])(
+  'what is no file is not read: %s',
+  async (script) => {
+    const args = ['-c', script, 'sh', join(bed.dir, 'x.narinfo')]
+    must(await runProgram('sh', args, { env: { PATH: process.env.PATH ?? '' } }), 'make it')
+    const says = /in place of a file is none.*x\.narinfo/
+    await expectFailure(open().get('x.narinfo', never), { says, isOfOneFile: true, isTrouble: true })
+  },
+)
+
+test('a directory is no archive, and is not replaced by one', async () => {
+  mkdirSync(join(bed.dir, 'nar/x'), { recursive: true })
+  const transport = open()
+  expect(await transport.head('nar/x', never)).toBeUndefined()
+  const putting = put(transport, 'nar/x', stream(1000))
+  await expectFailure(putting, { says: /nar\/x is no file/, isOfOneFile: true, isTrouble: true })
 })
 
 test('a file that is far too large is not read', async () => {

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { chmodSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
@@ -146,6 +146,18 @@ test('it takes no names of this length', async () => {
   const { verdict, isOfOneFile } = await putFiles(dir, 2, 10, failing('rename:error=ENAMETOOLONG'))
   expect(verdict?.message).toMatch(/does not take a name of this length/)
   expect(isOfOneFile).toBe(true)
+})
+
+test('a file may not be replaced, as in a directory with the sticky bit: that is about this file', async () => {
+  const dir = await temporaryDirectory()
+  const within = failing('rename:error=EPERM')
+  const of = await putFiles(dir, 2, 10, within)
+  expect(of).toMatchObject({ failed: 2, isOfOneFile: false })
+  expect(of.verdict?.message).toMatch(/may not write there/)
+  for (const name of ['0-0', '0-1']) writeFileSync(join(dir, 'nar', name), "somebody else's")
+  const there = await putFiles(dir, 2, 10, within)
+  expect(there).toMatchObject({ failed: 2, isOfOneFile: true })
+  expect(there.verdict?.message).toMatch(/belongs to somebody else.*nar\/0-0 may not be replaced/)
 })
 
 test('128 file handles are enough for hundreds of files at once', async () => {
