@@ -72,18 +72,37 @@ export async function complete(
   const parts = tags.map((tag, at) => `<Part><PartNumber>${at + 1}</PartNumber><ETag>${tag}</ETag></Part>`)
   const xml = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${parts.join('')}</CompleteMultipartUpload>`
   const request = { method: 'POST', name, query: { uploadId }, body: Buffer.from(xml) } as const
+  const what = `end PUT ${name}`
   let made = 0
-  await attempts(async (context) => {
+  await attempts(async ({ signal: either }) => {
     made++
     try {
-      await requests.send(request, `end PUT ${name}`, context.signal)
+      const answer = await requests.send(request, what, either)
+      if (answer.body.includes('CompleteMultipartUploadResult')) return
+      throw new S3Failure('NoResult', answer, `it says to ${what}: ${answer.status}, without a result`)
     } catch (error) {
       // If the first answer was lost, there is nothing left to complete.
-      if (made === 1 || !(error instanceof S3Failure) || error.code !== 'NoSuchUpload') throw error
-      const { headers } = await requests.send({ method: 'HEAD', name }, `HEAD ${name}`, context.signal)
-      if (Number(headers['content-length']) !== bytes) throw error
+      const isInDoubt =
+        error instanceof S3Failure &&
+        (error.code === 'NoResult' || (made > 1 && error.code === 'NoSuchUpload'))
+      if (!isInDoubt || (await sizeAt(requests, name, either)) !== bytes) throw error
     }
   }, signal)
+}
+
+/** The size of a file; undefined if it is not there. */
+async function sizeAt(
+  requests: Bucket['requests'],
+  name: string,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  try {
+    const { headers } = await requests.send({ method: 'HEAD', name }, `HEAD ${name}`, signal)
+    return Number(headers['content-length'])
+  } catch (error) {
+    if (error instanceof S3Failure && error.status === 404) return undefined
+    throw error
+  }
 }
 
 /** Parts of an unfinished upload would cost money for ever. */

@@ -1,3 +1,4 @@
+import { own } from '../../util/own.ts'
 import type { Answer } from '../http/answer.ts'
 import { retryAfterMs } from '../http/http-failure.ts'
 import { type Meaning, TransportFailure } from '../transport-failure.ts'
@@ -87,6 +88,12 @@ const CODES: Readonly<Record<string, Meaning>> = {
   OperationAborted: { retry: 'soon', means: 'someone else is changing the same file at S3' },
   InternalError: TROUBLE,
   NoUploadId: NO_S3,
+  NoResult: {
+    isOfOneFile: true,
+    isTrouble: true,
+    retry: 'soon',
+    means: 'S3 does not say that it made one file of the parts, and there is none: read its log',
+  },
   NoSuchUpload: { isOfOneFile: true, means: 'S3 has forgotten an upload in parts: someone ended it' },
 }
 
@@ -137,8 +144,13 @@ const ENTITIES: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"'
 export function inXml(text: string, element: string): string | undefined {
   const [, found] = new RegExp(`<${element}>([^<]*)</${element}>`).exec(text) ?? []
   return found
-    ?.replaceAll(/&#(\d+);/g, (_, digits: string) => String.fromCodePoint(Number(digits)))
-    .replaceAll(/&(\w+);/g, (whole, name: string) => ENTITIES[name] ?? whole)
+    ?.replaceAll(/&#(\d+);/g, (whole, digits: string) => characterOf(Number(digits)) ?? whole)
+    .replaceAll(/&#x([\da-f]+);/gi, (whole, digits: string) => characterOf(Number(`0x${digits}`)) ?? whole)
+    .replaceAll(/&(\w+);/g, (whole, name: string) => own(ENTITIES, name) ?? whole)
+}
+
+function characterOf(code: number): string | undefined {
+  return code <= 0x10ffff ? String.fromCodePoint(code) : undefined
 }
 
 /** Our credentials, or those derived from them, may be replaced while we run. */

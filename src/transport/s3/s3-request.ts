@@ -59,5 +59,5 @@ export class S3Requests {
 }
 
 function isError({ body }: Answer): boolean {
-  return body.includes('<Error>')
+  return /<Error[\s>]/.test(body.toString('latin1'))
 }

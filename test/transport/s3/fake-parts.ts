@@ -51,7 +51,7 @@ export async function fakeParts(interfere: Interfering = () => false): Promise<F
     } else {
       open.delete(id)
       if (step === 'end') objects.set(key, joined(asked, parts))
-      response.end('<R/>')
+      response.end('<CompleteMultipartUploadResult/>')
     }
   })
   return Object.assign(server, { objects, open, steps, s3: `s3://cache?endpoint=${server.url}` })

@@ -33,6 +33,35 @@ test.each([
   expect(ends).toBe(2)
 })
 
+test.each([
+  ['nothing', ''],
+  ['white space', ' \n'],
+  ['a page', '<html>Welcome</html>'],
+  ['an error in a namespace', '<Error xmlns="urn:x"><Code>InternalError</Code></Error>'],
+])(
+  'the end that is answered with 200 and %s is none: it is looked whether the file is there',
+  async (_, answer) => {
+    const server = await fakeParts((step, _asked, response) => {
+      if (step === 'end') response.end(answer)
+      return step === 'end'
+    })
+    const says = answer.includes('Error') ? /200 InternalError/ : /end PUT a: 200, without a result/
+    await expectFailure(send(server), { says, isOfOneFile: true, isTrouble: true })
+    expect(server.objects.size).toBe(0)
+  },
+)
+
+test('an end that is answered with nothing at all is good if the file is there', async () => {
+  const server: FakeParts = await fakeParts((step, _asked, response) => {
+    if (step !== 'end') return false
+    server.objects.set('a', Buffer.alloc(12 * MIB))
+    response.end()
+    return true
+  })
+  expect(await send(server)).toMatchObject({ sent: 12 * MIB })
+  expect(server.steps.slice(-2)).toEqual(['end', 'look'])
+})
+
 test('an error that stays is one, and nothing is left', async () => {
   const server = await fakeParts((step, _asked, response) => {
     if (step === 'end') response.end(errorXml('InvalidPart', 'no'))

@@ -38,6 +38,14 @@ test.each(ANSWERS)('%i %s', async (status, code, headers, expected) => {
   expect(cache.seen).toHaveLength(status === 500 ? 5 : 1)
 })
 
+test('characters by their number are read, and numbers that are none are left', async () => {
+  cache.behave(says(400, 'Odd', {}, '&#65;&#x42;&#9999999;&#xffffff;&constructor;'))
+  await withTransport(url(), ANYBODY, async (transport) => {
+    const expected: Expected = { says: /\(AB&#9999999;&#xffffff;&constructor;\)/, isOfOneFile: true }
+    await expectFailure(putText(transport, 'x'), expected)
+  })
+})
+
 test('a page of a web server is no S3', async () => {
   cache.behave({ status: 404, body: '<html><title>Nothing here</title></html>' })
   await withTransport(url(), ANYBODY, async (transport) => {

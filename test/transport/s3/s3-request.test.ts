@@ -117,6 +117,7 @@ test('a bucket that wants digests, as one with Object Lock does, is given them o
         .writeHead(400)
         .end(errorXml('InvalidRequest', 'Content-MD5 OR x-amz-checksum- HTTP header is required'))
     else if (url.includes('uploads=')) response.end('<UploadId>1</UploadId>')
+    else if (method === 'POST') response.end('<CompleteMultipartUploadResult/>')
     else response.writeHead(200, { etag: '"x"' }).end()
   })
   await withTransport(urlOf(server), ANYBODY, async (transport) => {
