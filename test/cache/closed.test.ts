@@ -35,6 +35,9 @@ test(`a cache is whole at every instant, while who fills it is killed ${KILLS} t
   await site.makeSpool()
   const cache = await startMoodyCache()
   onTestFinished(() => cache.cleanup())
+  // Half of the archives, and half of the narinfos, take long: what is sent too early is there before what it needs.
+  cache.behave({ delayMs: 250 }, { method: 'PUT', path: /^\/nar\/.[0-9a-g]/ })
+  cache.behave({ delayMs: 80 }, { method: 'PUT', path: /^\/[0-9a-g]\w*\.narinfo$/ })
   cache.behave({ delayMs: 5 })
   const { secretKeyFile, publicKey } = await site.nix.keyPair('ours-1')
   const { outPaths } = await site.nix.build(layersOf(LAYERS, EACH))
@@ -49,7 +52,7 @@ test(`a cache is whole at every instant, while who fills it is killed ${KILLS} t
   const looking = (async () => {
     for (; !isOver; looks++) {
       holes.push(...holesIn(cache.dir))
-      await sleep(20)
+      await sleep(10)
     }
   })()
   // Somebody who substitutes whatever is there, with all that it needs.
@@ -70,10 +73,15 @@ test(`a cache is whole at every instant, while who fills it is killed ${KILLS} t
 
   let kills = 0
   for (; kills < KILLS; kills++) {
-    const puts = cache.count('PUT')
+    // Archives go first, many at a time: by turns it is killed among narinfos, and among whatever goes out.
+    const what = kills % 2 === 0 ? /\.narinfo$/ : /^/
+    const puts = cache.count('PUT', what)
     const most = 1 + Math.floor(Math.random() * ((1.8 * closure.length) / KILLS))
     const drain = site.start(['drain', ...config])
-    await Promise.race([drain.exited, until(() => cache.count('PUT') >= puts + most, `${most} uploads`)])
+    await Promise.race([
+      drain.exited,
+      until(() => cache.count('PUT', what) >= puts + most, `${most} uploads`),
+    ])
     drain.killWithChildren()
     await drain.exited
   }
