@@ -5,7 +5,7 @@ import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { versions } from '../delivery/bed.ts'
 import { must } from '../support/run.ts'
-import { makeBed, narinfoOf } from './writer-bed.ts'
+import { anotherCache, makeBed, narinfoOf } from './writer-bed.ts'
 
 const app = { name: 'app', deps: [{ name: 'library', deps: [{ name: 'base' }] }] }
 
@@ -85,6 +85,35 @@ function listing(text: string): unknown {
 }
 
 describe.each(versions.slice(-1))('with $name', (version) => {
+  test('files have the content types that Nix gives them', async () => {
+    const bed = await makeBed(version)
+    const { outPaths } = await bed.nix.build(app)
+    const theirs = await anotherCache()
+    const query = 'compression=none&write-nar-listing=1'
+    must(await bed.nix.run('nix', ['copy', '--to', `${theirs.url}?${query}`, ...outPaths]), 'copy')
+    await bed.writer({ to: `${bed.cache.url}?${query}` }).send(outPaths)
+    const typesAt = ({ seen }: typeof theirs) =>
+      Object.fromEntries(
+        seen.filter(({ method }) => method === 'PUT').map(({ path, contentType }) => [path, contentType]),
+      )
+    expect(typesAt(bed.cache)).toEqual(typesAt(theirs))
+    expect(Object.keys(typesAt(theirs))).toHaveLength(3 * 3 + 1)
+  })
+
+  test.each(['none', 'zstd'])(
+    'of a path that differs in its last byte, no complete archive arrives: compression=%s',
+    async (compression) => {
+      const bed = await makeBed(version)
+      const { outPaths } = await bed.nix.build({ name: 'large', sizeBytes: 6_000_000 })
+      const [path = ''] = outPaths
+      await bed.damage(path, 'truncate -s -1 "$1"; printf x >> "$1"')
+      const failures = await bed.writer({ to: `${bed.cache.url}?compression=${compression}` }).send(outPaths)
+      expect(failures.get(path)?.verdict).toMatchObject({ blame: 'job', permanent: true })
+      expect(bed.archives().filter((name) => !name.endsWith('.partial'))).toEqual([])
+      expect(bed.cached(outPaths)).toEqual([])
+    },
+  )
+
   test('with the rest remembered, a new path over an old closure takes five requests; without, one sweep', async () => {
     const bed = await makeBed(version)
     const deps = Array.from({ length: 30 }, (_, at) => ({ name: `library-${at}` }))

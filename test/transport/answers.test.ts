@@ -2,7 +2,14 @@
 
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import { brotliCompressSync, createGzip, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib'
+import {
+  brotliCompressSync,
+  createGzip,
+  deflateSync,
+  gzipSync,
+  constants as zlib,
+  zstdCompressSync,
+} from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { Transport } from '../../src/transport/transport.ts'
 import { expectFailure, MIB, never, put } from './bed.ts'
@@ -72,6 +79,18 @@ describe.each(Object.entries(PLACES))('over %s', (_, over) => {
     const asked = over(server.url, (transport) => transport.get('x.narinfo', never))
     await expectFailure(asked, { says: /damaged, or far too large/, isOfOneFile: true, isTrouble: true })
     expect(process.resourceUsage().maxRSS - before).toBeLessThan(100 * 1024)
+  })
+
+  test.each<[string, (zeros: Buffer) => Buffer]>([
+    ['gzip', (zeros) => gzipSync(zeros)],
+    ['deflate', (zeros) => deflateSync(zeros)],
+    ['br', (zeros) => brotliCompressSync(zeros, { params: { [zlib.BROTLI_PARAM_QUALITY]: 1 } })],
+    ['zstd', (zeros) => zstdCompressSync(zeros)],
+  ])('nor what is a little too large in %s', async (encoding, pack) => {
+    const packed = pack(Buffer.alloc(MIB + 1))
+    const server = await fakeServer(text(packed, { 'content-encoding': encoding }))
+    const asked = over(server.url, (transport) => transport.get('x.narinfo', never))
+    await expectFailure(asked, { says: /damaged, or far too large/, isOfOneFile: true, isTrouble: true })
   })
 
   test.each<[string, (transport: Transport) => Promise<unknown>]>([

@@ -138,6 +138,29 @@ function plant(root: Buffer, names: readonly Buffer[], content: Uint8Array, mode
   }
 }
 
+test('a file of 4 GiB and a byte', async () => {
+  const path = temporary()
+  const size = 2 ** 32 + 1
+  writeFileSync(path, '')
+  truncateSync(path, size)
+  const nix = await makePrivateNix((await everyNix()).at(-1) ?? expect.unreachable('there is a Nix'))
+  onTestFinished(() => nix.cleanup())
+  const script = 'nix-store --dump "$1" | { head -c 4096; tail -c 64; } | base64 -w 0'
+  const { stdout } = await nix.run('sh', ['-c', script, 'sh', path])
+  const pool = new BufferPool(1024 * 1024)
+  let bytes = 0
+  let head = Buffer.alloc(0)
+  let tail = Buffer.alloc(0)
+  for (const block of new NarBlocks(path, pool).blocks()) {
+    if (bytes === 0) head = Buffer.from(block.bytes.subarray(0, 4096))
+    bytes += block.bytes.length
+    tail = Buffer.concat([tail, block.bytes.subarray(-64)]).subarray(-64)
+    pool.giveBack(block.buffer)
+  }
+  expect(Buffer.concat([head, tail]).toString('base64')).toBe(stdout)
+  expect(bytes).toBe(Math.ceil(size / 8) * 8 + 112)
+})
+
 test('a listing tells where the files are in the archive', () => {
   const path = temporary()
   mkdirSync(path)
