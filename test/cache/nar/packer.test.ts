@@ -126,7 +126,8 @@ test.each(Object.entries(DAMAGE))(
       for await (const chunk of packer.stream(call, never).chunks) bytes += chunk.length
     })()
     await expect(reading).rejects.toMatchObject(failure)
-    expect(bytes).toBeLessThanOrEqual(nar.length)
+    // A server that was told the length takes an archive for complete once it has all bytes.
+    expect(bytes).toBeLessThan(nar.length)
   },
 )
 
