@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { NetworkSettings } from '../config/network-settings.ts'
 import { waitAfter } from '../util/backoff.ts'
 import { FifoQueue } from '../util/fifo-queue.ts'
+import { mostFileHandles } from '../util/file-handles.ts'
 import type { Layer } from './attempt.ts'
 import { TransportFailure } from './transport-failure.ts'
 
@@ -29,6 +30,9 @@ const DEFAULTS: ConcurrencyOptions = {
   maxWaitMs: 8_000,
   patienceMs: 30_000,
 }
+
+/** Each request has a connection. The other handles are for store paths, threads, programs and other destinations. */
+const HANDLES_EACH = 4
 
 /** Requests that lost their connections at the same time are not repeated at the same time. */
 const AT_ONCE_MS = 20
@@ -58,6 +62,7 @@ export class AdaptiveConcurrency {
     this.#options = { ...DEFAULTS, ...options }
     this.#window = this.#options.start
     this.#most = this.#options.most
+    this.limitTo(Math.max(1, Math.floor((mostFileHandles() ?? Number.POSITIVE_INFINITY) / HANDLES_EACH)))
   }
 
   /** From now on there are no more than `most` in flight. */

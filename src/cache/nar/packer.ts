@@ -119,7 +119,13 @@ export class Packer {
 /** Of errors that say that something is not there, or is not what can be packed. */
 const GONE = new Set(['ENOENT', 'ENOTDIR'])
 /** Errors of this machine rather than of one path. */
-const OF_THE_MACHINE = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ERR_WORKER_OUT_OF_MEMORY'])
+const OF_THE_MACHINE = new Set([
+  'EMFILE',
+  'ENFILE',
+  'ENOMEM',
+  'ERR_WORKER_OUT_OF_MEMORY',
+  'ERR_WORKER_INIT_FAILED',
+])
 
 /** The meaning of a failure to pack a path. */
 function asFailure(error: unknown, path: string, signal: AbortSignal): unknown {
