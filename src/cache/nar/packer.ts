@@ -146,7 +146,8 @@ function asFailure(error: unknown, path: string, signal: AbortSignal): unknown {
     const message = `what compresses the archives failed, or is not there: ${said}`
     return new UploadFailure({ blame: 'destination', permanent: false, message, said })
   }
-  if (OF_THE_MACHINE.has(code)) {
+  // A thread that can't be started has codes of its own.
+  if (OF_THE_MACHINE.has(code) || /\bEMFILE\b|too many open files/.test(said)) {
     const message = `this machine has no room or no file handles left to read ${path}; ${said}`
     return new UploadFailure({ blame: 'destination', permanent: false, message, said })
   }
