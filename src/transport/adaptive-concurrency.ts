@@ -19,8 +19,11 @@ export interface ConcurrencyOptions {
   patienceMs: number
 }
 
-/** How many requests to one destination are in flight at most. */
-export const MOST_AT_ONCE = 256
+/** Each request has a connection. The other handles are for store paths, threads, programs and other destinations. */
+const HANDLES_EACH = 4
+const FROM_HANDLES = Math.floor((mostFileHandles() ?? Number.POSITIVE_INFINITY) / HANDLES_EACH)
+/** How many requests to one destination are in flight at most, and how many connections it has. */
+export const MOST_AT_ONCE = Math.max(1, Math.min(256, FROM_HANDLES))
 
 const DEFAULTS: ConcurrencyOptions = {
   start: 32,
@@ -30,9 +33,6 @@ const DEFAULTS: ConcurrencyOptions = {
   maxWaitMs: 8_000,
   patienceMs: 30_000,
 }
-
-/** Each request has a connection. The other handles are for store paths, threads, programs and other destinations. */
-const HANDLES_EACH = 4
 
 /** Requests that lost their connections at the same time are not repeated at the same time. */
 const AT_ONCE_MS = 20
@@ -60,9 +60,8 @@ export class AdaptiveConcurrency {
 
   constructor(options: Partial<ConcurrencyOptions> = {}) {
     this.#options = { ...DEFAULTS, ...options }
-    this.#window = this.#options.start
     this.#most = this.#options.most
-    this.limitTo(Math.max(1, Math.floor((mostFileHandles() ?? Number.POSITIVE_INFINITY) / HANDLES_EACH)))
+    this.#window = Math.min(this.#options.start, this.#most)
   }
 
   /** From now on there are no more than `most` in flight. */
