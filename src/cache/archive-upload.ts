@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
 import type { Compression } from '../config/compression.ts'
 import type { StoreObject } from '../nix/store-server.ts'
+import { AT_ONCE_BYTES } from '../transport/outgoing.ts'
 import type { OnBytes, Transport } from '../transport/transport.ts'
 import { settledUnlessAborted } from '../util/on-abort.ts'
 import { Semaphore } from '../util/semaphore.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import { versionOf } from './compressor-version.ts'
 import { contentTypeOf } from './content-type.ts'
+import { free } from './nar/archive-output.ts'
 import type { Listing } from './nar/nar-blocks.ts'
 import type { PackCall, Packed } from './nar/pack-call.ts'
 import type { Packer } from './nar/packer.ts'
@@ -78,6 +80,7 @@ export class ArchiveUpload {
       return await this.#once(name, signal, async () => {
         const isThere = packed.fileSize > ASKED_BYTES && (await this.#has(name, packed.fileSize, signal))
         if (!isThere) await this.#put(name, packed.fileSize, packed.bytes, sending)
+        if (packed.fileSize > AT_ONCE_BYTES) free(packed.bytes.buffer)
         return this.#uploaded(name, packed)
       })
     } finally {

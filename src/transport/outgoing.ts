@@ -1,8 +1,11 @@
 import type { AttemptContext } from './attempt.ts'
 import type { Body, StreamBody } from './transport.ts'
 
-/** Up to this many bytes in memory are sent at once; more are sent in pieces, so that progress is visible. */
-const AT_ONCE_BYTES = 1024 * 1024
+/**
+ * Up to this many bytes in memory are sent at once. More are sent in pieces: progress is visible, and when the last one is sent,
+ * nobody reads the memory any more.
+ */
+export const AT_ONCE_BYTES = 128 * 1024
 /** The size of a piece if nothing else limits it. */
 const PIECE_BYTES = 256 * 1024
 

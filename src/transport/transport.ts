@@ -41,7 +41,7 @@ export interface Transport {
   head(name: string, signal: AbortSignal): Promise<{ size: number | undefined } | undefined>
   /**
    * Uploads a file, whole or not at all, and replaces an existing one. When it returns, the file survives a power cut
-   * there, as far as we can ensure that.
+   * there, as far as we can ensure that. The memory of a body of more than `AT_ONCE_BYTES` may be used for something else then.
    * @throws {UploadFailure} if it is not there afterwards; whatever a stream throws.
    */
   put(upload: Upload, signal: AbortSignal, onBytes: OnBytes): Promise<void>

@@ -73,7 +73,7 @@ export class ArchiveOutput {
   }
 }
 
-/** Frees memory at once. V8 doesn't count this memory, and would let tens of megabytes accumulate. */
+/** Frees memory at once. V8 would let tens of megabytes accumulate, and then look through all objects for it. */
 export function free(memory: ArrayBuffer): void {
   memory.transfer(0)
 }

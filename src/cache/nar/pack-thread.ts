@@ -16,8 +16,11 @@ const BLOCK_BYTES = 512 * 1024
 const SMALL_BYTES = BLOCK_BYTES
 
 const pool = new BufferPool(BLOCK_BYTES)
-/** Each compressor takes some megabytes, and `xz` takes a hundred. Streams are few, and one may wait for its reader. */
-const turns = new Semaphore(1)
+/**
+ * One is read while another one is compressed. More would only take memory: each compressor takes some megabytes, and `xz` a hundred.
+ * Streams are few, and one may wait for its reader.
+ */
+const turns = new Semaphore(2)
 
 serveCalls<PackCall, Packed>(
   (call, context) => {
