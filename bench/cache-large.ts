@@ -1,11 +1,13 @@
-// Large paths: one that doesn't compress, one of many files, and many of some size, beside Nix's own upload over http.
+// Large paths: one that doesn't compress, one of many files, many of some size, and a large closure, beside Nix's own upload over http.
 
 import { readFileSync } from 'node:fs'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { partsOf } from '../src/util/parts.ts'
 import type { PrivateNix } from '../test/support/private-nix.ts'
 import { startRadosgw } from '../test/support/servers/radosgw.ts'
 import { environmentOf } from '../test/transport/s3/s3-bed.ts'
 import { bare, deliver, inTurn, withNginx } from './cache-runs.ts'
+import { newPath, register, type Wanted } from './registered-paths.ts'
 import type { Run } from './running-daemon.ts'
 
 const BUCKET = 'cache'
@@ -52,6 +54,46 @@ export async function manyPaths(nix: PrivateNix, count: number, mebibytes: numbe
     outPaths.push(...built.outPaths)
   }
   return await overHttp(nix, outPaths)
+}
+
+/** Many paths of a real program's bytes, of a common size. */
+export async function realPaths(nix: PrivateNix, count: number, mebibytes: number): Promise<Compared> {
+  const program = readFileSync(process.execPath)
+  const bytes = mebibytes * MIB
+  const paths = Array.from({ length: count }, (_, at): [string, Wanted] => {
+    const from = (at * 310_007) % (program.length - bytes)
+    const content = Buffer.concat([Buffer.from(`${at}`), program.subarray(from, from + bytes)])
+    return [newPath(nix, `real-${at}`), { content, references: [] }]
+  })
+  await register(nix, new Map(paths))
+  return await overHttp(
+    nix,
+    paths.map(([path]) => path),
+  )
+}
+
+/** One path with a large closure, most of it small: one path in a hundred has a megabyte, and one in ten 40 kB. */
+export async function largeClosure(nix: PrivateNix, count: number): Promise<Compared> {
+  const program = readFileSync(process.execPath)
+  const paths = new Map<string, Wanted>()
+  const add = (name: string, bytes: number, references: readonly string[]) => {
+    const path = newPath(nix, name)
+    const from = (paths.size * 7919) % (program.length - bytes)
+    const content = [references.join('\n'), `${paths.size}`, program.subarray(from, from + bytes)]
+    paths.set(path, { content: Buffer.concat(content.map((part) => Buffer.from(part))), references })
+    return path
+  }
+  const all: string[] = []
+  for (let at = 0; at < count; at++) {
+    const references = [1, 7, 50, 300, 2000].flatMap((back) => all[at - back] ?? [])
+    all.push(
+      add(`some-package-${at}`, at % 100 === 0 ? 1_000_000 : at % 10 === 0 ? 40_000 : 1_000, references),
+    )
+  }
+  const groups = [...partsOf(all, 200)].map((part, at) => add(`group-${at}`, 1_000, part))
+  const top = add('all', 1_000, groups)
+  await register(nix, paths)
+  return await overHttp(nix, [top])
 }
 
 async function overHttp(nix: PrivateNix, paths: readonly string[]): Promise<Compared> {

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { type NixVersion, nixVersions } from '../test/support/nix-versions.mjs'
 import { makePrivateNix, type PrivateNix } from '../test/support/private-nix.ts'
-import { manyFiles, manyPaths, onePath } from './cache-large.ts'
+import { largeClosure, manyFiles, manyPaths, onePath, realPaths } from './cache-large.ts'
 import { bare, deliver, inTurn, startDaemon, withNginx, withSlow } from './cache-runs.ts'
 import type { Run } from './running-daemon.ts'
 
@@ -114,5 +114,7 @@ const results = {
     'many paths',
     await withNix(newest, (nix) => manyPaths(nix, 64, Math.min(20, largeMiB / 10))),
   ),
+  realPaths: say('real paths', await withNix(newest, (nix) => realPaths(nix, 300, 2))),
+  closure: say('closure', await withNix(newest, (nix) => largeClosure(nix, 20 * count))),
 }
 process.stdout.write(`${JSON.stringify(results, null, 2)}\n`)
