@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { failureOf } from '../../delivery/failure.ts'
@@ -28,6 +29,15 @@ const NAMES_AT_MOST = 100_000
  * destination, even if this can't be checked.
  */
 export async function checkLeftovers({ config, spool }: Patient): Promise<Check[]> {
+  if (!existsSync(spool.done)) {
+    return config.destinations.map(({ name }) =>
+      skipped(
+        `signatures at ${name}`,
+        'a part of the spool is missing',
+        'Fix the problem of the spool first',
+      ),
+    )
+  }
   const { names, isAll } = lastNames(spool, 'done', READ_AT_MOST, NAMES_AT_MOST)
   const where = isAll ? 'in done/' : `among ${NAMES_AT_MOST} in done/, where there are more`
   const nixSigns = (await signingKeysOfNix()).length > 0
