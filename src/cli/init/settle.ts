@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { type Config, DEFAULT_CONFIG_FILE, DEFAULTS, embeddedDestination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { loadConfig } from '../../config/load.ts'
+import { namedFile } from '../../config/named-paths.ts'
 import { keyFilesIn } from '../../config/store-parameters.ts'
 import { withoutPassword } from '../../config/store-url.ts'
 import { typedUrlProblem } from '../../config/typed-url.ts'
@@ -31,7 +32,7 @@ export async function settle(
 ): Promise<{ settled: Settled; notes: string[]; wasAsked: boolean }> {
   refuseWrong(args)
   const root = args.root === undefined ? '' : resolve(args.root)
-  const configFile = args.config === undefined ? DEFAULT_CONFIG_FILE : resolve(args.config)
+  const configFile = resolve(namedFile(args.config) ?? DEFAULT_CONFIG_FILE)
   const present = await presentConfig(join(root, configFile))
   const isNixOs = existsSync(join(root, '/etc/NIXOS'))
   const isModuleOn = isNixOs && isInStore(join(root, configFile))

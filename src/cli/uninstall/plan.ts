@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Config, DEFAULT_CONFIG_FILE } from '../../config/config.ts'
 import { DROP_INS, INSTALLED_FILES, UNIT_DIRECTORY, UNITS } from '../init/install.ts'
@@ -72,13 +72,18 @@ function serviceSteps({ hasSystemd, isPackaged }: Installation): Step[] {
   ]
 }
 
+/** The configuration may be `/dev/null`, for none. */
+function isNoFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === false
+}
+
 function purgeSteps({ config, configFile, isSystemWide, hasUser }: Installation): Step[] {
   const keys = config.destinations.flatMap(({ secretKeyFile }) => secretKeyFile ?? [])
   const own = isSystemWide
     ? [treeRemoval(SITE, dirname(DEFAULT_CONFIG_FILE)), ...STATE.map((path) => treeRemoval(SITE, path))]
-    : [configFile, ...keys.filter((key) => dirname(key) === dirname(configFile))].map((path) =>
-        removal(SITE, path),
-      )
+    : [configFile, ...keys.filter((key) => dirname(key) === dirname(configFile))]
+        .filter((path) => !isNoFile(path))
+        .map((path) => removal(SITE, path))
   return [
     treeRemoval(SITE, config.spool),
     ...(config.gcroots === '' ? [] : [treeRemoval(SITE, config.gcroots)]),
