@@ -25,7 +25,7 @@ const READ_AT_MOST = 100
 const NAMES_AT_MOST = 100_000
 
 /**
- * Are the paths that were delivered last still there, and signed? Nix never adds a signature later. There is a line for each
+ * Are the paths that were delivered last still there, and signed? There is a line for each
  * destination, even if this can't be checked.
  */
 export async function checkLeftovers({ config, spool }: Patient): Promise<Check[]> {
@@ -114,7 +114,7 @@ function whose(publicKey: string | undefined): string {
 }
 
 function why(publicKey: string | undefined): string {
-  if (publicKey !== undefined) return 'it was there before, and Nix adds no signature'
+  if (publicKey !== undefined) return 'it was uploaded before our key was set, or by somebody else'
   return 'Nix signs its builds since secret-key-files is set, but this path is older'
 }
 
