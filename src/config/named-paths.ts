@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { EXIT, UserError } from '../util/user-error.ts'
 
 /**
@@ -11,6 +12,11 @@ export function namedFile(
   if (config !== undefined) return config
   refuseRelative(env, ['NIX_UPLOAD_CONFIG'])
   return env.NIX_UPLOAD_CONFIG || undefined
+}
+
+/** True for something else than a file: `/dev/null` stands for a configuration without content. */
+export function isNoFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === false
 }
 
 /**

@@ -1,6 +1,7 @@
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Config, DEFAULT_CONFIG_FILE } from '../../config/config.ts'
+import { isNoFile } from '../../config/named-paths.ts'
 import { DROP_INS, INSTALLED_FILES, UNIT_DIRECTORY, UNITS } from '../init/install.ts'
 import { removal, treeRemoval } from '../init/removal.ts'
 import { file, program, type Step } from '../init/step.ts'
@@ -70,11 +71,6 @@ function serviceSteps({ hasSystemd, isPackaged }: Installation): Step[] {
     ...made.map((path) => removal(SITE, path)),
     ...(hasSystemd ? [program(['systemctl', 'daemon-reload'])] : []),
   ]
-}
-
-/** The configuration may be `/dev/null`, for none. */
-function isNoFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === false
 }
 
 function purgeSteps({ config, configFile, isSystemWide, hasUser }: Installation): Step[] {
