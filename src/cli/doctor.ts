@@ -2,6 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { resolve } from 'node:path'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { type Config, DEFAULT_CONFIG_FILE } from '../config/config.ts'
+import { namedFile } from '../config/named-paths.ts'
 import { codeOf, EXIT, UserError } from '../util/user-error.ts'
 import { type Check, quoted, toType, unseen } from './doctor/check.ts'
 import { withRemedyForHere } from './doctor/nixos.ts'
@@ -54,7 +55,8 @@ async function checksFor(args: Options): Promise<Check[]> {
   } catch (error) {
     if (!(error instanceof UserError) || error.exitCode === EXIT.usage) throw error
     const isOthers = process.geteuid?.() !== 0 && !args['as-service']
-    if (isOthers && !canRead(fileNamed(args) ?? DEFAULT_CONFIG_FILE)) return [unseen(name, error.message)]
+    if (isOthers && !canRead(namedFile(args.config) ?? DEFAULT_CONFIG_FILE))
+      return [unseen(name, error.message)]
     const remedy = remedyOf(args)
     return [{ name, state: 'fail', what: error.message, remedy }]
   }
@@ -71,7 +73,7 @@ async function checksFor(args: Options): Promise<Check[]> {
 
 /** Options that make another process load the same configuration, in any environment. */
 function sameConfig(args: Options, config: Config): string[] {
-  const flags = { to: args.to, 'secret-key-file': args['secret-key-file'], config: fileNamed(args) }
+  const flags = { to: args.to, 'secret-key-file': args['secret-key-file'], config: namedFile(args.config) }
   const given = Object.entries(flags).flatMap(([flag, value]) => {
     if (value === undefined) return []
     return [`--${flag}`, flag === 'to' ? value : resolve(value)]
@@ -86,10 +88,6 @@ function remedyOf({ config = DEFAULT_CONFIG_FILE, 'as-service': isService }: Opt
   }
   const file = quoted(resolve(config))
   return toType('Let the service read it', `chgrp ${process.getgid?.()} ${file}`, `chmod g+r ${file}`)
-}
-
-function fileNamed({ config }: Options): string | undefined {
-  return config ?? (process.env.NIX_UPLOAD_CONFIG || undefined)
 }
 
 function canRead(file: string): boolean {

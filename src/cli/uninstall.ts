@@ -2,6 +2,7 @@ import { existsSync, realpathSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { ArgumentsCamelCase, Argv } from 'yargs'
 import { type Config, DEFAULT_CONFIG_FILE } from '../config/config.ts'
+import { namedFile } from '../config/named-paths.ts'
 import { spoolIfThere } from '../spool/layout.ts'
 import { count } from '../spool/survey.ts'
 import { EXIT, UserError } from '../util/user-error.ts'
@@ -60,7 +61,7 @@ async function installationFor(args: Options): Promise<Installation> {
     import('./init/service-program.ts'),
     import('./user.ts'),
   ])
-  const configFile = args.config === undefined ? DEFAULT_CONFIG_FILE : resolve(args.config)
+  const configFile = resolve(namedFile(args.config) ?? DEFAULT_CONFIG_FILE)
   return {
     config: await configOrDefault(args),
     configFile,

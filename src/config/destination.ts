@@ -6,6 +6,8 @@ import { checkCompression } from './store-parameters.ts'
 import { isBinaryCache, isNetworkCache, schemeOf } from './store-url.ts'
 import { defaultVia } from './via.ts'
 
+const ONLY_OUTPUTS = 'a "command" gets only the store paths of jobs'
+
 /** A destination with a URL and defaults: `--to`, or the built-in default. */
 export function simpleDestination(to: string, secretKeyFile: string | undefined): Destination {
   const key = secretKeyFile === undefined ? {} : { secretKeyFile: resolve(secretKeyFile) }
@@ -61,6 +63,18 @@ function checkUrl(to: string, where: (problem: string) => string): void {
     if (!(error instanceof UserError)) throw error
     throw new UserError(where(error.message), EXIT.badConfig)
   }
+}
+
+/** Keys that have no effect. Older versions said nothing of them, so they are no mistakes. */
+export function withoutEffect({ to, command, netrcFile, closure, derivations, logs }: Destination): string[] {
+  const isHttp = !command && /^https?$/.test(schemeOf(to))
+  const unused: [boolean, string][] = [
+    [netrcFile !== undefined && !isHttp, '"netrc-file" has no effect: it is for http:// and https://'],
+    [command !== undefined && !closure, `"closure = false" has no effect: ${ONLY_OUTPUTS}`],
+    [command !== undefined && derivations, `"derivations" has no effect: ${ONLY_OUTPUTS}`],
+    [command !== undefined && logs, `"logs" has no effect: ${ONLY_OUTPUTS}`],
+  ]
+  return unused.flatMap(([isUnused, warning]) => (isUnused ? [warning] : []))
 }
 
 /** A setting that could never take effect is a mistake, and is reported. */

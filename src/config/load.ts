@@ -10,7 +10,8 @@ import {
   embeddedDestination,
 } from './config.ts'
 import { withCredentials } from './credential.ts'
-import { destinationOf, simpleDestination } from './destination.ts'
+import { destinationOf, simpleDestination, withoutEffect } from './destination.ts'
+import { namedFile, refuseRelative } from './named-paths.ts'
 import { misspeltParameter } from './nix-store-parameters.ts'
 import { retiredKeys } from './retired-keys.ts'
 import type { ConfigFile } from './schema.ts'
@@ -40,8 +41,10 @@ export async function loadConfig(
   env: NodeJS.ProcessEnv = process.env,
 ): Promise<Config> {
   refuseEmpty(overrides)
-  refuseRelative(overrides.spool === undefined ? env : { ...env, NIX_UPLOAD_SPOOL: undefined })
-  const named = overrides.config ?? (env.NIX_UPLOAD_CONFIG || undefined)
+  const variables =
+    overrides.spool === undefined ? ['NIX_UPLOAD_SPOOL', 'NIX_UPLOAD_GCROOTS'] : ['NIX_UPLOAD_GCROOTS']
+  refuseRelative(env, variables)
+  const named = namedFile(overrides.config, env)
   const path = resolve(named ?? DEFAULT_CONFIG_FILE)
   const text = readConfigFile(path, named !== undefined)
   const file = text === undefined ? undefined : await parseFile(text, path)
@@ -52,9 +55,11 @@ export async function loadConfig(
     )
   const { to, secretKeyFile: _, ...withoutTo } = overrides
   const destinations = configured(overrides)
-  const doubtful = destinations.flatMap(({ name, to: url, command }) => {
-    const warning = command ? undefined : (misspeltParameter(url) ?? relativeFolder(url))
-    return warning === undefined ? [] : [`destination "${name}": ${warning}`]
+  const doubtful = destinations.flatMap((destination) => {
+    const { name, to: url, command } = destination
+    const ofUrl = command ? undefined : (misspeltParameter(url) ?? relativeFolder(url))
+    const warnings = [...(ofUrl === undefined ? [] : [ofUrl]), ...withoutEffect(destination)]
+    return warnings.map((warning) => `destination "${name}": ${warning}`)
   })
   return {
     spool,
@@ -80,15 +85,6 @@ function refuseEmpty({ config, spool, secretKeyFile }: Overrides): void {
   const flags = { '--config': config, '--spool': spool, '--secret-key-file': secretKeyFile }
   for (const [flag, value] of Object.entries(flags)) {
     if (value === '') throw new UserError(`${flag}: expected a path, got ""`, EXIT.usage)
-  }
-}
-
-/** The hook refuses relative paths too: it runs in another directory, so it would mean another spool. */
-function refuseRelative(env: NodeJS.ProcessEnv): void {
-  for (const name of ['NIX_UPLOAD_SPOOL', 'NIX_UPLOAD_GCROOTS', 'NIX_UPLOAD_CONFIG'] as const) {
-    const value = env[name]
-    if (!value || value.startsWith('/')) continue
-    throw new UserError(`${name}: expected an absolute path, got "${value}"`, EXIT.badConfig)
   }
 }
 

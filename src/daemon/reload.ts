@@ -43,26 +43,35 @@ function ratesIn({ maxRate, destinations }: Config): Record<string, unknown> {
   return { maxRate, destinations: Object.fromEntries(each) }
 }
 
-/** The names of what differs, but for the limits: of the whole, and of each destination. */
+/** The keys that differ, but for the limits: of the whole, and of each destination. One that is new or gone is named alone. */
 function changedKeys(before: Config, after: Config): string[] {
   const { destinations: old, maxRate: _1, ...topBefore } = before
   const { destinations: current, maxRate: _2, ...topAfter } = after
   const names = new Set([...old, ...current].map(({ name }) => name))
-  const of = (list: readonly Destination[], name: string) => {
-    const { maxRate: _, ...rest } = list.find((one) => one.name === name) ?? {}
-    return rest
-  }
   return [
     ...differing(topBefore, topAfter),
-    ...[...names].flatMap((name) =>
-      differing(of(old, name), of(current, name)).map((key) => `${name}.${key}`),
-    ),
+    ...[...names].flatMap((name) => {
+      const [was, is] = [old, current].map((list) => list.find((one) => one.name === name))
+      if (!was || !is) return [name]
+      return differing(withoutRate(was), withoutRate(is)).map((key) => `${name}.${key}`)
+    }),
   ]
+}
+
+function withoutRate({ maxRate: _, ...rest }: Destination): object {
+  return rest
+}
+
+/** The key in the configuration file: `retry-min` for `retryMinMs`. */
+function keyOf(field: string): string {
+  if (field === 'rescanMs') return 'rescan-interval'
+  return field.replace(/Ms$/, '').replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 }
 
 function differing(before: object, after: object): string[] {
   const [old, current] = [new Map(Object.entries(before)), new Map(Object.entries(after))]
-  return [...new Set([...old.keys(), ...current.keys()])].filter(
-    (key) => !isDeepStrictEqual(old.get(key), current.get(key)),
+  const changed = [...new Set([...old.keys(), ...current.keys()])].filter(
+    (field) => !isDeepStrictEqual(old.get(field), current.get(field)),
   )
+  return changed.map(keyOf)
 }

@@ -22,7 +22,8 @@ export class SecretKey {
 
   /** @returns undefined if the text is no Nix secret key: `NAME:BASE64` of the seed and the public key. */
   static parse(text: string): SecretKey | undefined {
-    const [, name, secret] = /^([^:\s]+):(\S+)$/.exec(text) ?? []
+    // Buffer ignores what follows the padding: `cat a.key b.key` makes one line of two keys, since Nix writes no newline.
+    const [, name, secret] = /^([^:\s]+):([A-Za-z\d+/]+={0,2})$/.exec(text) ?? []
     const bytes = Buffer.from(secret ?? '', 'base64')
     return name !== undefined && bytes.length === 64 ? new SecretKey(name, bytes) : undefined
   }

@@ -76,7 +76,7 @@ describe.each(versions.slice(-1))('with $name', (version) => {
     watch.kill('SIGHUP')
     await site.settle('done', 1)
     expect(logged(/read again, and/)).toMatchObject([{ maxRate: 1e9 }])
-    expect(logged(/takes a restart/)).toMatchObject([{ changed: ['rescanMs'] }])
+    expect(logged(/takes a restart/)).toMatchObject([{ changed: ['rescan-interval'] }])
     expect(await watch.stop()).toBe(0)
   })
 })

@@ -10,7 +10,7 @@ beforeAll(build)
 async function check(toml: string, ...args: string[]) {
   const dir = tempDir()
   writeFileSync(join(dir, 'config.toml'), toml)
-  const env = { NIX_UPLOAD_SPOOL: 'not looked at' }
+  const env = { NIX_UPLOAD_SPOOL: 'not looked at', NIX_UPLOAD_CONFIG: join(dir, 'config.toml') }
   return runProgram(process.execPath, [LAUNCHER, 'check-config', ...args], { cwd: dir, env })
 }
 
@@ -31,6 +31,28 @@ describe('check-config', () => {
 
   test('takes --config too', async () => {
     expect(await check('', '--config', 'config.toml')).toMatchObject({ stderr: '', exitCode: 0 })
+  })
+
+  test('checks the file that NIX_UPLOAD_CONFIG names if no other is named, as all commands read it', async () => {
+    expect(await check('[[destination]]\nto = "s3://of-the-variable"')).toMatchObject({
+      stdout: expect.stringMatching(
+        /^\/.*\/config\.toml is valid\. .*\n {2}default: s3:\/\/of-the-variable$/,
+      ),
+      exitCode: 0,
+    })
+    expect(await check('', 'other.toml')).toMatchObject({ exitCode: 78 })
+  })
+
+  test.each([
+    ['to = "ssh-ng://host"\nnetrc-file = "/n"', '"netrc-file"'],
+    ['command = ["push"]\nnetrc-file = "/n"', '"netrc-file"'],
+    ['command = ["push"]\nclosure = false', '"closure = false"'],
+    ['command = ["push"]\nderivations = true', '"derivations"'],
+    ['command = ["push"]\nlogs = true', '"logs"'],
+  ])('warns of a key without effect: %j', async (toml, key) => {
+    const { stderr, exitCode } = await check(`[[destination]]\n${toml}\n`, 'config.toml')
+    expect(stderr).toMatch(new RegExp(`^destination "default": ${key} has no effect: `))
+    expect(exitCode).toBe(0)
   })
 
   test.each<[toml: string, message: RegExp]>([

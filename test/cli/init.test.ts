@@ -387,3 +387,32 @@ test.each<[args: string[], message: RegExp]>([
   expect(stderr).toMatch(message)
   expect([exitCode, readdirSync(dir)]).toEqual([2, []])
 })
+
+test.each<[variable: string, args: string[], message: RegExp]>([
+  [
+    '/srv/nix-upload.toml',
+    ['--install'],
+    /^nix-upload: --install: the units read .* or NIX_UPLOAD_CONFIG is possible/,
+  ],
+  [
+    '/dev/null',
+    [],
+    /^nix-upload: \/dev\/null is no file, so no configuration can be there: use --config FILE/,
+  ],
+  ['etc/config.toml', [], /^nix-upload: NIX_UPLOAD_CONFIG: expected an absolute path/],
+])(
+  'NIX_UPLOAD_CONFIG=%s counts as --config does, %j: nothing is written',
+  async (variable, args, message) => {
+    const dir = tempDir()
+    const env = {
+      PATH: `${process.env.PATH}`,
+      HOME: dir,
+      NIX_UPLOAD_CONFIG: variable,
+      NIX_UPLOAD_GCROOTS: join(dir, 'gcroots'),
+    }
+    const flags = ['init', '--to', 's3://x', '--spool', join(dir, 'spool'), ...args]
+    const { stderr, exitCode } = await runProgram(process.execPath, [NIX_UPLOAD, ...flags], { cwd: dir, env })
+    expect(stderr).toMatch(message)
+    expect([exitCode === 0, readdirSync(dir)]).toEqual([false, []])
+  },
+)

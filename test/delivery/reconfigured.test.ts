@@ -44,7 +44,7 @@ test('an added one gets the jobs that wait, and not those that are done', { time
   expect(has('added', done.path)).toBe(true)
 })
 
-test('for a removed one jobs go on waiting, and `status` says so, until somebody gives it up', {
+test('T13: for a removed one jobs go on waiting, and `status` says so, until somebody gives it up', {
   timeout: 60_000,
 }, async () => {
   const { site, to, drain } = await siteWithCaches()
@@ -67,7 +67,7 @@ test('for a removed one jobs go on waiting, and `status` says so, until somebody
   expect(removed).toMatchObject({ state: 'skipped', note: expect.stringContaining('given up') })
 })
 
-test('a running daemon that still has it must be restarted before it can be forgotten', {
+test('T13: a running daemon that still has it must be restarted before it can be forgotten', {
   timeout: 60_000,
 }, async () => {
   const { site, to } = await siteWithCaches()
@@ -87,7 +87,7 @@ test('a running daemon that still has it must be restarted before it can be forg
   expect(await site.run(['forget', 'down', ...config])).toMatchObject({ exitCode: 0, stdout: name })
 })
 
-test('what is forgotten goes on waiting for what is configured now', { timeout: 60_000 }, async () => {
+test('T13: what is forgotten goes on waiting for what is configured now', { timeout: 60_000 }, async () => {
   const { site, to, has, drain } = await siteWithCaches()
   const { path, name } = await queue(site)
   expect(await drain(DOWN)).toBe(75)

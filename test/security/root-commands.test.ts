@@ -47,6 +47,13 @@ function makeGround(): Bench & { victim: string } {
   return { ...here, victim }
 }
 
+/** A job that waits for a destination that is not configured. */
+function makeWaiting({ spool }: Bench, destination: string): void {
+  const job = join(spool.new, 'waits.json')
+  writeFileSync(job, jobText('hello', { destinations: { [destination]: { state: 'waiting', attempts: 0 } } }))
+  chownSync(job, NOBODY, NOBODY)
+}
+
 function stoppedAt(
   { dir, spool, configFile, env }: Bench,
   args: readonly string[],
@@ -68,6 +75,7 @@ const COMMANDS: { args: string[]; swapped: string[] }[] = [
   { args: ['requeue', 'evil.sh'], swapped: ['new', 'failed'] },
   { args: ['prune'], swapped: ['done', 'tmp'] },
   { args: ['enqueue', 'PATH'], swapped: ['new', 'tmp'] },
+  { args: ['forget', 'gone'], swapped: ['new', 'cur'] },
 ]
 
 test.each(COMMANDS)(
@@ -75,7 +83,10 @@ test.each(COMMANDS)(
   { timeout: IS_WHOLE ? 1_200_000 : 120_000 },
   async ({ args, swapped }) => {
     expect(process.geteuid?.(), 'this is about root').toBe(0)
-    const argsOf = (here: Bench) => args.map((arg) => (arg === 'PATH' ? addToStore(here, 'hello') : arg))
+    const argsOf = (here: Bench) => {
+      if (args.includes('gone')) makeWaiting(here, 'gone')
+      return args.map((arg) => (arg === 'PATH' ? addToStore(here, 'hello') : arg))
+    }
     const first = makeGround()
     const whole = await stoppedAt(first, argsOf(first), undefined, () => undefined)
     expect(whole.exitCode, whole.stderr).toBe(0)

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { Destination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { failureOf } from '../../delivery/failure.ts'
@@ -24,10 +25,19 @@ const READ_AT_MOST = 100
 const NAMES_AT_MOST = 100_000
 
 /**
- * Are the paths that were delivered last still there, and signed? Nix never adds a signature later. There is a line for each
+ * Are the paths that were delivered last still there, and signed? There is a line for each
  * destination, even if this can't be checked.
  */
 export async function checkLeftovers({ config, spool }: Patient): Promise<Check[]> {
+  if (!existsSync(spool.done)) {
+    return config.destinations.map(({ name }) =>
+      skipped(
+        `signatures at ${name}`,
+        'a part of the spool is missing',
+        'Fix the problem of the spool first',
+      ),
+    )
+  }
   const { names, isAll } = lastNames(spool, 'done', READ_AT_MOST, NAMES_AT_MOST)
   const where = isAll ? 'in done/' : `among ${NAMES_AT_MOST} in done/, where there are more`
   const nixSigns = (await signingKeysOfNix()).length > 0
@@ -104,7 +114,7 @@ function whose(publicKey: string | undefined): string {
 }
 
 function why(publicKey: string | undefined): string {
-  if (publicKey !== undefined) return 'it was there before, and Nix adds no signature'
+  if (publicKey !== undefined) return 'it was uploaded before our key was set, or by somebody else'
   return 'Nix signs its builds since secret-key-files is set, but this path is older'
 }
 

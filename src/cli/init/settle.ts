@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path'
 import { type Config, DEFAULT_CONFIG_FILE, DEFAULTS, embeddedDestination } from '../../config/config.ts'
 import { isCredential } from '../../config/credential.ts'
 import { loadConfig } from '../../config/load.ts'
+import { isNoFile, namedFile } from '../../config/named-paths.ts'
 import { keyFilesIn } from '../../config/store-parameters.ts'
 import { withoutPassword } from '../../config/store-url.ts'
 import { typedUrlProblem } from '../../config/typed-url.ts'
@@ -31,7 +32,12 @@ export async function settle(
 ): Promise<{ settled: Settled; notes: string[]; wasAsked: boolean }> {
   refuseWrong(args)
   const root = args.root === undefined ? '' : resolve(args.root)
-  const configFile = args.config === undefined ? DEFAULT_CONFIG_FILE : resolve(args.config)
+  const configFile = resolve(namedFile(args.config) ?? DEFAULT_CONFIG_FILE)
+  if (isNoFile(join(root, configFile)))
+    throw new UserError(
+      `${configFile} is no file, so no configuration can be there: use --config FILE`,
+      EXIT.usage,
+    )
   const present = await presentConfig(join(root, configFile))
   const isNixOs = existsSync(join(root, '/etc/NIXOS'))
   const isModuleOn = isNixOs && isInStore(join(root, configFile))
@@ -90,9 +96,9 @@ function refuseWrong({ to, install, config, 'key-name': keyName, root, user }: I
   if (keyName !== undefined && !isKeyName(keyName)) {
     throw new UserError(`--key-name: expected a name without spaces and colons, got "${keyName}"`, EXIT.usage)
   }
-  if (install && config !== undefined && resolve(config) !== DEFAULT_CONFIG_FILE) {
+  if (install && resolve(namedFile(config) ?? DEFAULT_CONFIG_FILE) !== DEFAULT_CONFIG_FILE) {
     throw new UserError(
-      `--install: the units read ${DEFAULT_CONFIG_FILE}, so no other --config is possible`,
+      `--install: the units read ${DEFAULT_CONFIG_FILE}, so no other --config or NIX_UPLOAD_CONFIG is possible`,
       EXIT.usage,
     )
   }

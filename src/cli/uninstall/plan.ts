@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type Config, DEFAULT_CONFIG_FILE } from '../../config/config.ts'
+import { isNoFile } from '../../config/named-paths.ts'
 import { DROP_INS, INSTALLED_FILES, UNIT_DIRECTORY, UNITS } from '../init/install.ts'
 import { removal, treeRemoval } from '../init/removal.ts'
 import { file, program, type Step } from '../init/step.ts'
@@ -76,9 +77,9 @@ function purgeSteps({ config, configFile, isSystemWide, hasUser }: Installation)
   const keys = config.destinations.flatMap(({ secretKeyFile }) => secretKeyFile ?? [])
   const own = isSystemWide
     ? [treeRemoval(SITE, dirname(DEFAULT_CONFIG_FILE)), ...STATE.map((path) => treeRemoval(SITE, path))]
-    : [configFile, ...keys.filter((key) => dirname(key) === dirname(configFile))].map((path) =>
-        removal(SITE, path),
-      )
+    : [configFile, ...keys.filter((key) => dirname(key) === dirname(configFile))]
+        .filter((path) => !isNoFile(path))
+        .map((path) => removal(SITE, path))
   return [
     treeRemoval(SITE, config.spool),
     ...(config.gcroots === '' ? [] : [treeRemoval(SITE, config.gcroots)]),

@@ -139,7 +139,10 @@ function storageClassOf(parameters: URLSearchParams): string | undefined {
 function sizeOf(parameters: URLSearchParams, name: string, otherwise: number): number {
   const value = parameters.get(name)
   if (value === null) return otherwise
-  const size = parseSize(value)
+  // To Nix, K, M, G and T are powers of 1024. It takes no other unit.
+  const size = parseSize(
+    value.replace(/^(\d+)([KMGT])$/i, (_, count, unit) => `${count}${unit.toUpperCase()}i`),
+  )
   if (size === undefined) throw new UserError(`${name} in the URL of a destination is no size: ${value}`)
   return size
 }

@@ -202,14 +202,15 @@ describe('broken', () => {
 
   test('a directory of the spool is gone', async () => {
     const { site } = machine
-    renameSync(site.path('failed'), `${site.path('failed')}-away`)
+    renameSync(site.path('done'), `${site.path('done')}-away`)
     const found = await machine.doctor()
-    renameSync(`${site.path('failed')}-away`, site.path('failed'))
+    renameSync(`${site.path('done')}-away`, site.path('done'))
     expect(found.of('spool')).toMatchObject({
       state: 'fail',
-      what: expect.stringMatching(/there is no .*\/failed/),
+      what: expect.stringMatching(/there is no .*\/done/),
       remedy: expect.stringContaining('install -d -o root'),
     })
+    expect(found.failed).toEqual(['spool'])
   })
 
   test('the spool is not the service’s', async () => {
@@ -381,7 +382,7 @@ describe('broken', () => {
     expect(of('destination cache').what).toMatch(
       /^down, according to the daemon: .*401.*next attempt in .*; just now: /,
     )
-    expect(of('queue').what).toMatch(/1 job waits, the oldest for \d+d .*; cache is down: /)
+    expect(of('queue').what).toMatch(/1 job waits, the oldest for \d+d.*; cache is down: /)
     expect(of('queue').remedy).toMatch(/^Fix the destination/)
     cache.calm()
     await until(() => existsSync(site.path('done', name)), 'the job to be done')

@@ -20,12 +20,11 @@ async function installed(): Promise<{ dir: string; run: (...args: string[]) => P
     HOME: dir,
     NIX_CONF_DIR: join(dir, 'conf'),
     NIX_UPLOAD_GCROOTS: join(dir, 'gcroots'),
+    NIX_UPLOAD_CONFIG: join(dir, 'etc/config.toml'),
     NO_COLOR: '1',
   }
-  const run = (command = '', ...args: string[]) => {
-    const flags = [command, '--config', join(dir, 'etc/config.toml'), ...args]
-    return runProgram(process.execPath, [NIX_UPLOAD, ...flags], { cwd: dir, env })
-  }
+  // init and uninstall take the variable for --config, as all commands do.
+  const run = (...args: string[]) => runProgram(process.execPath, [NIX_UPLOAD, ...args], { cwd: dir, env })
   mkdirSync(join(dir, 'conf'))
   const made = await run('init', '--spool', join(dir, 'spool'), '--to', `file://${dir}/cache`)
   expect(made.exitCode, made.stderr).toBe(0)

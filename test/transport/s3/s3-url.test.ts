@@ -32,6 +32,19 @@ test('settings of Nix are taken as Nix takes them', () => {
   expect(parseS3Url('s3://cache?profile=a+b').profile).toBe('a+b')
 })
 
+// Nix takes `5M` and `5m`, and refuses `5MiB` and `1K` (seen with 2.35).
+test.each([
+  ['8388608', 8],
+  ['8192K', 8],
+  ['8M', 8],
+  ['8m', 8],
+  ['1G', 1024],
+  ['8MiB', 8],
+])('a size of %s is the same number of MiB as for Nix: %s', (size, mib) => {
+  const url = `s3://cache?multipart-threshold=${size}&multipart-chunk-size=${size}`
+  expect(parseS3Url(url)).toMatchObject({ wholeUpToBytes: mib * 1024 * 1024, partBytes: mib * 1024 * 1024 })
+})
+
 test.each([
   ['endpoint=minio.example:9000', 'https://minio.example:9000', true],
   ['endpoint=minio.example:9000&scheme=http', 'http://minio.example:9000', true],
