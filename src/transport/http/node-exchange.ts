@@ -1,6 +1,6 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Way } from './agents.ts'
 import { type Answer, collect, headersOf } from './answer.ts'
 import type { HttpRequest } from './http-request.ts'
@@ -87,7 +87,11 @@ async function send(
     if (response && !isGood(response)) return
   }
   // Each piece is sent before the next one is read: nothing accumulates here.
-  for await (const chunk of body) await write(request, chunk)
+  for await (const chunk of body) {
+    // An answer that has arrived is read first: if the server has also closed the connection, the answer is lost with a failed write.
+    await nextTurn()
+    await write(request, chunk)
+  }
   request.end()
 }
 
