@@ -1,9 +1,6 @@
 import { codeOf, wordsOf } from '../../util/user-error.ts'
 import { type Meaning, TransportFailure } from '../transport-failure.ts'
 
-const TLS_TRUST =
-  /^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)/
-
 const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
   [
     /^(?:ECONNREFUSED|EHOSTUNREACH|ENETUNREACH)$/,
@@ -28,10 +25,31 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
-    TLS_TRUST,
+    /^CERT_HAS_EXPIRED$/,
     {
       means:
-        'the certificate of the destination is not trusted: check its dates and name, the clock, and the CA certificates here (ssl-cert-file in nix.conf)',
+        'the certificate of the destination has expired: renew it there, and reload that server; if it was renewed, check the clock of this machine',
+    },
+  ],
+  [
+    /^CERT_NOT_YET_VALID$/,
+    {
+      means:
+        'the certificate of the destination is not valid yet: check the clock of this machine, and the dates in the certificate',
+    },
+  ],
+  [
+    /^(?:ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)$/,
+    {
+      means:
+        'the certificate of the destination is for another host: use a name that it is for in the URL, or have this name added to it',
+    },
+  ],
+  [
+    /^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_)/,
+    {
+      means:
+        'the certificate of the destination is not trusted: add the certificate of its CA to those that this machine trusts (ssl-cert-file in nix.conf), or let the server send its whole chain',
     },
   ],
   [
@@ -42,7 +60,21 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
     },
   ],
   [
-    /^(?:EPROTO|ERR_SSL_\w+|HPE_\w+)$/,
+    /^alert certificate required$/,
+    {
+      means:
+        'the destination asks for a client certificate: name it in the URL (tls-certificate and tls-private-key; Nix then writes the cache)',
+    },
+  ],
+  [
+    /^alert (?:handshake failure|protocol version|insufficient security)$/,
+    {
+      means:
+        'the destination and this machine have no version of TLS in common that both permit, or it asks for a client certificate (tls-certificate in the URL): see the TLS settings and the log of that server',
+    },
+  ],
+  [
+    /^(?:EPROTO|ERR_SSL_\w+|HPE_\w+|alert .*)$/,
     {
       means:
         'what answers there does not speak the protocol asked for: is it http:// rather than https:// (scheme=http for S3), or the wrong port?',
@@ -79,10 +111,18 @@ const MEANINGS: readonly (readonly [RegExp, Meaning])[] = [
 export function networkFailure(error: unknown, what: string): TransportFailure | undefined {
   // If a host has several addresses, each has its own error.
   const first: unknown = error instanceof AggregateError ? error.errors[0] : error
+  const text = wordsOf(first)
+  // TLS says in the text why the other end refuses; the code may be EPROTO for all of that.
   const code = codeOf(first) ?? codeOf(error) ?? ''
-  const found = MEANINGS.find(([pattern]) => pattern.test(code))
+  const reason = /\balert [a-z ]+/.exec(text)?.[0] ?? code
+  const found = MEANINGS.find(([pattern]) => pattern.test(reason))
   if (!found) return undefined
-  // Node's own advice is about Node.
-  const said = wordsOf(first).replace(/; if the root CA .*/, '')
-  return new TransportFailure(found[1], `${what} failed: ${said} (${code})`)
+  return new TransportFailure(found[1], `${what} failed: ${plain(text)} (${code})`)
+}
+
+/** Without Node's advice about Node, and without the places in OpenSSL's source. */
+function plain(text: string): string {
+  return text
+    .replace(/; if the root CA .*/, '')
+    .replace(/[0-9A-F]+:error:[0-9A-F]+:[^:]*:[^:]*:([^:]+):.*/s, '$1')
 }
