@@ -132,11 +132,11 @@ export class CacheWriter {
   /** An impossible URL is a failure of the destination, reported when it is used. */
   #uploader(): ClosureUpload {
     if (this.#upload) return this.#upload
-    const { transport, packer, onWarning } = this.#context
+    const { store, transport, packer, onWarning } = this.#context
     const parameters = parametersOf(this.#destination.to)
     const wantsListing = flagOf(parameters, 'write-nar-listing') === true
     const archives = new ArchiveUpload(transport, packer, compressionOf(parameters), wantsListing)
-    this.#upload = new ClosureUpload({ transport, archives, known: this.#known, onWarning })
+    this.#upload = new ClosureUpload({ store, transport, archives, known: this.#known, onWarning })
     return this.#upload
   }
 }

@@ -1,11 +1,13 @@
 import type { SecretKey } from '../nix/secret-key.ts'
 import type { StoreObject } from '../nix/store-server.ts'
+import type { StoreSession } from '../nix/store-session.ts'
 import type { Transport } from '../transport/transport.ts'
 import { BusyLimit } from '../util/busy-limit.ts'
 import { settledUnlessAborted } from '../util/on-abort.ts'
 import type { UploadProgress } from '../util/upload-progress.ts'
 import { UploadFailure } from '../util/verdict.ts'
 import type { ArchiveUpload, Uploaded } from './archive-upload.ts'
+import { unlessChanged } from './changed-meanwhile.ts'
 import { contentTypeOf } from './content-type.ts'
 import type { KnownPaths } from './known-paths.ts'
 import { sendListing } from './listing.ts'
@@ -27,6 +29,7 @@ interface Sending {
 }
 
 interface Context {
+  store: StoreSession
   transport: Transport
   archives: ArchiveUpload
   known: KnownPaths
@@ -142,7 +145,7 @@ export class ClosureUpload {
       return uploaded
     } catch (error) {
       estimate.end()
-      throw error
+      throw await unlessChanged(error, object, this.#context.store, signal)
     }
   }
 

@@ -1,3 +1,4 @@
+import { unlessChanged } from '../cache/changed-meanwhile.ts'
 import type { Packer } from '../cache/nar/packer.ts'
 import { unsignedStays } from '../cache/read-back.ts'
 import { UNCOMPRESSED } from '../config/compression.ts'
@@ -91,7 +92,8 @@ async function damagedAmong(
   signal: AbortSignal,
 ): Promise<Map<string, UploadFailure>> {
   const damaged = new Map<string, UploadFailure>()
-  const check = async ({ path, narHash, narSize }: StoreObject) => {
+  const check = async (object: StoreObject) => {
+    const { path, narHash, narSize } = object
     const call = {
       path,
       narHash,
@@ -100,7 +102,8 @@ async function damagedAmong(
       wantsListing: false,
       to: 'nowhere',
     } as const
-    await packer.pack(call, signal).catch((error: unknown) => {
+    await packer.pack(call, signal).catch(async (caught: unknown) => {
+      const error = await unlessChanged(caught, object, store, signal)
       if (!(error instanceof UploadFailure) || error.verdict.blame !== 'job') throw error
       damaged.set(path, error)
     })

@@ -34,6 +34,15 @@ export class StoreSession {
   }
 
   /**
+   * Looks store paths up, whatever was answered before.
+   * @throws As `objects` does.
+   */
+  async anew(paths: readonly string[], signal: AbortSignal): Promise<StoreObject[]> {
+    this.close()
+    return await this.objects(paths, signal)
+  }
+
+  /**
    * Looks up store paths that must be valid.
    * @throws As `objects` does, and {NixFailure} if one isn't valid.
    */
