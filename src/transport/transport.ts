@@ -35,6 +35,7 @@ export interface Transport {
   get(name: string, signal: AbortSignal): Promise<string | undefined>
   /**
    * Looks whether a file is there, and how large it is in bytes.
+   * @param name As in an `Upload`; for http also what a narinfo may say instead, with a query or with a URL of its own.
    * @returns undefined if there is none.
    * @throws {UploadFailure} as `get` does.
    */

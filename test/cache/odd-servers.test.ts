@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { versions } from '../delivery/bed.ts'
 import { must } from '../support/run.ts'
+import { fakeServer } from '../transport/fake-server.ts'
 import { makeBed } from './writer-bed.ts'
 
 const version = versions.at(-1) ?? expect.unreachable('there is a Nix')
@@ -58,4 +59,37 @@ test.each([
   await bed.writer().send([path])
   expect(bed.cached([path])).toEqual([path])
   expect(bed.cache.count('PUT', /nix-cache-info/)).toBe(0)
+})
+
+test.each([
+  ['has a query', (_: string, url: string) => `${url}?token=secret`],
+  ['is one of another place', (other: string, url: string) => `${other}/${url}`],
+])('verify finds archives whose URL, as the server rewrites it, %s', async (_, rewritten) => {
+  const bed = await makeBed(version)
+  const { secretKeyFile, publicKey } = await bed.nix.keyPair('ours-1')
+  const { outPaths } = await bed.nix.build({ name: 'app', deps: [{ name: 'library' }] })
+  // It lets nobody fetch an archive without the query, or at its own address.
+  const server = await fakeServer(async ({ method, url, body }, response) => {
+    const isArchive = url.startsWith('/nar/')
+    if (isArchive && method !== 'PUT' && !url.endsWith('?token=secret'))
+      return void response.writeHead(404).end()
+    const answer = await fetch(bed.cache.url + url, {
+      method,
+      ...(method === 'PUT' ? { body: new Uint8Array(body) } : {}),
+    })
+    const text = Buffer.from(await answer.arrayBuffer())
+    const isNarinfo = method === 'GET' && url.endsWith('.narinfo')
+    const rewriteLine = (_: string, archive: string) => `\nURL: ${rewritten(bed.cache.url, archive)}\n`
+    const said = isNarinfo ? text.toString().replace(/\nURL: (.*)\n/, rewriteLine) : text
+    const size = answer.headers.get('content-length') ?? '0'
+    response.writeHead(answer.status, method === 'HEAD' ? { 'content-length': size } : {})
+    response.end(method === 'HEAD' ? undefined : said)
+  })
+  const writer = bed.writer({ secretKeyFile, verify: true, to: server.url })
+  expect(await writer.send(outPaths)).toEqual(new Map())
+  // Once more: all is there, so nothing is sent again.
+  const puts = bed.cache.count('PUT')
+  expect(await writer.send(outPaths)).toEqual(new Map())
+  expect(bed.cache.count('PUT')).toBe(puts)
+  must(await bed.nix.substituteFrom(server.url, outPaths, publicKey), 'substitute it back')
 })

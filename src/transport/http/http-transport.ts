@@ -11,7 +11,7 @@ import { decoded } from './decode.ts'
 import { exchange } from './exchange.ts'
 import { httpFailure } from './http-failure.ts'
 import { HttpLogin } from './http-login.ts'
-import { baseOf, redirectOf, shownUrl, urlOf } from './http-url.ts'
+import { archiveUrlOf, baseOf, redirectOf, shownUrl, urlOf } from './http-url.ts'
 import { networkFailure } from './network-failure.ts'
 
 /** A larger body waits until the server has seen the headers and may refuse them. */
@@ -31,6 +31,8 @@ const ASK_ANEW = { 'cache-control': 'no-cache' }
 interface Asked {
   method: 'GET' | 'HEAD' | 'PUT' | 'MKCOL'
   name: string
+  /** Where it is, if not simply below the base URL. */
+  url?: URL
   upload?: Upload
 }
 
@@ -73,9 +75,11 @@ export class HttpTransport implements Transport {
 
   async head(name: string, signal: AbortSignal): Promise<{ size: number | undefined } | undefined> {
     return await this.#try(signal, async (context) => {
-      const answer = await this.#request({ method: 'HEAD', name }, context)
+      const url = archiveUrlOf(this.#base, name)
+      const answer = await this.#request({ method: 'HEAD', name, url }, context)
       if (NOT_THERE.has(answer.status) || NO_HEAD.has(answer.status)) return undefined
-      this.#check(answer, `HEAD ${name}`)
+      // A query may be a secret.
+      this.#check(answer, `HEAD ${name.replace(/\?.*/s, '')}`)
       const { 'content-length': length, 'content-encoding': encoding = 'identity' } = answer.headers
       const isExact = length !== undefined && encoding === 'identity'
       return { size: isExact ? Number(length) : undefined }
@@ -126,7 +130,7 @@ export class HttpTransport implements Transport {
 
   /** One request, with its redirects. */
   async #request(asked: Asked, context: AttemptContext): Promise<Answer> {
-    let url = urlOf(this.#base, asked.name)
+    let { url = urlOf(this.#base, asked.name) } = asked
     let mayLackDirectory = asked.method === 'PUT'
     for (let redirects = 0; ; redirects++) {
       const at = url
@@ -171,11 +175,13 @@ export class HttpTransport implements Transport {
     }
   }
 
-  /** Our login here is not sent to other hosts that the server redirects to; these may have one of their own. */
+  /** Our login here is not sent to other hosts that the server leads to; these may have one of their own. */
   async #loginHeaders(url: URL): Promise<Record<string, string>> {
+    const isOpen = url.protocol === 'http:' && this.#base.protocol === 'https:'
+    const ofOther = async () => (isOpen ? undefined : await this.#login.headerForTarget(url))
     const authorization = await (url.origin === this.#base.origin
       ? this.#login.headerFor(this.#base)
-      : this.#login.headerForTarget(url))
+      : ofOther())
     return { 'user-agent': 'nix-upload', ...(authorization === undefined ? {} : { authorization }) }
   }
 

@@ -16,6 +16,15 @@ export function urlOf(base: URL, name: string): URL {
   return new URL(base.href + path.replaceAll('%3A', ':'))
 }
 
+/**
+ * The URL of an archive, as Nix understands what a narinfo says: relative to the cache, with a query if the server needs one there,
+ * or the URL of another place.
+ */
+export function archiveUrlOf(base: URL, reference: string): URL {
+  const href = /^https?:\/\//.test(reference) ? reference : base.href + reference
+  return URL.canParse(href) ? new URL(href) : urlOf(base, reference)
+}
+
 /** A URL to show: without user name and password, and without the signature of a redirection. */
 export function shownUrl(url: URL): string {
   return url.origin + url.pathname
