@@ -11,7 +11,7 @@ import { whoMay } from './user.ts'
 export async function foreseen(error: unknown): Promise<UserError | undefined> {
   if (error instanceof UserError) return error
   if (error instanceof NotStartedError) {
-    return new UserError(`${error.message}; install it, or put its directory on the PATH`)
+    return new UserError(`${error.message}; ${error.remedy}`)
   }
   if (error instanceof NixFailure) {
     const said = error.message === '' ? 'it gave no answer' : error.message

@@ -33,7 +33,7 @@ export function failureOf(error: unknown): Failure | undefined {
   }
   if (error instanceof Error && error.name === 'AbortError') return undefined
   if (error instanceof NotStartedError) {
-    return atDestination(`${error.message}; install it or put it on the PATH`)
+    return atDestination(`${error.message}; ${error.remedy}`)
   }
   // No file handles left, no room for temporary files: not the job's fault.
   const isOfTheSystem = codeOf(error)?.startsWith('ERR_') === false

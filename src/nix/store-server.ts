@@ -1,12 +1,5 @@
 import { execa } from 'execa'
-import {
-  keepLast,
-  letGo,
-  NotStartedError,
-  notStarted,
-  readLines,
-  workingDirectory,
-} from '../util/run-program.ts'
+import { keepLast, letGo, NotStartedError, readLines, workingDirectory } from '../util/run-program.ts'
 import { Watchdog } from '../util/watchdog.ts'
 import { NixFailure } from './failure.ts'
 import { QUERY_TIMEOUT_MS } from './local-store.ts'
@@ -172,7 +165,7 @@ export class StoreServer {
   async #failure(): Promise<Error> {
     const result = await this.#child
     if (result.failed && result.exitCode === undefined && result.signal === undefined) {
-      return new NotStartedError(notStarted('nix-store', result.cause ?? result))
+      return new NotStartedError('nix-store', result.cause ?? result)
     }
     const messages = messagesOf(this.#lines)
     return messages.length > 0 ? new NixFailure(messages, undefined) : new SilentEnd()

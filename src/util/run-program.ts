@@ -2,6 +2,7 @@ import { accessSync, constants } from 'node:fs'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { LineFile } from './line-file.ts'
+import { own } from './own.ts'
 import { codeOf } from './user-error.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -39,6 +40,33 @@ export interface RunResult {
 /** The program could not be started at all. */
 export class NotStartedError extends Error {
   override name = 'NotStartedError'
+  /** What a person can do about it. */
+  readonly remedy: string
+
+  /** @param cause What the system said. */
+  constructor(program: string, cause: unknown) {
+    const code = codeOf(cause) ?? ''
+    const said = cause instanceof Error ? cause.message : String(cause)
+    super(
+      code === 'ENOENT'
+        ? `there is no program "${program}" on PATH`
+        : `"${program}" could not be started: ${said}`,
+      { cause },
+    )
+    this.remedy = own(REMEDIES, code) ?? 'install it, or put its directory on the PATH'
+  }
+}
+
+const NO_HANDLES = 'no file handles are left: raise their limit if it stays so (ulimit -n, LimitNOFILE=)'
+/** By the system's code, if the program may well be there. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  EMFILE: NO_HANDLES,
+  ENFILE: NO_HANDLES,
+  EAGAIN:
+    'no more processes are permitted: raise their limit if it stays so (ulimit -u, LimitNPROC=, TasksMax=)',
+  ENOMEM: 'this machine has too little memory for it',
+  EACCES:
+    'let this user execute it (chmod), also through the directories above it, and see whether noexec is set for its filesystem',
 }
 
 /** How long the output may stay open after the program has ended: a process that it left behind may hold it open for ever. */
@@ -86,7 +114,7 @@ export async function run(
     const [result] = await Promise.all([child, reading])
     await life.left()
     if (result.failed && result.exitCode === undefined && result.signal === undefined && !life.ended) {
-      throw new NotStartedError(notStarted(program, result.cause ?? result))
+      throw new NotStartedError(program, result.cause ?? result)
     }
     const stdout = typeof result.stdout === 'string' ? result.stdout : ''
     return { exitCode: result.exitCode, stdout, lines, ...(life.ended ? { ended: life.ended } : {}) }
@@ -121,12 +149,6 @@ export function letGo({ stdout, stderr }: { stdout: Readable; stderr: Readable |
 export function keepLast(lines: string[], line: string): void {
   lines.push(line)
   if (lines.length > LINES_KEPT) lines.shift()
-}
-
-/** Why a program could not be started. */
-export function notStarted(program: string, error: unknown): string {
-  if (codeOf(error) === 'ENOENT') return `there is no program "${program}" on PATH`
-  return `"${program}" could not be started: ${error instanceof Error ? error.message : String(error)}`
 }
 
 /** Resolves at the end of a stream, also if it fails or was closed; the lines read so far are kept. */

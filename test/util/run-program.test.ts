@@ -2,7 +2,7 @@ import { mkdtempSync, realpathSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { run } from '../../src/util/run-program.ts'
+import { NotStartedError, run } from '../../src/util/run-program.ts'
 
 test('a program is run where we are, or in / where that directory is gone', async () => {
   const before = process.cwd()
@@ -15,4 +15,29 @@ test('a program is run where we are, or in / where that directory is gone', asyn
   } finally {
     process.chdir(before)
   }
+})
+
+test.each([
+  ['is not there', 'no-such-program', /^there is no program "no-such-program" on PATH; install it/],
+  ['may not be executed', '/etc/passwd', /EACCES; let this user execute it/],
+])('a program that %s', async (_, program, says) => {
+  const error = await run(program, []).catch((thrown: unknown) => thrown)
+  if (!(error instanceof NotStartedError)) throw error
+  expect(`${error.message}; ${error.remedy}`).toMatch(says)
+})
+
+test('where no file handles are left, nobody is told to install the program', async () => {
+  const script = `import { openSync } from 'node:fs'
+    import { run } from '${new URL('../../src/util/run-program.ts', import.meta.url).href}'
+    await run('true', [])
+    try { for (;;) openSync('/dev/null') } catch {}
+    try { await run('true', []) } catch (error) { process.stdout.write(error.remedy) }`
+  const { stdout } = await run('prlimit', [
+    '--nofile=64:64',
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    script,
+  ])
+  expect(stdout).toMatch(/^no file handles are left/)
 })
