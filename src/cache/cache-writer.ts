@@ -136,7 +136,14 @@ export class CacheWriter {
     const parameters = parametersOf(this.#destination.to)
     const wantsListing = flagOf(parameters, 'write-nar-listing') === true
     const archives = new ArchiveUpload(transport, packer, compressionOf(parameters), wantsListing)
-    this.#upload = new ClosureUpload({ store, transport, archives, known: this.#known, onWarning })
+    this.#upload = new ClosureUpload({
+      store,
+      transport,
+      archives,
+      known: this.#known,
+      keepsSignatures: this.#destination.verify,
+      onWarning,
+    })
     return this.#upload
   }
 }

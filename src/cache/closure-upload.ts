@@ -33,6 +33,8 @@ interface Context {
   transport: Transport
   archives: ArchiveUpload
   known: KnownPaths
+  /** Signatures that others have sent since the cache was asked are looked for before each narinfo is sent, and stay. */
+  keepsSignatures: boolean
   /** Called if the destination refuses a file beside an archive: nothing depends on such a file. */
   onWarning: (message: string) => void
 }
@@ -130,7 +132,8 @@ export class ClosureUpload {
       await Promise.all(references.map((path) => sending.open.get(path)))
       const { transport, onWarning } = this.#context
       if (uploaded.listing) await sendListing(transport, object.path, uploaded.listing, signal, onWarning)
-      await this.#putNarInfo(object, narinfoOf(object, uploaded.archive, keys), sending)
+      const signatures = [...object.signatures, ...(await this.#signaturesThere(object, signal))]
+      await this.#putNarInfo(object, narinfoOf({ ...object, signatures }, uploaded.archive, keys), sending)
       this.#context.known.note(object.path)
     } catch (error) {
       throw withPath(error, object.path)
@@ -147,6 +150,14 @@ export class ClosureUpload {
       estimate.end()
       throw await unlessChanged(error, object, this.#context.store, signal)
     }
+  }
+
+  /** The signatures that a narinfo of the same content has at the destination now. */
+  async #signaturesThere(object: StoreObject, signal: AbortSignal): Promise<readonly string[]> {
+    const { transport, keepsSignatures } = this.#context
+    if (!keepsSignatures) return []
+    const info = parseNarInfo((await transport.get(narinfoName(object.path), signal)) ?? '')
+    return info && isOf(info, object) ? info.signatures : []
   }
 
   async #putNarInfo(object: StoreObject, text: string, { signal, progress }: Sending): Promise<void> {

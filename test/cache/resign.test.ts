@@ -76,3 +76,21 @@ describe.each(versions.slice(-1))('with $name', (version) => {
     expect([...(await writer.send([app])).values()].join()).toMatch(/what stands there does not change/)
   })
 })
+
+test('two writers with different keys at the same time: with verify, the later one keeps the signature of the other', async () => {
+  const version = versions.at(-1) ?? expect.unreachable('there is a Nix')
+  const bed = await makeBed(version)
+  const { outPaths } = await bed.nix.build({ name: 'app', deps: [{ name: 'library' }] })
+  const [one, other] = [await bed.nix.keyPair('one-1'), await bed.nix.keyPair('other-1')]
+  // The later one has found nothing there, and its archives take longer.
+  bed.cache.behave({ delayMs: 1500 }, { method: 'PUT', path: /\.br$/ })
+  const later = { secretKeyFile: other.secretKeyFile, verify: true, to: `${bed.cache.url}?compression=br` }
+  const sent = bed.writer(later).send(outPaths)
+  await expect.poll(() => bed.cache.count('PUT', /\.br$/)).toBe(2)
+  await bed.writer({ secretKeyFile: one.secretKeyFile }).send(outPaths)
+  expect(await sent).toEqual(new Map())
+  for (const { publicKey } of [one, other])
+    must(await bed.nix.substituteFrom(bed.cache.url, outPaths, publicKey), 'substitute it back')
+  for (const path of await bed.closure(outPaths))
+    expect(bed.narinfo(path)).toMatch(/br\n.*Sig: one-1:.*Sig: other-1:/s)
+})
