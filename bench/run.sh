@@ -14,7 +14,7 @@ free=$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)
 memory=
 if [ "${free:-0}" -gt 8000000 ]; then memory=/dev/shm; fi
 node bench/hook.ts --million "$directory" >bench/results/hook.json
-TMPDIR=${memory:-${TMPDIR:-/tmp}} node bench/delivery.ts >bench/results/delivery.json
+TMPDIR=${memory:-${TMPDIR:-/tmp}} node bench/delivery.ts 1000 9 >bench/results/delivery.json
 TMPDIR=${memory:-${TMPDIR:-/tmp}} node bench/cache.ts "${2:-128}" >bench/results/cache.json
 node bench/scale.ts "$directory" >bench/results/scale.json
 if [ -n "$memory" ]; then
