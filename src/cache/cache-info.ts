@@ -48,9 +48,7 @@ export class CacheInfo {
     const fields = text.split('\n').filter((line) => line.trim() !== '')
     // Nix skips lines that it doesn't know, such as comments.
     const isInfo = /^StoreDir:/m.test(text) || fields.every((line) => /^[A-Za-z]+:/.test(line))
-    if (!isInfo) {
-      throw noCache(CACHE_INFO, quoted(text))
-    }
+    if (!isInfo) throw noCache(CACHE_INFO, quoted(text))
     const ours = await this.#ownStoreDir()
     // Without a StoreDir, Nix assumes /nix/store; here any store is accepted then.
     const [, theirs = ours] = /^StoreDir: *(.*?)[ \r]*$/m.exec(text) ?? []

@@ -121,7 +121,7 @@ export class CacheWriter {
     const failures = await this.#uploader().send(missing.of(closure, signal), keys, signal, progress)
     missing.checkNotEmptied()
     if (!isStrict) return withDependents(closure, failures)
-    const sent = missing.found.filter((path) => !failures.has(path))
+    const sent = missing.paths.filter((path) => !failures.has(path))
     for (const part of partsOf(sent, ASKED_AT_ONCE)) {
       await readBack(known, transport, await store.valid(part, signal), keys, signal)
     }

@@ -31,8 +31,8 @@ interface MissingContext {
  * as the paths are uploaded: all that is known of a large closure would take a hundred megabytes.
  */
 export class MissingPaths {
-  /** Those that were found so far. */
-  readonly found: string[] = []
+  /** Those that were found to be missing so far. */
+  readonly paths: string[] = []
   /** Where all must have our signature: the paths that are there without it, and why. */
   readonly unsigned = new Map<string, string>()
   readonly #context: MissingContext
@@ -62,7 +62,7 @@ export class MissingPaths {
         const lacking = await next
         next = lookAtNext()
         for (const object of lacking) {
-          this.found.push(object.path)
+          this.paths.push(object.path)
           yield object
         }
       }

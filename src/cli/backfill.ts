@@ -4,6 +4,7 @@ import type { PathInfo } from '../nix/path-info.ts'
 import type { NewJob } from '../spool/hand-over.ts'
 import { openSpool, type Spool } from '../spool/layout.ts'
 import { jobsIn } from '../spool/survey.ts'
+import { partsOf } from '../util/parts.ts'
 import { configFor, type DestinationOptions, durationOf, withDestination } from './options.ts'
 import { asOwner } from './owner.ts'
 import { counted, print, say } from './print.ts'
@@ -49,9 +50,8 @@ export async function handler(
   const roots = new GcRoots(config.gcroots)
   roots.prepare()
   let queuedNow = 0
-  for (let at = 0; at < jobs.length; at += AT_ONCE) {
-    const chunk = jobs.slice(at, at + AT_ONCE)
-    const { names } = await queue(spool, roots, chunk)
+  for (const part of partsOf(jobs, AT_ONCE)) {
+    const { names } = await queue(spool, roots, part)
     queuedNow += names.length
     await print(names.map((name) => `${name}\n`).join(''))
   }

@@ -1,3 +1,4 @@
+import { partsOf } from '../util/parts.ts'
 import { StoreServer } from './store-server.ts'
 
 /** At most this many paths are asked about at once. */
@@ -19,9 +20,8 @@ export async function tellCollector(
   if (all.length === 0) return gone
   const server = new StoreServer(['--write'])
   try {
-    for (let at = 0; at < all.length; at += CHUNK) {
-      const chunk = all.slice(at, at + CHUNK)
-      for (const path of await server.hold(chunk, signal)) gone.delete(path)
+    for (const part of partsOf(all, CHUNK)) {
+      for (const path of await server.hold(part, signal)) gone.delete(path)
     }
   } finally {
     server.end()

@@ -4,6 +4,7 @@ import { missingAt } from '../../nix/copy.ts'
 import { networkSettings } from '../../nix/network-settings.ts'
 import { createTransport } from '../../transport/create-transport.ts'
 import { forEachAtOnce } from '../../util/busy-limit.ts'
+import { partsOf } from '../../util/parts.ts'
 import { wordsOf } from '../../util/user-error.ts'
 import { printable, say } from '../print.ts'
 
@@ -61,9 +62,9 @@ async function lackingInStore(
   paths: readonly string[],
 ): Promise<Set<string>> {
   const lacking = new Set<string>()
-  for (let at = 0; at < paths.length; at += CHUNK) {
+  for (const part of partsOf(paths, CHUNK)) {
     const store = { to, netrcFile, silenceMs: progressTimeoutMs }
-    const found = await missingAt(store, paths.slice(at, at + CHUNK), new AbortController().signal)
+    const found = await missingAt(store, part, new AbortController().signal)
     for (const path of found) lacking.add(path)
   }
   return lacking
